@@ -1,0 +1,25 @@
+# One target a folder: orrery_library(NAME [DEPENDS target...]) takes every .cpp below the calling folder.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+add_library(orrery_options INTERFACE)
+target_include_directories(orrery_options INTERFACE ${CMAKE_SOURCE_DIR})
+# -ffp-contract=off: no fused multiply-add, so that every compiler computes the same bits (docs/INVARIANTS.md).
+target_compile_options(orrery_options INTERFACE -ffp-contract=off -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion)
+if(ORRERY_WERROR)
+  target_compile_options(orrery_options INTERFACE -Werror)
+endif()
+
+function(orrery_library name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC orrery_options ${ARG_DEPENDS})
+endfunction()

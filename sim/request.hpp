@@ -1,0 +1,53 @@
+/// A request as a trace or generator states it: the input of a run. `output_tokens` is the truth that only the engine
+/// and a length predictor see; policies see a Call (call.hpp), which has no such field.
+///
+///   while (source.peek() != kNever) { source.pop(request); ... }
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "sim/base/units.hpp"
+
+namespace orrery {
+
+/// A stretch of a prompt with an identity: equal keys mean equal tokens, so their KV can be shared. A prompt is its
+/// segments in order, then `prompt_tokens` minus their sum of tokens that no other request has.
+struct Segment {
+  std::uint64_t key;   ///< identity of the segment given everything before it
+  Tokens32 tokens;
+};
+
+struct Request {
+  std::uint64_t number = 0;        ///< ordinal in the source, from 0; the identity in rows, draws and fingerprints
+  Time arrival{};
+  Tokens32 prompt_tokens, output_tokens;
+  Tokens32 max_tokens;             ///< what the client asks for at most; >= output_tokens
+  std::uint32_t session = 0;       ///< 0: none
+  std::uint32_t turn = 0;          ///< from 0 within its session
+  std::uint16_t tenant = 0, request_class = 0, model = 0;
+  std::int16_t priority = 0;       ///< lower is more urgent
+  Time deadline = kNever;
+  Duration cancel_after = Duration::max();     ///< after arrival; max: never
+  std::span<const Segment> segments;           ///< of the prompt; owned by the source, valid until its next call
+  /// Identity of prompt + output for the next turn's prompt; 0 when nothing can extend it.
+  std::uint64_t output_key = 0;
+};
+
+/// Where requests come from: in order of arrival, one at a time, so memory does not grow with their number. Requests
+/// with equal arrival come in order of number. Called from one thread.
+class RequestSource {
+ public:
+  virtual ~RequestSource() = default;
+  /// Arrival of the earliest request known now; kNever: none (a closed-loop source may learn of more in on_done).
+  virtual Time peek() const = 0;
+  /// Takes that request. Only after a peek() before kNever.
+  virtual void pop(Request& out) = 0;
+  /// The request left the system (done, rejected, failed or cancelled) at `now`; a closed-loop source may schedule its
+  /// successor, arriving at `now` or later.
+  virtual void on_done(const Request& /*what was popped*/, Time /*now*/) {}
+  /// Requests still to come, if the source knows; -1 if not. For progress.
+  virtual std::int64_t size_hint() const { return -1; }
+};
+
+}  // namespace orrery
