@@ -1,0 +1,180 @@
+#include "sim/plan.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace orrery {
+namespace {
+
+/// Does a member need another block for its next token?
+bool needs_block(const StationView& s, CallId id) {
+  const Tokens context = s.context(id);
+  return context >= s.progress(id).reserved && context % s.kv.block_tokens == Tokens{};
+}
+
+}  // namespace
+
+CallId Batcher::victim(const StationView& s, const BatchPlan& plan) const {
+  CallId worst;
+  auto consider = [&](CallId id) {
+    if (!plan.has_left(id) && (!worst.valid() || s.before(worst, id))) worst = id;
+  };
+  for (CallId id : s.group.members) consider(id);
+  for (CallId id : s.prefilling) consider(id);
+  return worst;
+}
+
+void BatchPlan::reset(const StationView& station, const Batcher& batcher) {
+  station_ = &station;
+  batcher_ = &batcher;
+  available_ = station.kv.available();
+  promised_ = station.kv.promised;
+  pending_ = Blocks{};
+  if (station.kv.runs) runs_ = *station.kv.runs;
+  needed_ = station.group.needed;
+  running_ = station.running;
+  decoding_ = Tokens{};
+  decodes_ = false;
+  leave_.clear();
+  resume_.clear();
+  admit_.clear();
+  chunks_.clear();
+  padding_ = {};
+  repeat = Repeat::once();
+}
+
+bool BatchPlan::has_left(CallId call) const {
+  return std::any_of(leave_.begin(), leave_.end(), [&](const Departure& d) { return d.call == call; });
+}
+
+Tokens BatchPlan::decode(const GroupView& group) {
+  const StationView& s = *station_;
+  for (CallId id : s.full)
+    if (!has_left(id) && s.kv_policy->regrow(s.call(id), s.progress(id).reserved) > Tokens{}) preempt(id);
+  while (needed_ > available_ + pending_) {
+    const CallId victim = batcher_->victim(s, *this);
+    if (!victim.valid()) break;
+    preempt(victim);
+  }
+  if (needed_ > available_) return Tokens{};  // wait for the swap to end
+  std::int32_t left = group.size + static_cast<std::int32_t>(resume_.size());
+  for (const Departure& d : leave_) left -= s.decoding(d.call);
+  if (left == 0) return Tokens{};
+  available_ -= needed_;
+  needed_ = Blocks{};
+  decodes_ = true;
+  decoding_ += Tokens{left};
+  return Tokens{left};
+}
+
+bool BatchPlan::admit(CallId id, Tokens chunk) {
+  const StationView& s = *station_;
+  const Call& call = s.call(id);
+  const Tokens target = s.target(id);
+  const PrefixMatch hit = s.prefix ? s.prefix->match(id) : PrefixMatch{};
+  const Tokens first = hit.tokens + std::min(chunk, target - hit.tokens);
+  const Tokens reserve =
+      std::max({s.kv_policy->reserve(call, target, first), first, Tokens{s.progress(id).reserved}});
+  const Tokens promise = s.kv_policy->promise(call, reserve);
+  const Blocks promised = s.kv.blocks_for(promise);
+  if (promised > Blocks{} && promised_ + promised > s.kv.total) return false;
+  if (s.kv.contiguous) {
+    if (!take_run(reserve)) return false;
+  } else {
+    const Blocks shared{hit.tokens / s.kv.block_tokens};
+    const Blocks need = s.kv.blocks_for(reserve) - shared + hit.evictable;
+    if (need + s.kv.watermark > available_) return false;
+    available_ -= need;
+  }
+  promised_ += promised;
+  admit_.push_back({id, hit.tokens, reserve, promise});
+  ++running_;
+  return true;
+}
+
+Tokens BatchPlan::held(CallId id) const {
+  Tokens room = station_->progress(id).reserved;
+  for (const Admission& a : admit_)
+    if (a.call == id) room = a.reserve;
+  return room;
+}
+
+Tokens BatchPlan::remaining(CallId id) const {
+  Tokens left = station_->progress(id).stage == Stage::kWaiting ? station_->target(id) : station_->remaining(id);
+  for (const Admission& a : admit_)
+    if (a.call == id) left -= a.cached;
+  return left;
+}
+
+Tokens BatchPlan::prefill(CallId id, Tokens q) {
+  const StationView& s = *station_;
+  const Tokens left = remaining(id);
+  q = std::min(q, left);
+  if (q <= Tokens{}) return Tokens{};
+  const Tokens done = s.target(id) - left;
+  const Tokens room = held(id);
+  if (done + q > room) {  // on demand: take blocks for this chunk, as many as there are
+    const Blocks have = s.kv.blocks_for(room);
+    const Blocks more = std::min(s.kv.blocks_for(done + q) - have, std::max(available_, Blocks{}));
+    q = std::min(q, s.kv.block_tokens * (have + more).value() - done);
+    if (q <= Tokens{}) return Tokens{};
+    available_ -= s.kv.blocks_for(done + q) - have;
+  }
+  chunks_.push_back({id, q});
+  return q;
+}
+
+bool BatchPlan::resume(CallId id) {
+  const StationView& s = *station_;
+  const Tokens room = std::max(s.context(id) + 1_tok, Tokens{s.progress(id).reserved});
+  if (s.kv.contiguous) {
+    if (!take_run(room)) return false;
+  } else {
+    const Blocks need = s.kv.blocks_for(room);
+    if (need + s.kv.watermark > available_) return false;
+    available_ -= need;
+  }
+  resume_.push_back(id);
+  ++running_;
+  if (decodes_) ++decoding_;
+  return true;
+}
+
+void BatchPlan::preempt(CallId id) {
+  const Leave how = running_ == 1 ? Leave::kFail : station_->kv_policy->preempt(station_->call(id));
+  const bool fits = how != Leave::kSwap || station_->context(id) <= station_->kv.host_free;
+  preempt(id, fits ? how : Leave::kRecompute);
+}
+
+void BatchPlan::preempt(CallId id, Leave how) {
+  const StationView& s = *station_;
+  if (s.decoding(id)) {
+    if (needs_block(s, id)) decodes_ ? available_ += 1_blk : needed_ -= 1_blk;
+    if (decodes_) decoding_ -= 1_tok;
+    decodes_ = decodes_ && decoding_ > Tokens{};
+  }
+  chunks_.erase_if([&](const Chunk& c) { return c.call == id; });
+  (how == Leave::kSwap ? pending_ : available_) += releasable(id);
+  leave_.push_back({id, how});
+  --running_;
+}
+
+Blocks BatchPlan::releasable(CallId id) const {
+  const StationView& s = *station_;
+  if (s.kv.contiguous) return Blocks{};  // a run may be had again when the step has ended
+  if (s.prefix) return s.prefix->releasable(id);
+  return s.kv.blocks_for(std::max(s.context(id), Tokens{s.progress(id).reserved}));
+}
+
+bool BatchPlan::take_run(Tokens tokens) {
+  const auto slots = static_cast<std::uint64_t>(tokens.value());
+  const auto order = static_cast<int>(std::bit_width(slots > 1 ? slots - 1 : 0));  // smallest 2^order >= slots
+  int have = order;
+  while (have < static_cast<int>(runs_.size()) && runs_[have] == 0) ++have;
+  if (have == static_cast<int>(runs_.size())) return false;
+  --runs_[have];
+  while (have > order) ++runs_[--have];  // split: one half of each size is left over
+  return true;
+}
+
+}  // namespace orrery

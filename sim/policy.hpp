@@ -1,0 +1,211 @@
+/// All policy interfaces on one page, and the views that policies decide on.
+///
+///   Batcher          which calls run in the next iteration of a station
+///   KvPolicy         how much KV memory a call holds, and what happens when there is none left
+///   QueueOrder       who is served first (given to any batcher)
+///   Router           which station an arriving call goes to
+///   LengthPredictor  the only one that is shown the true output length
+///
+/// The same objects drive the simulator and the real engine. A policy is a pure function of the view and of its own
+/// state; that state changes only in on_event and on_steps. A plan lists changes, never the members of a batch, so a
+/// policy costs O(changes) an iteration.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "sim/base/rng.hpp"
+#include "sim/base/units.hpp"
+#include "sim/call.hpp"
+
+namespace orrery {
+
+class BatchPlan;
+
+/// Why a call leaves its batch before it is done.
+enum class Leave : std::uint8_t {
+  kRecompute,   ///< KV dropped, prompt and emitted tokens are prefilled again later
+  kSwap,        ///< KV goes to host memory during this step
+  kRestart,     ///< KV and emitted tokens are thrown away; the call starts anew
+  kFail,        ///< cannot be served at all
+};
+
+/// Calls that decode together, one token each an iteration.
+struct GroupView {
+  GroupId id;
+  std::int64_t clock = 0;              ///< iterations the group has run
+  std::int32_t size = 0;
+  Tokens context;                      ///< sum over members of KV tokens held
+  Tokens remaining_max;                ///< sum over members of max_tokens - emitted
+  Tokens longest;                      ///< an upper bound of the longest member's KV tokens; exact while none left
+  Blocks needed;                       ///< blocks the members need for one more token each
+  std::span<const CallId> members;     ///< in no particular order
+};
+
+/// Free runs of slots of a contiguous KV pool: entry i counts runs of 2^i slots.
+using BuddyRuns = std::array<std::int32_t, 40>;
+
+/// Room for KV, in one value that a plan can copy and book against.
+struct KvState {
+  bool contiguous = false;             ///< each lease is one run of 2^i slots (buddy allocator); block_tokens is 1
+  Tokens block_tokens{16};
+  Blocks total;                        ///< all blocks of the station
+  Blocks free;                         ///< held by nobody
+  Blocks evictable;                    ///< held by the prefix cache alone, can be had at once
+  Blocks promised;                     ///< guaranteed to running calls, held or not
+  Blocks watermark;                    ///< admissions leave this much free
+  Tokens host_free;                    ///< room for swapped KV in host memory
+  const BuddyRuns* runs = nullptr;     ///< contiguous only
+
+  Blocks available() const { return free + evictable; }
+  Blocks blocks_for(Tokens t) const { return Blocks{ceil_div(t.value(), block_tokens.value())}; }
+};
+
+/// What the prefix cache holds of a waiting call's prompt.
+struct PrefixMatch {
+  Tokens tokens;        ///< computed already; less than the prompt by at least one
+  Blocks evictable;     ///< of these blocks, those that nobody else references now
+};
+
+/// The prefix cache as a policy may ask it. O(segments of the prompt).
+class PrefixView {
+ public:
+  virtual ~PrefixView() = default;
+  virtual PrefixMatch match(CallId) const = 0;
+  /// Blocks that can be had at once if this call gives up its KV: those that nobody else references.
+  virtual Blocks releasable(CallId) const = 0;
+};
+
+class KvPolicy;
+
+/// One station (replica) as its batcher sees it, for one pipeline lane. Everything is O(1) unless said otherwise.
+struct StationView {
+  StationId station;
+  Time now{};
+  int lane = 0, lanes = 1;
+  std::span<const CallRow> rows;            ///< by CallId::index; use the accessors
+  std::span<const CallId> waiting;          ///< in queue order; those preempted by recompute are among them
+  std::span<const CallId> prefilling;       ///< admitted to this lane, prompt not done, in order of admission
+  std::span<const CallId> swapped;          ///< KV in host memory, in queue order
+  std::span<const CallId> full;             ///< members of the group that used up what they reserved
+  std::span<const CallId> held;             ///< finished, but kept until their batch ends (Batcher::returns_whole_batch)
+  GroupView group;                          ///< the decode group of this lane
+  std::int32_t running = 0;                 ///< calls of all lanes that hold KV here
+  std::int64_t steps_since_admission = 0;   ///< iterations of this lane since it last admitted
+  KvState kv;
+  const KvPolicy* kv_policy = nullptr;
+  const PrefixView* prefix = nullptr;       ///< null: no prefix cache
+
+  const Call& call(CallId id) const { return rows[id.index].call; }
+  const Progress& progress(CallId id) const { return rows[id.index].progress; }
+  bool decoding(CallId id) const { return progress(id).stage == Stage::kDecode; }
+  /// Output tokens delivered so far. For members of this lane's group.
+  Tokens emitted(CallId id) const {
+    const Progress& p = progress(id);
+    return p.emitted + (p.stage == Stage::kDecode ? Tokens{group.clock - p.joined} : Tokens{});
+  }
+  /// Tokens whose KV exists.
+  Tokens context(CallId id) const {
+    const Progress& p = progress(id);
+    return p.computed + (p.stage == Stage::kDecode ? Tokens{group.clock - p.joined} : Tokens{});
+  }
+  /// Tokens that must be computed before the next output token: the prompt and, after a recompute, what was emitted.
+  Tokens target(CallId id) const { return call(id).prompt + progress(id).emitted; }
+  /// Prompt tokens still to compute. For a waiting call: before any prefix hit.
+  Tokens remaining(CallId id) const { return target(id) - progress(id).computed; }
+  Tokens cached_prefix(CallId id) const { return prefix ? prefix->match(id).tokens : Tokens{}; }
+  /// Is `a` served before `b`?
+  bool before(CallId a, CallId b) const {
+    const auto ka = progress(a).key, kb = progress(b).key;
+    return ka != kb ? ka < kb : call(a).number < call(b).number;
+  }
+};
+
+/// Something happened to a call at a station. `lane` is where; times are boundaries of iterations.
+struct CallEvent {
+  enum Kind : std::uint8_t { kArrived, kAdmitted, kFirstToken, kPreempted, kResumed, kFinished } kind;
+  CallId id;
+  const Call* call;
+  Time now;
+  int lane;
+};
+
+class Batcher {
+ public:
+  virtual ~Batcher() = default;
+  /// Fills `plan` (plan.hpp) with what runs next. Const: no state may change here.
+  virtual void plan(const StationView&, BatchPlan&) const = 0;
+  /// Who gives way when KV runs out; among members of the group and prefilling calls that `plan` still holds.
+  /// Default: the last in queue order (for FCFS, the latest arrival). O(running).
+  virtual CallId victim(const StationView&, const BatchPlan&) const;
+  /// Are responses returned only when the whole batch is done (request-level batching)? Their KV is kept until then.
+  virtual bool returns_whole_batch() const { return false; }
+  virtual bool wants_events() const { return false; }   ///< else the two below are not called
+  virtual void on_event(const CallEvent&) {}
+  virtual void on_steps(std::int64_t /*iterations*/, const GroupView&) {}
+};
+
+/// How much KV a call holds. One ledger serves all (engine/ledger.hpp); this says the amounts.
+class KvPolicy {
+ public:
+  virtual ~KvPolicy() = default;
+  virtual bool contiguous() const { return false; }      ///< one run of slots a call, rounded up to 2^i (buddy)
+  virtual Tokens block_tokens() const { return Tokens{}; }  ///< 0: as the engine is configured
+  virtual double watermark() const { return 0; }         ///< fraction of all blocks that admissions leave free
+  /// Tokens to hold from admission on, when `target` tokens must be prefilled and the first chunk has `chunk`.
+  virtual Tokens reserve(const Call&, Tokens target, Tokens chunk) const = 0;
+  /// Tokens the call is guaranteed to get at least; admission counts them as taken. Default: what it holds.
+  virtual Tokens promise(const Call&, Tokens reserved) const { (void)reserved; return Tokens{}; }
+  /// A lease that `reserved` is full. A larger reservation to come back with, after leaving by `preempt()`;
+  /// 0: it grows where it is, block by block.
+  virtual Tokens regrow(const Call&, Tokens /*reserved*/) const { return Tokens{}; }
+  virtual Leave preempt(const Call&) const { return Leave::kRecompute; }
+};
+
+/// Queue order as a key: smaller first, ties by arrival. Asked when a call enters a queue, and at every plan if dynamic.
+class QueueOrder {
+ public:
+  virtual ~QueueOrder() = default;
+  virtual std::int64_t key(const Call&, const Progress&, const StationView*) const = 0;
+  virtual bool dynamic() const { return false; }   ///< keys depend on the state of the cache or on time; O(waiting) a plan
+};
+
+struct Prediction {
+  Tokens32 low, high;   ///< output tokens, inclusive
+  Duration cost{};      ///< the call waits this long for it
+};
+
+class LengthPredictor {
+ public:
+  virtual ~LengthPredictor() = default;
+  virtual Prediction predict(const Call&, Tokens32 true_output, Rng) const = 0;
+  virtual bool oracle() const { return false; }   ///< knows the truth; named in the result
+};
+
+/// Counters of one station that change only at events. As of the last snapshot if the router's views are stale.
+struct StationLoad {
+  std::int32_t calls = 0;          ///< routed there and not finished
+  std::int32_t waiting = 0;        ///< of these, not admitted yet
+  Tokens prompt_tokens;            ///< of calls whose prompt is not computed yet, their prompt tokens
+  Tokens tokens;                   ///< prompt tokens plus emitted or predicted output tokens of unfinished calls
+  Blocks kv_held, kv_total;
+};
+
+struct ClusterView {
+  Time now{};
+  std::span<const StationLoad> stations;            ///< by StationId::index
+  std::span<const PrefixView* const> prefixes;      ///< null entries: no prefix cache; O(segments) a question
+  std::uint64_t routed = 0;                         ///< calls routed before this one
+};
+
+class Router {
+ public:
+  virtual ~Router() = default;
+  /// `id` is the arriving call in the tables of every station's PrefixView.
+  virtual StationId route(const Call&, CallId id, const ClusterView&, Rng) = 0;
+  virtual Duration staleness() const { return Duration{}; }   ///< zero: live counters
+};
+
+}  // namespace orrery
