@@ -30,6 +30,7 @@ void BatchPlan::reset(const StationView& station, const Batcher& batcher) {
   available_ = station.kv.available();
   promised_ = station.kv.promised;
   pending_ = Blocks{};
+  host_free_ = station.kv.host_free;
   if (station.kv.runs) runs_ = *station.kv.runs;
   needed_ = station.group.needed;
   running_ = station.running;
@@ -83,7 +84,7 @@ bool BatchPlan::admit(CallId id, Tokens chunk) {
   } else {
     const Blocks shared{hit.tokens / s.kv.block_tokens};
     const Blocks need = s.kv.blocks_for(reserve) - shared + hit.evictable;
-    if (need + s.kv.watermark > available_) return false;
+    if (need + watermark() > available_) return false;
     available_ -= need;
   }
   promised_ += promised;
@@ -124,6 +125,21 @@ Tokens BatchPlan::prefill(CallId id, Tokens q) {
   return q;
 }
 
+Tokens BatchPlan::continue_prefill(CallId id, Tokens q) {
+  if (has_left(id)) return Tokens{};
+  const StationView& s = *station_;
+  q = std::min(q, remaining(id));
+  const Tokens upto = s.target(id) - remaining(id) + q;
+  auto missing = [&] { return s.kv.blocks_for(upto) - s.kv.blocks_for(held(id)); };
+  while (q > Tokens{} && upto > held(id) && missing() > available_ + pending_) {
+    const CallId victim = batcher_->victim(s, *this);
+    if (!victim.valid()) break;
+    preempt(victim);
+    if (victim == id) return Tokens{};
+  }
+  return prefill(id, q);
+}
+
 bool BatchPlan::resume(CallId id) {
   const StationView& s = *station_;
   const Tokens room = std::max(s.context(id) + 1_tok, Tokens{s.progress(id).reserved});
@@ -131,7 +147,7 @@ bool BatchPlan::resume(CallId id) {
     if (!take_run(room)) return false;
   } else {
     const Blocks need = s.kv.blocks_for(room);
-    if (need + s.kv.watermark > available_) return false;
+    if (need + watermark() > available_) return false;
     available_ -= need;
   }
   resume_.push_back(id);
@@ -142,8 +158,8 @@ bool BatchPlan::resume(CallId id) {
 
 void BatchPlan::preempt(CallId id) {
   const Leave how = running_ == 1 ? Leave::kFail : station_->kv_policy->preempt(station_->call(id));
-  const bool fits = how != Leave::kSwap || station_->context(id) <= station_->kv.host_free;
-  preempt(id, fits ? how : Leave::kRecompute);
+  const bool fits = station_->decoding(id) && station_->context(id) <= host_free_;  // a prefill is never swapped
+  preempt(id, how != Leave::kSwap || fits ? how : Leave::kRecompute);
 }
 
 void BatchPlan::preempt(CallId id, Leave how) {
@@ -155,6 +171,7 @@ void BatchPlan::preempt(CallId id, Leave how) {
   }
   chunks_.erase_if([&](const Chunk& c) { return c.call == id; });
   (how == Leave::kSwap ? pending_ : available_) += releasable(id);
+  if (how == Leave::kSwap) host_free_ -= s.context(id);
   leave_.push_back({id, how});
   --running_;
 }
@@ -165,6 +182,9 @@ Blocks BatchPlan::releasable(CallId id) const {
   if (s.prefix) return s.prefix->releasable(id);
   return s.kv.blocks_for(std::max(s.context(id), Tokens{s.progress(id).reserved}));
 }
+
+/// With nothing running there is nobody to keep blocks free for, and a call whose KV once fitted fits again.
+Blocks BatchPlan::watermark() const { return running_ > 0 ? station_->kv.watermark : Blocks{}; }
 
 bool BatchPlan::take_run(Tokens tokens) {
   const auto slots = static_cast<std::uint64_t>(tokens.value());

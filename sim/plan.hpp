@@ -52,7 +52,8 @@ class BatchPlan {
     Tokens prefill;             ///< prompt tokens
     std::int64_t pairs = 0;     ///< their query-key pairs
     Tokens decodes;             ///< rows of finished calls
-    Tokens decode_context;      ///< context beyond that of the members, finished rows and padding of shorter ones
+    Tokens decode_context;      ///< context beyond that of the members, finished rows and padding of shorter ones;
+                                ///< of the first iteration: it grows by `decodes` an iteration
     friend bool operator==(const Padding&, const Padding&) = default;
   };
 
@@ -67,6 +68,9 @@ class BatchPlan {
   bool admit(CallId call, Tokens chunk);
   /// Computes up to `q` prompt tokens of an admitted call; less if the prompt ends or KV is short. Returns how many.
   Tokens prefill(CallId call, Tokens q);
+  /// The same for a call of an earlier plan whose KV is taken chunk by chunk: finds the blocks first, as decode() does.
+  /// 0 if the call was itself the victim. Where the whole prompt's room was taken at admission, this is prefill().
+  Tokens continue_prefill(CallId call, Tokens q);
   /// A swapped call rejoins the decode group with this iteration. False if there is no room.
   bool resume(CallId call);
   void preempt(CallId call, Leave how);
@@ -95,11 +99,13 @@ class BatchPlan {
  private:
   Tokens held(CallId call) const;              ///< tokens the call has room for, bookings of this plan included
   Blocks releasable(CallId call) const;
+  Blocks watermark() const;
   bool take_run(Tokens tokens);                ///< contiguous: books one run of slots
 
   const StationView* station_ = nullptr;
   const Batcher* batcher_ = nullptr;
   Blocks available_, promised_, pending_;      ///< pending: blocks of calls being swapped out
+  Tokens host_free_;                           ///< host memory not booked by this plan's swaps
   BuddyRuns runs_{};
   Blocks needed_;                              ///< by members that this plan keeps, for one more token each
   std::int32_t running_ = 0;

@@ -168,7 +168,8 @@ class KvPolicy {
 class QueueOrder {
  public:
   virtual ~QueueOrder() = default;
-  virtual std::int64_t key(const Call&, const Progress&, const StationView*) const = 0;
+  /// `view` is null where no station is known; `id` names the call in it.
+  virtual std::int64_t key(CallId id, const Call&, const Progress&, const StationView* view) const = 0;
   virtual bool dynamic() const { return false; }   ///< keys depend on the state of the cache or on time; O(waiting) a plan
 };
 
