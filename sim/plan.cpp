@@ -51,7 +51,8 @@ bool BatchPlan::has_left(CallId call) const {
 Tokens BatchPlan::decode(const GroupView& group) {
   const StationView& s = *station_;
   for (CallId id : s.full)
-    if (!has_left(id) && s.kv_policy->regrow(s.call(id), s.progress(id).reserved) > Tokens{}) preempt(id);
+    if (!has_left(id) && s.kv_policy->regrow(s.call(id), s.progress(id).reserved) > Tokens{})
+      preempt(id, s.progress(id).reserved < s.kv.largest_lease() ? leaving(id) : Leave::kFail);
   while (needed_ > available_ + pending_) {
     const CallId victim = batcher_->victim(s, *this);
     if (!victim.valid()) break;
@@ -156,10 +157,12 @@ bool BatchPlan::resume(CallId id) {
   return true;
 }
 
-void BatchPlan::preempt(CallId id) {
-  const Leave how = running_ == 1 ? Leave::kFail : station_->kv_policy->preempt(station_->call(id));
+void BatchPlan::preempt(CallId id) { preempt(id, running_ == 1 ? Leave::kFail : leaving(id)); }
+
+Leave BatchPlan::leaving(CallId id) const {
+  const Leave how = station_->kv_policy->preempt(station_->call(id));
   const bool fits = station_->decoding(id) && station_->context(id) <= host_free_;  // a prefill is never swapped
-  preempt(id, how != Leave::kSwap || fits ? how : Leave::kRecompute);
+  return how != Leave::kSwap || fits ? how : Leave::kRecompute;
 }
 
 void BatchPlan::preempt(CallId id, Leave how) {

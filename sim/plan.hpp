@@ -99,6 +99,7 @@ class BatchPlan {
  private:
   Tokens held(CallId call) const;              ///< tokens the call has room for, bookings of this plan included
   Blocks releasable(CallId call) const;
+  Leave leaving(CallId call) const;            ///< as the KvPolicy says; recompute where a swap is impossible
   Blocks watermark() const;
   bool take_run(Tokens tokens);                ///< contiguous: books one run of slots
 

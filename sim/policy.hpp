@@ -12,6 +12,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -60,6 +61,11 @@ struct KvState {
   const BuddyRuns* runs = nullptr;     ///< contiguous only
 
   Blocks available() const { return free + evictable; }
+  /// No lease can ever be larger: all blocks, or the longest run of 2^i slots.
+  Tokens largest_lease() const {
+    const auto all = static_cast<std::uint64_t>((block_tokens * total.value()).value());
+    return Tokens{static_cast<std::int64_t>(contiguous ? std::bit_floor(all) : all)};
+  }
   Blocks blocks_for(Tokens t) const { return Blocks{ceil_div(t.value(), block_tokens.value())}; }
 };
 
@@ -159,7 +165,7 @@ class KvPolicy {
   /// Tokens the call is guaranteed to get at least; admission counts them as taken. Default: what it holds.
   virtual Tokens promise(const Call&, Tokens reserved) const { (void)reserved; return Tokens{}; }
   /// A lease that `reserved` is full. A larger reservation to come back with, after leaving by `preempt()`;
-  /// 0: it grows where it is, block by block.
+  /// 0: it grows where it is, block by block. Cut to KvState::largest_lease().
   virtual Tokens regrow(const Call&, Tokens /*reserved*/) const { return Tokens{}; }
   virtual Leave preempt(const Call&) const { return Leave::kRecompute; }
 };
