@@ -57,11 +57,16 @@ class Value {
   const Value& at(std::string_view key) const;     ///< throws: "/a/b: missing key"
   Value& operator[](std::string_view key);         ///< member of an object, made if missing; null becomes an object
   void push_back(Value v);                         ///< null becomes an array
+  Value& operator[](std::size_t index);            ///< element of an array; throws past the end
   bool erase(std::string_view key);
 
   /// Where the value stood: JSON pointer from the document root, and file:line ("" and 0 for built values).
   const std::string& pointer() const { return pointer_; }
   std::string where() const;                       ///< "run.json:12 /policy/batching"
+  const std::string& file() const { return file_; }
+  int line() const { return line_; }
+  /// Gives this value and all below it pointers that start at `pointer`; file and line stay. For built documents.
+  void anchor(const std::string& pointer);
 
  private:
   friend class JsonReader;
@@ -76,9 +81,16 @@ class Value {
   int line_ = 0;
 };
 
+/// Nesting is limited to 200 levels; duplicate keys are errors.
 Value parse_json(std::string_view text, std::string_view name = "");   ///< `name` stands for the file in errors
 Value parse_json_file(const std::string& path);
 /// Keys in document order; doubles in the shortest form that reads back equal. `indent` < 0: one line.
+/// Infinities and NaN, which JSON does not have, become null.
 std::string to_json(const Value& v, int indent = 2);
+
+/// "/a" and "b/c" give "/a/b~1c" (RFC 6901).
+std::string pointer_to(std::string_view parent, std::string_view key);
+/// A value as an error message quotes it: scalars as JSON, at most 60 characters; "an object", "an array".
+std::string brief(const Value& v);
 
 }  // namespace orrery
