@@ -1,0 +1,13 @@
+# cmake --install BUILD --prefix X: the program, its documents and the examples. The program needs nothing but the C
+# library (2.34 or later when built on Debian 12), so X can be copied to another x86-64 Linux.
+
+include(GNUInstallDirs)
+
+if(ORRERY_STATIC_RUNTIME)
+  target_link_options(orrery PRIVATE -static-libstdc++ -static-libgcc)
+endif()
+
+install(TARGETS orrery RUNTIME)
+install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY experiments/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
