@@ -78,31 +78,23 @@ std::string_view expected_form(Dimension dimension) {
   return "a number";
 }
 
-double parse_quantity(std::string_view text, Dimension dimension) {
-  const std::string quoted = to_json(Value(std::string(text)), -1);
+double parse_quantity(const Value& v, Dimension dimension) {
+  if (v.is_number()) return v.as_double();
   double number = 0;
   std::string_view name;
-  if (!split(trimmed(text), number, name)) refuse(dimension, quoted);
+  if (!v.is_string() || !split(trimmed(v.as_string()), number, name)) refuse(dimension, brief(v));
   if (name.empty()) return number;
   if (name == "\xc2\xb5s") name = "us";  // micro sign
   for (const Unit& u : kUnits) {
     if (u.name != name) continue;
     if (u.dimension != dimension) break;
-    // Exact where the unit's reciprocal is: 200 / 1000 rounds once, 200 * 1e-3 twice.
+    // Rounds once where the unit's reciprocal is whole: 200 / 1000, not 200 * 1e-3.
     const double result = u.factor < 1 ? number / std::round(1 / u.factor) : number * u.factor;
-    if (!std::isfinite(result)) refuse(dimension, quoted);
+    if (!std::isfinite(result)) break;
     return result;
   }
-  refuse(dimension, quoted);
+  refuse(dimension, brief(v));
 }
-
-double parse_quantity(const Value& v, Dimension dimension) {
-  if (v.is_number()) return v.as_double();
-  if (!v.is_string()) refuse(dimension, brief(v));
-  return parse_quantity(std::string_view(v.as_string()), dimension);
-}
-
-Duration parse_duration(std::string_view text) { return parse_duration(Value(std::string(text))); }
 
 Duration parse_duration(const Value& v) {
   const double seconds = parse_quantity(v, Dimension::kSeconds);

@@ -19,12 +19,10 @@ namespace orrery {
 
 enum class Dimension { kNumber, kSeconds, kPerSecond, kBytes, kBytesPerSecond, kWatts, kJoules, kHertz };
 
-/// A bare number in a string ("12") is taken in SI, as a JSON number is.
-double parse_quantity(std::string_view text, Dimension dimension);
+/// A text is a Value too. A bare number in a string ("12") is taken in SI, as a JSON number is.
 double parse_quantity(const Value& v, Dimension dimension);
 
 /// Exact to the picosecond; |value| below 106 days, the horizon of a run. Negative ones parse, the caller's range says.
-Duration parse_duration(std::string_view text);
 Duration parse_duration(const Value& v);
 
 /// The dimension behind a unit of Describer::field ("s", "/s", "bytes", "bytes/s", "W", "J", "Hz"); kNumber for others.

@@ -35,6 +35,7 @@ class Value {
   Value(double d) : kind_(Kind::kDouble), double_(d) {}                            // NOLINT
   Value(std::string s) : kind_(Kind::kString), string_(std::move(s)) {}            // NOLINT
   Value(const char* s) : Value(std::string(s)) {}                                  // NOLINT
+  Value(std::string_view s) : Value(std::string(s)) {}                             // NOLINT
   static Value array() { Value v; v.kind_ = Kind::kArray; return v; }
   static Value object() { Value v; v.kind_ = Kind::kObject; return v; }
 
