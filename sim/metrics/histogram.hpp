@@ -1,0 +1,94 @@
+/// Log-linear histogram of non-negative integers (picoseconds or plain counts): 1024 buckets an octave, so a bucket is
+/// at most 1/1024 of its values wide and values below 2048 are exact. Octaves are allocated when first touched (8 KiB).
+/// Sum, count, minimum and maximum are exact. Misses are entries of +infinity: they count in percentile_or_miss() only.
+///
+/// Percentiles are nearest rank: p of n values is the ceil(p/100 * n)-th smallest. Inside a bucket of c values the i-th
+/// is placed at (i - 1/2) / c of the bucket's width and clamped to [min, max]; the error is below one bucket (0.1 %).
+/// With `exact` every value is kept as well and percentiles are values that occurred.
+///
+/// Complexity: add O(1), about 2 ns; add_run O(buckets crossed) however long the run; merge O(allocated buckets).
+///
+///   Histogram h;
+///   h.add(to_ps(ttft));
+///   double p99 = h.percentile(99) * 1e-12;
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "sim/base/units.hpp"
+
+namespace orrery {
+
+class Histogram {
+ public:
+  static constexpr int kBits = 10;                                ///< 2^10 buckets an octave
+  static constexpr std::int64_t kMiss = std::numeric_limits<std::int64_t>::max();  ///< what a missed percentile is
+
+  explicit Histogram(bool exact = false) : exact_(exact) {}
+
+  /// `count` observations of `value` >= 0; count >= 1.
+  void add(std::int64_t value, std::int64_t count = 1) {
+    if (value < 0) value = 0;  // a negative duration is a broken invariant that identities.hpp reports
+    bucket(value) += count;
+    note(value, value, count, static_cast<Wide>(value) * count);
+    if (exact_) all_.push_back({value, count});
+  }
+  /// n observations of each of first + j * step, j in [0, k); k >= 1, n >= 1, all of them >= 0.
+  void add_run(std::int64_t first, std::int64_t step, std::int64_t k, std::int64_t n);
+  void add_miss(std::int64_t count = 1) { misses_ += count; }
+  void merge(const Histogram& other);
+
+  std::int64_t count() const { return count_; }                   ///< without misses
+  std::int64_t misses() const { return misses_; }
+  Wide sum() const { return sum_; }
+  std::int64_t min() const { return count_ ? min_ : 0; }
+  std::int64_t max() const { return count_ ? max_ : 0; }
+  double mean() const { return count_ ? static_cast<double>(sum_) / static_cast<double>(count_) : 0; }
+  /// Of the values without misses; 0 if there are none.
+  std::int64_t percentile(double p) const { return at_rank(rank(p, count_)); }
+  /// With misses as +infinity: kMiss if the rank falls on one.
+  std::int64_t percentile_or_miss(double p) const;
+
+ private:
+  using Octave = std::array<std::int64_t, std::size_t{1} << kBits>;
+  struct Entry {
+    std::int64_t value, count;
+  };
+
+  /// Octave 0 holds [0, 1024) and octave o > 0 holds [1024, 2048) << (o - 1).
+  static int octave_of(std::int64_t value) {
+    const int width = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(value)));
+    return width <= kBits ? 0 : width - kBits;
+  }
+  std::int64_t& bucket(std::int64_t value) {
+    const int o = octave_of(value);
+    if (!octaves_[o]) allocate(o);
+    const int shift = o > 1 ? o - 1 : 0;
+    return (*octaves_[o])[static_cast<std::size_t>(value >> shift) & ((std::size_t{1} << kBits) - 1)];
+  }
+  void note(std::int64_t low, std::int64_t high, std::int64_t count, Wide sum) {
+    count_ += count;
+    sum_ += sum;
+    min_ = low < min_ ? low : min_;
+    max_ = high > max_ ? high : max_;
+  }
+  void allocate(int octave);
+  static std::int64_t rank(double p, std::int64_t n);
+  std::int64_t at_rank(std::int64_t rank) const;                  ///< 1-based
+  std::int64_t exact_at_rank(std::int64_t rank) const;
+
+  std::array<std::unique_ptr<Octave>, 64 - kBits> octaves_;
+  std::int64_t count_ = 0, misses_ = 0;
+  std::int64_t min_ = std::numeric_limits<std::int64_t>::max(), max_ = 0;
+  Wide sum_ = 0;
+  bool exact_;
+  mutable bool sorted_ = false;
+  mutable std::vector<Entry> all_;                                ///< exact only; sorted when first asked
+};
+
+}  // namespace orrery

@@ -1,0 +1,212 @@
+/// The recorder: everything the result says about a run, from calls that the engine makes as things happen. Memory is
+/// independent of the number of requests; a request costs about 40 ns, a step about 10 ns, whatever its iterations.
+///
+/// Calls come in the order of simulated time (`now` never decreases); a step is reported once, when it ends, with the
+/// number of iterations that it really ran. All sums are exact integers, and the same with fast-forward on and off.
+///
+///   Recorder recorder({.stations = 2, .seed = 1, .slo = {{Metric::kTtft, 99, 500ms}}, .rows = &csv});
+///   recorder.on_arrival(now, request);   recorder.on_step(...);   recorder.on_row(row);
+///   Summary s = recorder.finish(end);    // throws nothing; s.broken names broken identities (identities.hpp)
+///
+/// Epochs. The arrivals are divided into 16 to 32 epochs of equal numbers of requests (merged in pairs as the run
+/// grows), each with its own histograms. A warm-up given as a time starts a new epoch there; `auto` chooses at the end
+/// how many epochs to cut (Summary::warmup_rule). Per-request metrics belong to the epoch of the arrival; gaps between
+/// tokens (ITL) and rates belong to the time at which they end.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/base/units.hpp"
+#include "sim/cost.hpp"
+#include "sim/metrics/histogram.hpp"
+#include "sim/metrics/row.hpp"
+#include "sim/metrics/summary.hpp"
+#include "sim/metrics/timeline.hpp"
+#include "sim/plan.hpp"
+#include "sim/request.hpp"
+
+namespace orrery {
+
+struct RecorderConfig {
+  int stations = 1;
+  int stages = 1;                         ///< pipeline stages of each station; busy time is the mean over them
+  std::uint64_t seed = 0;                 ///< for messages
+  Tokens block_tokens{16};
+  Blocks blocks{};                        ///< KV blocks of one station
+  std::optional<Duration> warmup{};       ///< none: auto
+  bool exact = false;                     ///< keep every value
+  int classes = 1;
+  std::vector<SloLimit> slo{};
+  double peak_flops = 0, peak_bytes = 0;  ///< of one station, a second; 0: no MFU, MBU
+  std::int64_t idle_milliwatts = 0;       ///< of one station while it runs nothing
+  double usd_per_hour = 0;                ///< of all stations
+  RowSink* rows = nullptr;                ///< not owned
+  TimelineSink* timeline = nullptr;       ///< not owned
+};
+
+/// KV memory of one station at an instant. Slots = blocks * block_tokens; what is neither used nor reserved of the held
+/// slots is internal fragmentation.
+struct KvUse {
+  Blocks held;       ///< in leases of calls; blocks of a shared prefix once
+  Tokens used;       ///< of them: tokens whose KV exists; a shared prefix once
+  Tokens reserved;   ///< of them: empty slots that the calls will still fill (up to their final length)
+  Blocks external;   ///< free, but in runs too small for the call at the head of the queue (contiguous only)
+};
+
+/// Why a station or call stood still.
+enum class Stall : std::uint8_t { kKvMap, kSwap, kTransfer };
+
+/// State at the end of a run, for the identities.
+struct RunEnd {
+  struct Station {
+    Blocks held, free, cached, total;     ///< by leases, by nobody, by the prefix cache alone, all
+  };
+  Time end{};
+  std::vector<Station> stations{};
+};
+
+class Recorder {
+ public:
+  explicit Recorder(RecorderConfig config);
+  ~Recorder();
+
+  // Requests.
+  void on_arrival(Time now, const Request& request);
+  /// The request left at row.finish (= now), or the run ended with it in flight.
+  void on_row(const Row& row);
+  /// Calls entered (delta > 0) or left the queues of stations. For the timeline; a no-op without one.
+  void on_waiting(Time now, std::int32_t delta) {
+    if (timeline_) timeline_->waiting(now, delta);
+  }
+  /// For the timeline; a no-op without one.
+  void on_first_token(Time now, Time arrival) {
+    if (timeline_) timeline_->first_token(now, now - arrival);
+  }
+  /// A call left its batch before it was done; `undone` tokens computed since its admission are lost (0 for a swap).
+  void on_departure(Leave how, Tokens undone);
+
+  // Steps.
+  /// A step starts. For the timeline, which keeps windows open for it; a no-op without one.
+  void on_begin(StationId station, int lane, Time start) {
+    if (timeline_) timeline_->begin(station, lane, start);
+  }
+  /// A step of k iterations has ended. `shape`, `padding` and `run` as of iteration 0; for a pipeline `run` is stage 0.
+  void on_step(StationId station, int lane, Time start, Time end, std::int64_t k, const StepShape& shape,
+               const BatchPlan::Padding& padding, const StepRun& run);
+  /// A further pipeline stage of the same step.
+  void on_stage(StationId station, Time start, Time end, std::int64_t k, const StepRun& run);
+  void on_stall(Stall why, Duration time) { stalls_[static_cast<int>(why)] += to_ps(time); }
+
+  // Gaps between the tokens of one call.
+  void itl(Time end, Duration gap, std::int64_t count);
+  /// n calls decode k iterations that follow each other; gap j is first + j * step and ends at the end of iteration j.
+  void itl_run(Time start, Duration first, Duration step, std::int64_t k, std::int64_t n);
+
+  // KV memory.
+  void on_kv(StationId station, Time now, const KvUse& use);
+  /// A run of k iterations from `start`, where on_kv has told the state: each iteration adds `used` tokens and takes
+  /// `filled` from the reserved ones; before iteration i >= 1 growth(i) blocks more are taken, with period
+  /// block_tokens in i. Call on_kv with the final state afterwards. O(min(k, block_tokens)).
+  template <class Growth>
+  void on_kv_run(StationId station, Time start, std::int64_t k, const StepRun& run, Tokens used, Tokens filled,
+                 Growth growth);
+
+  /// Ends the run: after the last event and after the rows of those in flight.
+  Summary finish(const RunEnd& end);
+
+ private:
+  struct PerClass {
+    explicit PerClass(bool exact) : ttft(exact), tpot(exact), e2e(exact), queue(exact) {}
+    void merge(const PerClass& other);
+    Histogram ttft, tpot, e2e, queue;
+    std::int64_t arrived = 0, good = 0;
+  };
+  struct Rates {
+    std::int64_t completed = 0, prompt = 0, cached = 0, output = 0;
+    Rates& operator+=(const Rates& o);
+  };
+  struct Epoch {
+    Epoch(Time begin, Wide area, int classes, bool exact);
+    Time begin;
+    Wide area;                              ///< of the number in the system, until `begin`
+    Histogram itl;
+    Rates rates;                            ///< of what ends in it, no later than the last arrival
+    std::vector<PerClass> classes;
+  };
+  struct Station {
+    std::int64_t busy = 0;                  ///< ps, summed over stages
+    Wide energy = 0;                        ///< nJ
+    Time kv_since{};
+    KvUse kv{};
+    Wide held = 0, used = 0, reserved = 0, external = 0;  ///< integrals: block ps, token ps, token ps, block ps
+    Blocks peak{};
+  };
+  struct Limits {
+    std::int64_t ttft, tpot, e2e, queue;    ///< ps; max where there is none
+  };
+
+  void advance(Time now) {
+    const std::int64_t dt = to_ps(now) - to_ps(last_);
+    if (dt < 0) backwards_ = true;
+    area_ += static_cast<Wide>(in_system_) * dt;
+    last_ = now;
+  }
+  Epoch& epoch_of_arrival(Time t) { return t >= epoch_->begin ? *epoch_ : older_epoch(t + Duration{1}); }
+  Epoch& epoch_of_end(Time t) { return t > epoch_->begin ? *epoch_ : older_epoch(t); }
+  Epoch& older_epoch(Time t);               ///< the last that begins before t; the oldest if there is none
+  void rotate(Time now);
+  void merge_pairs();
+  void deliver_across(Time start, Time end, std::int64_t k, std::int64_t prompt, std::int64_t output,
+                      const StepRun& run);
+  void itl_across(Time start, Duration first, Duration step, std::int64_t k, std::int64_t n);
+  void observe(PerClass& c, const Row& row);
+  std::size_t choose_cut() const;
+  void kv_advance(Station& s, Time now) {
+    const std::int64_t dt = to_ps(now) - to_ps(s.kv_since);
+    s.held += static_cast<Wide>(s.kv.held.value()) * dt;
+    s.used += static_cast<Wide>(s.kv.used.value()) * dt;
+    s.reserved += static_cast<Wide>(s.kv.reserved.value()) * dt;
+    s.external += static_cast<Wide>(s.kv.external.value()) * dt;
+    s.kv_since = now;
+  }
+
+  RecorderConfig config_;
+  std::unique_ptr<Timeline> timeline_;
+  std::vector<Limits> limits_;              ///< by class
+
+  // Requests.
+  Time last_{}, last_arrival_{};
+  Wide area_ = 0, sojourn_ = 0;
+  std::int64_t in_system_ = 0, offered_ = 0;
+  std::int64_t statuses_[kStatuses] = {};
+  Wide open_arrivals_ = 0;                  ///< sum over requests in flight at the end
+  bool backwards_ = false;
+  std::int64_t prompt_ = 0, cached_ = 0, row_computed_ = 0, open_computed_ = 0, output_ = 0;
+
+  // Epochs, oldest first; [measured_] is the first that an explicit warm-up leaves.
+  std::vector<std::unique_ptr<Epoch>> epochs_;
+  Epoch* epoch_ = nullptr;                  ///< the newest
+  std::size_t measured_ = 0;
+  bool warming_ = false;                    ///< an explicit warm-up has not ended yet
+  std::int64_t epoch_size_ = 16, epoch_arrivals_ = 0;
+  Rates pending_;                           ///< after the last arrival so far
+
+  // Steps.
+  std::vector<Station> stations_;
+  std::int64_t steps_ = 0, iterations_ = 0;
+  std::int64_t computed_ = 0, padded_ = 0, recomputed_ = 0, wasted_ = 0;
+  std::int64_t departures_[4] = {};
+  std::int64_t stalls_[3] = {};
+  std::int64_t host_ = 0, grade_[4] = {}, in_range_ = 0;
+  Wide span_ = 0;                           ///< time of steps, ps
+  Wide energy_ = 0, flops_ = 0, bytes_ = 0, running_ = 0;
+  std::int32_t max_running_ = 0;
+};
+
+}  // namespace orrery
+
+#include "sim/metrics/recorder_inline.hpp"  // IWYU pragma: export

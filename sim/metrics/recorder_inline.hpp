@@ -1,0 +1,164 @@
+/// Bodies of the recorder's calls that a run makes once a request or once a step; included by recorder.hpp.
+#pragma once
+
+#include <algorithm>
+
+namespace orrery {
+
+inline void Recorder::on_arrival(Time now, const Request& request) {
+  advance(now);
+  ++in_system_;
+  ++offered_;
+  epoch_->rates += pending_;
+  pending_ = {};
+  if (now > last_arrival_ && (epoch_arrivals_ >= epoch_size_ || warming_)) rotate(now);
+  last_arrival_ = now;
+  ++epoch_arrivals_;
+  ++epoch_->classes[request.request_class].arrived;
+  if (timeline_) timeline_->arrival(now);
+}
+
+inline void Recorder::observe(PerClass& c, const Row& row) {
+  if (row.status != Status::kDone) {
+    c.ttft.add_miss();
+    c.tpot.add_miss();
+    c.e2e.add_miss();
+    c.queue.add_miss();
+    return;
+  }
+  const Limits& limit = limits_[row.request_class];
+  const std::int64_t ttft = to_ps(row.ttft()), e2e = to_ps(row.e2e()), queue = to_ps(row.queue());
+  bool good = ttft <= limit.ttft && e2e <= limit.e2e && queue <= limit.queue;
+  c.ttft.add(ttft);
+  c.e2e.add(e2e);
+  c.queue.add(queue);
+  if (row.output.value() > 1) {
+    const std::int64_t tpot = to_ps(row.tpot());
+    c.tpot.add(tpot);
+    good = good && tpot <= limit.tpot;
+  }
+  c.good += good;
+}
+
+inline void Recorder::on_row(const Row& row) {
+  ++statuses_[static_cast<int>(row.status)];
+  if (row.status == Status::kInFlight) {
+    open_arrivals_ += to_ps(row.arrival);
+    open_computed_ += row.computed.value();
+  } else {
+    advance(row.finish);
+    --in_system_;
+    sojourn_ += to_ps(row.e2e());
+  }
+  if (row.first_schedule != kNever) {
+    prompt_ += row.prompt.value();
+    cached_ += row.cached.value();
+  }
+  output_ += row.output.value();
+  if (row.status == Status::kDone) {
+    row_computed_ += row.computed.value();
+    Rates& rates = row.finish <= last_arrival_ ? epoch_of_end(row.finish).rates : pending_;
+    ++rates.completed;
+    rates.cached += row.cached.value();
+  }
+  observe(epoch_of_arrival(row.arrival).classes[row.request_class], row);
+  if (config_.rows) config_.rows->row(row);
+}
+
+inline void Recorder::on_stage(StationId station, Time start, Time end, std::int64_t k, const StepRun& run) {
+  const std::int64_t time = to_ps(run.total(k));
+  const std::int64_t half = k * (k - 1) / 2;
+  const Wide energy = static_cast<Wide>(run.e_first.value()) * k + static_cast<Wide>(run.e_step.value()) * half;
+  Station& s = stations_[static_cast<std::size_t>(station.index)];
+  s.busy += time;
+  s.energy += energy;
+  energy_ += energy;
+  host_ += to_ps(run.host) * k;
+  grade_[static_cast<int>(run.grade)] += time;
+  in_range_ += run.in_range ? time : 0;
+  flops_ += static_cast<Wide>(run.flops) * k + static_cast<Wide>(run.flops_step) * half;
+  bytes_ += static_cast<Wide>(run.bytes) * k + static_cast<Wide>(run.bytes_step) * half;
+  if (timeline_) timeline_->stage(start, end, k, run);
+}
+
+inline void Recorder::on_step(StationId station, int lane, Time start, Time end, std::int64_t k,
+                              const StepShape& shape, const BatchPlan::Padding& padding, const StepRun& run) {
+  const std::int64_t prompt = (shape.prefill - padding.prefill).value();
+  const std::int64_t output = shape.outputs - padding.decodes.value();
+  const std::int64_t time = to_ps(end) - to_ps(start);
+  ++steps_;
+  iterations_ += k;
+  computed_ += prompt + (shape.decodes - padding.decodes).value() * k;
+  padded_ += padding.prefill.value() + padding.decodes.value() * k;
+  span_ += time;
+  running_ += static_cast<Wide>(shape.sequences) * time;
+  max_running_ = std::max(max_running_, shape.sequences);
+  on_stage(station, start, end, k, run);
+  const Time first_end = k == 1 ? end : start + run.first;
+  if (first_end > last_arrival_) {
+    pending_.prompt += prompt;
+    pending_.output += output * k;
+  } else {
+    deliver_across(start, end, k, prompt, output, run);
+  }
+  if (timeline_) timeline_->step(station, lane, start, end, k, prompt, output, shape.sequences, run);
+}
+
+inline void Recorder::itl(Time end, Duration gap, std::int64_t count) {
+  epoch_of_end(end).itl.add(to_ps(gap), count);
+}
+
+inline void Recorder::itl_run(Time start, Duration first, Duration step, std::int64_t k, std::int64_t n) {
+  if (start + first > epoch_->begin)
+    epoch_->itl.add_run(to_ps(first), to_ps(step), k, n);
+  else
+    itl_across(start, first, step, k, n);
+}
+
+inline void Recorder::on_departure(Leave how, Tokens undone) {
+  ++departures_[static_cast<int>(how)];
+  if (how == Leave::kRecompute) recomputed_ += undone.value();
+  if (how == Leave::kRestart || how == Leave::kFail) wasted_ += undone.value();
+}
+
+inline void Recorder::on_kv(StationId station, Time now, const KvUse& use) {
+  Station& s = stations_[static_cast<std::size_t>(station.index)];
+  if (timeline_) timeline_->held(s.kv_since, now, s.kv.held);
+  kv_advance(s, now);
+  s.kv = use;
+  s.peak = std::max(s.peak, use.held);
+}
+
+template <class Growth>
+void Recorder::on_kv_run(StationId station, Time start, std::int64_t k, const StepRun& run, Tokens used, Tokens filled,
+                         Growth growth) {
+  Station& s = stations_[static_cast<std::size_t>(station.index)];
+  const Time end = start + run.total(k);
+  kv_advance(s, start);
+  if (timeline_) timeline_->held(start, end, s.kv.held);
+  kv_advance(s, end);
+  // Iteration j lasts first + j * step: sum of j * t(j) over j < k.
+  const Wide pairs = static_cast<Wide>(k) * (k - 1) / 2;
+  const Wide ramp = pairs * to_ps(run.first) + pairs * (2 * k - 1) / 3 * to_ps(run.step);
+  s.used += ramp * used.value();
+  s.reserved -= ramp * filled.value();
+  s.kv.used += used * k;
+  s.kv.reserved -= filled * k;
+  // A block taken before iteration i is held for T(k) - T(i); iterations i, i + period, ... take the same number.
+  const std::int64_t period = config_.block_tokens.value();
+  const std::int64_t whole = to_ps(run.total(k));
+  for (std::int64_t i = 1; i <= period && i < k; ++i) {
+    const std::int64_t blocks = growth(i);
+    if (blocks == 0) continue;
+    const std::int64_t last = (k - 1 - i) / period;   // i + last * period < k
+    const Wide count = last + 1;
+    const Wide sum1 = count * i + static_cast<Wide>(period) * last * (last + 1) / 2;
+    const Wide sum2 = count * i * i + static_cast<Wide>(2 * i * period) * last * (last + 1) / 2 +
+                      static_cast<Wide>(period * period) * last * (last + 1) * (2 * last + 1) / 6;
+    s.held += (count * whole - sum1 * to_ps(run.first) - (sum2 - sum1) / 2 * to_ps(run.step)) * blocks;
+    s.kv.held += Blocks{blocks * (last + 1)};
+  }
+  s.peak = std::max(s.peak, s.kv.held);
+}
+
+}  // namespace orrery
