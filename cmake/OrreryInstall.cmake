@@ -3,6 +3,8 @@
 
 include(GNUInstallDirs)
 
+set_target_properties(orrery PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+
 if(ORRERY_STATIC_RUNTIME)
   target_link_options(orrery PRIVATE -static-libstdc++ -static-libgcc)
 endif()
