@@ -1,0 +1,58 @@
+#include "hwmodels/residual_grid.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "sim/config/value.hpp"
+
+namespace orrery {
+
+ResidualGrid::ResidualGrid(std::vector<Axis> axes, std::vector<std::int16_t> thousandths)
+    : axes_(std::move(axes)), values_(std::move(thousandths)) {
+  std::size_t expected = 1;
+  for (const Axis& axis : axes_) {
+    if (axis.count < 1 || !(axis.step > 0)) throw ConfigError("residual grid: an axis needs a count and a positive step");
+    expected *= static_cast<std::size_t>(axis.count);
+  }
+  if (axes_.size() > Features{}.size() || values_.size() != expected) {
+    throw ConfigError("residual grid: expected " + std::to_string(expected) + " values, got " + std::to_string(values_.size()));
+  }
+}
+
+double ResidualGrid::at(const Features& z) const {
+  std::array<std::pair<std::size_t, double>, 32> corners{{{0, 1.0}}};
+  std::size_t n = 1;
+  if (values_.empty()) return 0;
+  for (std::size_t d = 0; d < axes_.size(); ++d) {
+    const Axis& axis = axes_[d];
+    const double u = std::clamp((z[d] - axis.start) / axis.step, 0.0, static_cast<double>(axis.count - 1));
+    const auto low = std::min(static_cast<std::size_t>(u), static_cast<std::size_t>(std::max(axis.count - 2, 0)));
+    const double upper = u - static_cast<double>(low);
+    const std::size_t before = n;
+    for (std::size_t c = 0; c < before; ++c) {
+      auto& [index, weight] = corners[c];
+      index = index * static_cast<std::size_t>(axis.count) + low;
+      if (upper > 0) {
+        corners[n++] = {index + 1, weight * upper};
+        weight *= 1 - upper;
+      }
+    }
+  }
+  double sum = 0;
+  for (std::size_t c = 0; c < n; ++c) sum += corners[c].second * values_[corners[c].first];
+  return sum * 1e-3;
+}
+
+Features ResidualGrid::knot(std::size_t index) const {
+  Features z{};
+  for (std::size_t d = axes_.size(); d-- > 0;) {
+    const auto count = static_cast<std::size_t>(axes_[d].count);
+    z[d] = axes_[d].start + axes_[d].step * static_cast<double>(index % count);
+    index /= count;
+  }
+  return z;
+}
+
+}  // namespace orrery
