@@ -1,0 +1,77 @@
+#include "policies/register.hpp"
+
+#include <utility>
+
+#include "policies/batching/orca.hpp"
+#include "policies/batching/sarathi.hpp"
+#include "policies/batching/static_batching.hpp"
+#include "policies/batching/vllm.hpp"
+#include "policies/batching/vllm_v1.hpp"
+#include "policies/kv/contiguous.hpp"
+#include "policies/kv/paged.hpp"
+#include "policies/order/edf.hpp"
+#include "policies/order/fcfs.hpp"
+#include "policies/order/lpm.hpp"
+#include "policies/order/mlfq.hpp"
+#include "policies/order/priority.hpp"
+#include "policies/order/sjf.hpp"
+#include "policies/order/srpt.hpp"
+#include "policies/predictor/bucket.hpp"
+#include "policies/predictor/gaussian.hpp"
+#include "policies/predictor/none.hpp"
+#include "policies/predictor/oracle.hpp"
+#include "policies/routing/least_loaded.hpp"
+#include "policies/routing/least_tokens.hpp"
+#include "policies/routing/power_of_two.hpp"
+#include "policies/routing/prefix_aware.hpp"
+#include "policies/routing/random.hpp"
+#include "policies/routing/round_robin.hpp"
+#include "policies/routing/session_sticky.hpp"
+
+namespace orrery {
+
+void register_policies(Registry& r) {
+  r.add<StaticBatching>("static", "FasterTransformer, request-level batching (baseline of Orca, OSDI'22)",
+                        {"static-batching", "faster-transformer", "fastertransformer"});
+  r.add<Orca>("orca", "Orca (OSDI'22)");
+  r.add<Vllm>("vllm", "vLLM 0.2, PagedAttention (SOSP'23)", {"vllm-0.2", "vllm_v0", "vllm-v0"});
+  r.add<VllmV1>("vllm-v1", "vLLM v1 scheduler (2025)", {"vllm_v1"});
+  r.add<Sarathi>("sarathi", "Sarathi-Serve (OSDI'24)", {"sarathi-serve"});
+
+  r.add<Paged>("paged", "PagedAttention (SOSP'23); TGI; TensorRT-LLM; S3 (NeurIPS'23)");
+  r.add<Contiguous>("contiguous", "Orca (OSDI'22) and its variants in the vLLM paper (SOSP'23)");
+
+  r.add<Fcfs>("fcfs", "First come, first served");
+  r.add<Priority>("priority", "Strict priority, or with linear aging (vLLM v1)");
+  r.add<Sjf>("sjf", "Shortest job first, predicted");
+  r.add<Srpt>("srpt", "Shortest remaining processing time, predicted");
+  r.add<Edf>("edf", "Earliest deadline first");
+  r.add<Mlfq>("mlfq", "Skip-join multi-level feedback queue (FastServe, arXiv 2305.05920)", {"fastserve"});
+  r.add<Lpm>("lpm", "Longest prefix match (SGLang, NeurIPS'24)", {"longest-prefix-match"});
+
+  r.add<NoPrediction>("none", "No prediction");
+  r.add<Oracle>("oracle", "Knows the true length");
+  r.add<Bucket>("bucket", "Bucket classifier with a given accuracy (S3, NeurIPS'23)");
+  r.add<Gaussian>("gaussian", "Regressor with Gaussian error (Response-length perception, NeurIPS'23)");
+
+  r.add<RoundRobin>("round-robin", "Stations in turn", {"round_robin"});
+  r.add<RandomRouter>("random", "Uniformly at random");
+  r.add<LeastLoaded>("least-loaded", "Join the shortest queue", {"least_loaded", "jsq"});
+  r.add<LeastTokens>("least-tokens", "Fewest tokens", {"least_tokens"});
+  r.add<PowerOfTwo>("power-of-two", "Power of two choices (Mitzenmacher, TPDS 2001)", {"power_of_two"});
+  r.add<SessionSticky>("session-sticky", "Sessions stay at their station", {"session_sticky"});
+  r.add<PrefixAware>("prefix-aware", "Cache-aware routing (SGLang router)", {"prefix_aware", "cache-aware"});
+}
+
+std::string_view usual_kv(std::string_view batching) {
+  static constexpr std::pair<std::string_view, std::string_view> kUsual[] = {
+      {"static", R"({"name": "contiguous", "reserve": "max-new"})"},
+      {"orca", R"({"name": "contiguous", "reserve": "max-new"})"},
+      {"vllm-v1", R"({"name": "paged", "reserve": "per-chunk", "watermark": 0})"},
+  };
+  for (const auto& [system, kv] : kUsual)
+    if (system == batching) return kv;
+  return R"("paged")";
+}
+
+}  // namespace orrery
