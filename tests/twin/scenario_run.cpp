@@ -1,0 +1,187 @@
+#include <cctype>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+
+#include "policies/batching/orca.hpp"
+#include "policies/batching/sarathi.hpp"
+#include "policies/batching/static_batching.hpp"
+#include "policies/batching/vllm.hpp"
+#include "policies/batching/vllm_v1.hpp"
+#include "policies/kv/contiguous.hpp"
+#include "policies/kv/paged.hpp"
+#include "sim/registry.hpp"
+#include "tests/twin/scenario.hpp"
+
+namespace orrery {
+namespace {
+
+struct Fcfs final : QueueOrder {
+  using Config = NoConfig;
+  explicit Fcfs(NoConfig) {}
+  std::int64_t key(CallId, const Call& call, const Progress&, const StationView*) const override { return to_ps(call.arrival); }
+};
+
+const Registry& registry() {
+  static const Registry all = [] {
+    Registry r;
+    r.add<Sarathi>("sarathi", "Sarathi-Serve (OSDI'24)");
+    r.add<Orca>("orca", "Orca");
+    r.add<StaticBatching>("static", "FT");
+    r.add<Vllm>("vllm", "vllm");
+    r.add<VllmV1>("vllm-v1", "vllm");
+    r.add<Paged>("paged", "vllm");
+    r.add<Contiguous>("contiguous", "vllm");
+    r.add<Fcfs>("fcfs", "fcfs");
+    return r;
+  }();
+  return all;
+}
+
+/// Fills a policy's parameters from the scenario's `key=value` words: `slot.key` first, then `key`.
+class TextDescriber final : public Describer {
+ public:
+  TextDescriber(const Scenario& scenario, std::string slot, std::set<std::string>& used)
+      : scenario_(scenario), slot_(std::move(slot)), used_(used) {}
+
+  void field(std::string_view name, std::int64_t& value, Range r, std::string_view, std::string_view) override {
+    if (const std::string* text = find(name)) value = static_cast<std::int64_t>(in_range(name, std::stod(*text), r));
+  }
+  void field(std::string_view name, double& value, Range r, std::string_view, std::string_view) override {
+    if (const std::string* text = find(name)) value = in_range(name, std::stod(*text), r);
+  }
+  void field(std::string_view name, bool& value, std::string_view) override {
+    if (const std::string* text = find(name)) value = *text == "true" || *text == "1";
+  }
+  void field(std::string_view name, std::string& value, std::string_view) override {
+    if (const std::string* text = find(name)) value = *text;
+  }
+  void field(std::string_view name, std::vector<double>& value, Range r, std::string_view) override {
+    const std::string* text = find(name);
+    if (!text) return;
+    value.clear();
+    std::istringstream in(*text);
+    for (std::string item; std::getline(in, item, ',');) value.push_back(in_range(name, std::stod(item), r));
+  }
+  void duration(std::string_view name, Duration& value, Range r, std::string_view) override {
+    if (const std::string* text = find(name)) in_range(name, to_seconds(value = parse_duration(*text)), r);
+  }
+  void enumeration(std::string_view name, int& value, const std::vector<EnumName>& names, std::string_view) override {
+    const std::string* text = find(name);
+    if (!text) return;
+    for (const EnumName& n : names)
+      if (n.name == *text) {
+        value = n.value;
+        return;
+      }
+    throw std::invalid_argument(std::string(name) + " has no value " + *text);
+  }
+
+ private:
+  const std::string* find(std::string_view name) {
+    for (const std::string& key : {slot_ + "." + std::string(name), std::string(name)}) {
+      const auto at = scenario_.parameters.find(key);
+      if (at == scenario_.parameters.end()) continue;
+      used_.insert(key);
+      return &at->second;
+    }
+    return nullptr;
+  }
+  static double in_range(std::string_view name, double value, Range r) {
+    if (value < r.min || value > r.max) throw std::invalid_argument(std::string(name) + " is out of range");
+    return value;
+  }
+
+  const Scenario& scenario_;
+  std::string slot_;
+  std::set<std::string>& used_;
+};
+
+template <class Interface>
+std::unique_ptr<Interface> make(const Scenario& s, const std::string& by_default, std::set<std::string>& used) {
+  const std::string slot(slot_name<Interface>());
+  const auto chosen = s.policies.find(slot);
+  const std::string name = chosen == s.policies.end() ? by_default : chosen->second;
+  if (name == "none") return nullptr;
+  const auto* entry = registry().find<Interface>(name);
+  if (!entry) throw std::invalid_argument("no " + slot + " policy named " + name);
+  TextDescriber describer(s, slot, used);
+  return entry->make(describer);
+}
+
+}  // namespace
+
+ScenarioPolicies::ScenarioPolicies(const Scenario& s) : cost(s.cost) {
+  std::set<std::string> used;
+  for (int i = 0; i < s.stations; ++i) batchers.push_back(make<Batcher>(s, "sarathi", used));
+  kv = make<KvPolicy>(s, "paged", used);
+  order = make<QueueOrder>(s, "fcfs", used);
+  predictor = make<LengthPredictor>(s, "none", used);
+  router = make<Router>(s, s.stations > 1 ? "round-robin" : "none", used);
+  for (const auto& [key, value] : s.parameters)
+    if (!used.count(key)) throw std::invalid_argument("no policy has the parameter " + key);
+}
+
+ScenarioPolicies::~ScenarioPolicies() = default;
+
+TwinResult run_twin(const Scenario& scenario) {
+  ScenarioPolicies policies(scenario);
+  TwinConfig config = scenario.engine;
+  config.cost = &policies.cost;
+  config.kv = policies.kv.get();
+  config.order = policies.order.get();
+  config.predictor = policies.predictor.get();
+  config.router = policies.router.get();
+  for (auto& batcher : policies.batchers) config.batchers.push_back(batcher.get());
+  ScenarioSource source(scenario);
+  TwinResult result = run_twin(config, source);
+  for (const TwinRow& row : result.rows) result.names.push_back(source.name(row.number));
+  return result;
+}
+
+std::string observed(const Scenario& scenario, const TwinResult& result, const std::string& what) {
+  const auto dot = what.find('.');
+  const std::string name = what.substr(0, dot), field = dot == std::string::npos ? "" : what.substr(dot + 1);
+  auto time = [](Time t) { return t == kNever ? std::string("never") : duration_text(t.time_since_epoch()); };
+  auto count = [](Wide n) { return std::to_string(static_cast<std::int64_t>(n)); };
+  if (what == "end") return time(result.end);
+  if (name == "sum") {
+    const TwinSums& sums = result.sums;
+    if (field == "computed") return count(sums.computed);
+    if (field == "delivered") return count(sums.delivered);
+    if (field == "recomputed") return count(sums.recomputed);
+    if (field == "wasted") return count(sums.wasted);
+    if (field == "padded") return count(sums.padded);
+    if (field == "iterations") return count(sums.iterations);
+    if (field == "preemptions") return count(sums.preemptions);
+    if (field == "swaps") return count(sums.swaps);
+  }
+  for (std::size_t i = 0; i < result.rows.size() && field != ""; ++i) {
+    const TwinRow& row = result.rows[i];
+    if (result.names[i] != name) continue;
+    constexpr std::string_view status[] = {"done", "rejected", "failed", "in_flight"};
+    if (field == "first") return time(row.first_token);
+    if (field == "finish") return time(row.finish);
+    if (field == "schedule") return time(row.first_schedule);
+    if (field == "status") return std::string(status[static_cast<int>(row.status)]);
+    if (field == "cached") return count(row.cached);
+    if (field == "preempted") return count(row.preemptions);
+    if (field == "station") return count(row.station);
+    if (field == "output") return count(row.output);
+  }
+  throw std::invalid_argument(scenario.title + ": nothing is called " + what);
+}
+
+std::string failures(const Scenario& scenario, const TwinResult& result) {
+  std::string text;
+  for (const Expectation& e : scenario.expectations) {
+    const std::string seen = observed(scenario, result, e.what);
+    bool same = seen == e.value;
+    if (!same && !seen.empty() && std::isdigit(static_cast<unsigned char>(seen[0])) && std::isalpha(static_cast<unsigned char>(seen.back())))
+      same = e.value != "never" && parse_duration(seen) == parse_duration(e.value);   // 0.5s is 500ms
+    if (!same) text += e.where + ": " + e.what + " is " + seen + ", expected " + e.value + "\n";
+  }
+  return text;
+}
+
+}  // namespace orrery

@@ -1,0 +1,630 @@
+#include "tests/twin/twin.hpp"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "sim/plan.hpp"
+#include "tests/twin/twin_kv.hpp"
+
+namespace orrery {
+namespace {
+
+/// A call as it truly stands. The rows that policies see are written from it, as of the call's last change.
+struct TwinCall {
+  TwinRequest given;
+  CallId id;
+  TwinLease lease;
+  Tokens emitted, context, cached, promise;
+  Tokens joined_context;      ///< context when it joined its group
+  int station = -1, lane = -1;
+  TwinRow row;
+
+  std::uint64_t number() const { return given.request.number; }
+  Tokens output() const { return given.request.output_tokens; }
+};
+
+struct Step {
+  Time end{};
+  bool decodes = false;
+  std::vector<BatchPlan::Chunk> chunks;
+  std::vector<CallId> swapped_out;
+  Tokens resumed;             ///< context of the calls that came back from host memory
+};
+
+struct Lane {
+  std::vector<CallId> prefilling, members, held;
+  std::int64_t clock = 0, steps_since_admission = 0;
+  Tokens longest_at_zero;     ///< max over members, since the group was last empty, of context - clock
+  std::optional<Step> step;
+  bool ready = false;         ///< would plan, but the first stage is taken
+};
+
+struct TwinStation;
+
+struct CacheOfStation final : PrefixView {
+  const TwinStation* station = nullptr;
+  class Twin* twin = nullptr;
+  PrefixMatch match(CallId) const override;
+  Blocks releasable(CallId) const override;
+};
+
+struct TwinStation {
+  int index = 0;
+  Batcher* batcher = nullptr;
+  std::unique_ptr<TwinKv> kv;
+  CacheOfStation cache;
+  std::vector<CallId> waiting, swapped;
+  std::vector<Lane> lanes;
+  std::vector<Time> stage_free;   ///< by pipeline stage
+  Tokens host_free;
+  bool changed = false;           ///< something happened since its idle lanes were asked
+};
+
+class Twin {
+ public:
+  Twin(const TwinConfig& config, RequestSource& source);
+  TwinResult run();
+
+  TwinCall& at(CallId id) { return *calls_[id.index]; }
+  CallRow& row(CallId id) { return rows_[id.index]; }
+
+ private:
+  // what happens, in the order of one instant
+  Time next_event();
+  void boundary(TwinStation& s, Lane& lane);
+  void arrivals();
+  void plan_lanes(TwinStation& s);
+  // arrival
+  void route(TwinCall& c);
+  bool never_fits(const TwinStation& s, const Call& call) const;
+  // one iteration
+  bool plan_once(TwinStation& s, int lane);
+  void leave(TwinStation& s, Lane& lane, const BatchPlan::Departure& d, Step& step, StepShape& shape);
+  void start(TwinStation& s, Lane& lane, Step step, StepShape shape, const BatchPlan& plan);
+  void chunk_done(TwinStation& s, Lane& lane, const BatchPlan::Chunk& chunk);
+  // a call's life
+  void join(Lane& lane, CallId id);
+  void drop_from(Lane& lane, CallId id);
+  void token(TwinStation& s, CallId id);
+  void finished(TwinStation& s, Lane& lane, CallId id);
+  void gone(TwinStation& s, CallId id, TwinStatus status);
+  void enter(TwinStation& s, std::vector<CallId>& queue, CallId id);
+  // the policy's picture
+  StationView view(TwinStation& s, int lane);
+  bool is_full(TwinStation& s, CallId id);
+  bool needs_block(TwinStation& s, CallId id);
+  void sort_by_number(std::vector<CallId>& ids);
+  void event(TwinStation& s, CallEvent::Kind kind, CallId id);
+  void note(TwinStation& s, const Lane& lane, TwinDecision::Kind kind, CallId id, Tokens tokens);
+  std::vector<StationLoad> loads();
+
+  const TwinConfig config_;
+  RequestSource& source_;
+  int stages_;
+  Tokens block_tokens_;
+  Time now_{};
+  std::vector<std::unique_ptr<TwinCall>> calls_;
+  std::vector<CallRow> rows_;
+  std::vector<TwinStation> stations_;
+  std::set<std::pair<Time, std::uint64_t>> coming_;    ///< arrived calls that wait for their prediction
+  std::map<std::uint64_t, CallId> by_number_;
+  std::vector<CallId> full_;                           ///< of the view being planned
+  BuddyRuns runs_{};
+  std::vector<StationLoad> snapshot_;
+  Time snapshot_until_{Duration::min()};
+  std::uint64_t routed_ = 0;
+  TwinResult result_;
+};
+
+PrefixMatch CacheOfStation::match(CallId id) const {
+  const TwinCall& c = twin->at(id);
+  return station->kv->match(c.given, Tokens{c.given.request.prompt_tokens} + c.emitted);
+}
+
+Blocks CacheOfStation::releasable(CallId id) const { return station->kv->releasable(twin->at(id).lease); }
+
+Twin::Twin(const TwinConfig& config, RequestSource& source)
+    : config_(config), source_(source), stages_(config.cost->stages()), stations_(config.batchers.size()) {
+  block_tokens_ = config.kv->contiguous()                    ? 1_tok
+                  : config.kv->block_tokens() > Tokens{} ? config.kv->block_tokens()
+                                                         : config.block_tokens;
+  for (std::size_t i = 0; i < stations_.size(); ++i) {
+    TwinStation& s = stations_[i];
+    s.index = static_cast<int>(i);
+    s.batcher = config.batchers[i];
+    s.kv = std::make_unique<TwinKv>(config.kv_blocks, block_tokens_, config.kv->contiguous(), config.prefix);
+    s.cache.station = &s;
+    s.cache.twin = this;
+    s.lanes.resize(static_cast<std::size_t>(stages_));
+    s.stage_free.resize(static_cast<std::size_t>(stages_));
+    s.host_free = config.host_tokens;
+  }
+}
+
+TwinResult Twin::run() {
+  for (now_ = next_event(); now_ != kNever; now_ = next_event()) {
+    for (TwinStation& s : stations_)
+      for (Lane& lane : s.lanes)
+        if (lane.step && lane.step->end == now_) boundary(s, lane);
+    arrivals();
+    for (TwinStation& s : stations_) plan_lanes(s);
+    result_.end = now_;
+  }
+  for (auto& call : calls_) {
+    TwinRow& r = call->row;
+    r.output = call->emitted.value();
+    result_.rows.push_back(r);
+  }
+  std::sort(result_.rows.begin(), result_.rows.end(), [](auto& a, auto& b) { return a.number < b.number; });
+  return result_;
+}
+
+Time Twin::next_event() {
+  Time next = source_.peek();
+  if (!coming_.empty()) next = std::min(next, coming_.begin()->first);
+  for (const TwinStation& s : stations_)
+    for (const Lane& lane : s.lanes) {
+      if (lane.step) next = std::min(next, lane.step->end);
+      else if (lane.ready) next = std::min(next, s.stage_free[0]);
+    }
+  return next;
+}
+
+// --- (a) a step ends ---------------------------------------------------------------------------------------------------
+
+void Twin::boundary(TwinStation& s, Lane& lane) {
+  const Step step = *lane.step;
+  lane.step.reset();
+  lane.ready = true;
+  s.changed = true;
+  for (CallId id : step.swapped_out) {
+    s.kv->publish(at(id).lease, at(id).given, at(id).context);
+    s.kv->release(at(id).lease);
+  }
+  s.host_free += step.resumed;
+  if (step.decodes) {
+    ++lane.clock;
+    std::vector<CallId> members = lane.members;
+    sort_by_number(members);
+    for (CallId id : members) {
+      ++at(id).context;
+      token(s, id);
+    }
+    for (CallId id : members)
+      if (at(id).emitted == at(id).output()) {
+        drop_from(lane, id);
+        finished(s, lane, id);
+      }
+  }
+  for (const BatchPlan::Chunk& chunk : step.chunks) chunk_done(s, lane, chunk);
+  ++lane.steps_since_admission;
+  if (lane.members.empty() && lane.prefilling.empty()) {   // a request-level batch is done: all its answers leave
+    sort_by_number(lane.held);
+    for (CallId id : lane.held) gone(s, id, TwinStatus::kDone);
+    lane.held.clear();
+  }
+}
+
+void Twin::chunk_done(TwinStation& s, Lane& lane, const BatchPlan::Chunk& chunk) {
+  TwinCall& c = at(chunk.call);
+  c.context += chunk.q;
+  Progress& p = row(chunk.call).progress;
+  p.computed = narrow<Tokens32>(c.context);
+  const bool complete = c.context == Tokens{c.given.request.prompt_tokens} + c.emitted;
+  if (config_.prefix == TwinPrefix::kHash || complete) s.kv->publish(c.lease, c.given, c.context);
+  if (!complete) return;
+  std::erase(lane.prefilling, chunk.call);
+  token(s, chunk.call);
+  p.emitted = narrow<Tokens32>(c.emitted);
+  if (c.emitted == c.output()) finished(s, lane, chunk.call);
+  else join(lane, chunk.call);
+}
+
+void Twin::token(TwinStation& s, CallId id) {
+  TwinCall& c = at(id);
+  ++c.emitted;
+  if (c.emitted != 1_tok) return;
+  c.row.first_token = now_;
+  event(s, CallEvent::kFirstToken, id);
+}
+
+void Twin::join(Lane& lane, CallId id) {
+  TwinCall& c = at(id);
+  Progress& p = row(id).progress;
+  p.stage = Stage::kDecode;
+  p.joined = lane.clock;
+  p.computed = narrow<Tokens32>(c.context);
+  p.emitted = narrow<Tokens32>(c.emitted);
+  c.joined_context = c.context;
+  const Tokens at_zero = c.context - Tokens{lane.clock};
+  lane.longest_at_zero = lane.members.empty() ? at_zero : std::max(lane.longest_at_zero, at_zero);
+  lane.members.push_back(id);
+}
+
+/// Out of the group: what policies see of it is now as of this instant.
+void Twin::drop_from(Lane& lane, CallId id) {
+  if (!std::erase(lane.members, id)) return;
+  Progress& p = row(id).progress;
+  p.computed = narrow<Tokens32>(at(id).context);
+  p.emitted = narrow<Tokens32>(at(id).emitted);
+}
+
+void Twin::finished(TwinStation& s, Lane& lane, CallId id) {
+  if (!s.batcher->returns_whole_batch()) return gone(s, id, TwinStatus::kDone);
+  row(id).progress.stage = Stage::kHeld;
+  lane.held.push_back(id);
+}
+
+void Twin::gone(TwinStation& s, CallId id, TwinStatus status) {
+  TwinCall& c = at(id);
+  s.kv->publish(c.lease, c.given, c.context);
+  s.kv->release(c.lease);
+  s.kv->remove(c.lease);
+  c.promise = Tokens{};
+  row(id).progress.stage = Stage::kGone;
+  c.row.finish = now_;
+  c.row.status = status;
+  if (status == TwinStatus::kDone) {
+    result_.sums.delivered += c.emitted.value();
+    result_.sums.cached += c.cached.value();
+    event(s, CallEvent::kFinished, id);
+  }
+  source_.on_done(c.given.request, now_);
+}
+
+// --- (b) requests arrive -----------------------------------------------------------------------------------------------
+
+void Twin::arrivals() {
+  while (true) {
+    while (source_.peek() <= now_) {
+      auto c = std::make_unique<TwinCall>();
+      Request& r = c->given.request;
+      source_.pop(r);
+      c->given.segments.assign(r.segments.begin(), r.segments.end());
+      r.segments = c->given.segments;
+      c->id = CallId{static_cast<std::uint32_t>(calls_.size()), 0};
+      c->row.number = r.number;
+      c->row.arrival = r.arrival;
+      c->row.prompt = r.prompt_tokens.value();
+      Call call;
+      call.number = r.number;
+      call.arrival = r.arrival;
+      call.deadline = r.deadline;
+      call.prompt = r.prompt_tokens;
+      call.max_tokens = r.max_tokens;
+      call.session = r.session;
+      call.tenant = r.tenant;
+      call.request_class = r.request_class;
+      call.model = r.model;
+      call.priority = r.priority;
+      Duration wait{};
+      if (config_.predictor) {
+        const Prediction p = config_.predictor->predict(call, r.output_tokens, Rng(config_.seed, Purpose::kPredictor, r.number));
+        call.predicted_low = p.low;
+        call.predicted_high = p.high;
+        wait = p.cost;
+      }
+      coming_.insert({now_ + wait, r.number});
+      by_number_[r.number] = c->id;
+      rows_.push_back({call, {}});
+      calls_.push_back(std::move(c));
+    }
+    if (coming_.empty() || coming_.begin()->first > now_) return;
+    const CallId id = by_number_.at(coming_.begin()->second);
+    coming_.erase(coming_.begin());
+    route(at(id));
+  }
+}
+
+void Twin::route(TwinCall& c) {
+  const Call& call = row(c.id).call;
+  StationId to{0};
+  if (config_.router) {
+    if (now_ >= snapshot_until_) {
+      snapshot_ = loads();
+      snapshot_until_ = now_ + config_.router->staleness();
+    }
+    std::vector<const PrefixView*> caches;
+    for (const TwinStation& s : stations_) caches.push_back(config_.prefix == TwinPrefix::kNone ? nullptr : &s.cache);
+    const ClusterView cluster{now_, snapshot_, caches, routed_};
+    to = config_.router->route(call, c.id, cluster, Rng(config_.seed, Purpose::kRouter, call.number));
+  }
+  ++routed_;
+  TwinStation& s = stations_[static_cast<std::size_t>(to.index)];
+  c.station = c.row.station = s.index;
+  s.changed = true;
+  s.kv->add(c.lease);
+  if (never_fits(s, call)) return gone(s, c.id, TwinStatus::kRejected);
+  enter(s, s.waiting, c.id);
+  event(s, CallEvent::kArrived, c.id);
+}
+
+bool Twin::never_fits(const TwinStation& s, const Call& call) const {
+  const Tokens reserve = config_.kv->reserve(call, call.prompt, call.prompt);
+  const Tokens promise = config_.kv->promise(call, reserve);
+  if (config_.kv->contiguous()) return !s.kv->fits_at_all(reserve);
+  auto blocks = [&](Tokens t) { return Blocks{ceil_div(t.value(), block_tokens_.value())}; };
+  const Blocks watermark{static_cast<std::int64_t>(config_.kv->watermark() * static_cast<double>(s.kv->total().value()))};
+  return blocks(reserve) + watermark > s.kv->total() || blocks(promise) > s.kv->total() ||
+         blocks(Tokens{call.prompt} + 1_tok) > s.kv->total();
+}
+
+/// Into a queue sorted by (key, number).
+void Twin::enter(TwinStation& s, std::vector<CallId>& queue, CallId id) {
+  StationView v = view(s, 0);
+  row(id).progress.key = config_.order->key(id, row(id).call, row(id).progress, &v);
+  queue.push_back(id);
+  v.rows = rows_;
+  std::stable_sort(queue.begin(), queue.end(), [&](CallId a, CallId b) { return v.before(a, b); });
+}
+
+// --- (c) planning ------------------------------------------------------------------------------------------------------
+
+void Twin::plan_lanes(TwinStation& s) {
+  for (std::size_t l = 0; l < s.lanes.size(); ++l) {
+    Lane& lane = s.lanes[l];
+    if (lane.step || !(s.changed || lane.ready)) continue;
+    lane.ready = s.stage_free[0] > now_;
+    if (lane.ready) continue;
+    for (int rounds = 0; plan_once(s, static_cast<int>(l)); ++rounds)
+      if (rounds > 100000) twin_error("a lane plans for ever");
+  }
+  s.changed = false;
+}
+
+/// True: the plan changed something but there is nothing to run, so ask again.
+bool Twin::plan_once(TwinStation& s, int l) {
+  Lane& lane = s.lanes[static_cast<std::size_t>(l)];
+  if (config_.order->dynamic())
+    for (auto* queue : {&s.waiting, &s.swapped}) {
+      StationView v = view(s, l);
+      for (CallId id : *queue) row(id).progress.key = config_.order->key(id, row(id).call, row(id).progress, &v);
+      std::stable_sort(queue->begin(), queue->end(), [&](CallId a, CallId b) { return v.before(a, b); });
+    }
+  StationView v = view(s, l);
+  BatchPlan plan;
+  plan.reset(v, *s.batcher);
+  s.batcher->plan(v, plan);
+
+  Step step;
+  StepShape shape;
+  for (const BatchPlan::Departure& d : plan.leave()) leave(s, lane, d, step, shape);
+  for (const BatchPlan::Admission& a : plan.admitted()) s.kv->pin_hit(at(a.call).lease, at(a.call).given, a.cached);
+  for (CallId id : plan.resumed()) {
+    TwinCall& c = at(id);
+    const Tokens room = std::max(c.context, Tokens{row(id).progress.reserved});
+    if (config_.kv->contiguous()) s.kv->take_run(c.lease, std::max(c.context + 1_tok, room));
+    else s.kv->take(c.lease, v.kv.blocks_for(room));
+    std::erase(s.swapped, id);
+    c.lane = l;
+    row(id).progress.lane = static_cast<std::int16_t>(l);
+    join(lane, id);
+    step.resumed += c.context;
+    shape.host_in += config_.kv_bytes_per_token * c.context.value();
+    note(s, lane, TwinDecision::kResume, id, c.context);
+    event(s, CallEvent::kResumed, id);
+  }
+  for (const BatchPlan::Admission& a : plan.admitted()) {
+    TwinCall& c = at(a.call);
+    Progress& p = row(a.call).progress;
+    std::erase(s.waiting, a.call);
+    lane.prefilling.push_back(a.call);
+    lane.steps_since_admission = 0;
+    if (config_.kv->contiguous()) s.kv->take_run(c.lease, a.reserve);
+    else s.kv->take(c.lease, v.kv.blocks_for(a.reserve) - Blocks{a.cached / block_tokens_});
+    c.context = c.cached = a.cached;
+    c.promise = a.promise;
+    c.lane = l;
+    p.computed = p.cached = narrow<Tokens32>(a.cached);
+    p.reserved = narrow<Tokens32>(a.reserve);
+    p.lane = static_cast<std::int16_t>(l);
+    p.stage = Stage::kPrefill;
+    if (c.row.first_schedule == kNever) {
+      c.row.first_schedule = now_;
+      c.row.cached = a.cached.value();
+    }
+    note(s, lane, TwinDecision::kAdmit, a.call, a.cached);
+    event(s, CallEvent::kAdmitted, a.call);
+  }
+  std::vector<ChunkShape> chunks;
+  for (const BatchPlan::Chunk& chunk : plan.chunks()) {
+    TwinCall& c = at(chunk.call);
+    Progress& p = row(chunk.call).progress;
+    if (c.context + chunk.q > Tokens{p.reserved}) {
+      s.kv->take(c.lease, v.kv.blocks_for(c.context + chunk.q) - v.kv.blocks_for(p.reserved));
+      p.reserved = narrow<Tokens32>(c.context + chunk.q);
+    }
+    chunks.push_back({c.context, chunk.q});
+    step.chunks.push_back(chunk);
+    const std::int64_t q = chunk.q.value();
+    shape.prefill += chunk.q;
+    shape.prefill_pairs += q * c.context.value() + q * q / 2;
+    shape.outputs += c.context + chunk.q == Tokens{c.given.request.prompt_tokens} + c.emitted;
+    note(s, lane, TwinDecision::kChunk, chunk.call, chunk.q);
+  }
+  step.decodes = plan.decodes() && !lane.members.empty();
+  if (step.decodes)
+    for (CallId id : lane.members)
+      if (needs_block(s, id)) s.kv->take(at(id).lease, 1_blk);
+  if (!step.decodes && step.chunks.empty() && step.swapped_out.empty() && step.resumed == Tokens{}) return plan.changes();
+  shape.chunks = chunks;
+  start(s, lane, step, shape, plan);
+  return false;
+}
+
+void Twin::leave(TwinStation& s, Lane& lane, const BatchPlan::Departure& d, Step& step, StepShape& shape) {
+  TwinCall& c = at(d.call);
+  Progress& p = row(d.call).progress;
+  const bool swap = d.how == Leave::kSwap && p.stage == Stage::kDecode;
+  drop_from(lane, d.call);
+  std::erase(lane.prefilling, d.call);
+  c.promise = Tokens{};
+  const TwinDecision::Kind kind = swap                        ? TwinDecision::kSwap
+                                  : d.how == Leave::kRestart  ? TwinDecision::kRestart
+                                  : d.how == Leave::kFail     ? TwinDecision::kFail
+                                                              : TwinDecision::kRecompute;
+  note(s, lane, kind, d.call, c.context);
+  const std::int64_t spent = (c.context - c.cached).value();
+  if (d.how == Leave::kFail) {
+    result_.sums.wasted += spent;
+    return gone(s, d.call, TwinStatus::kFailed);
+  }
+  ++c.row.preemptions;
+  ++result_.sums.preemptions;
+  p.preemptions = static_cast<std::uint8_t>(std::min(c.row.preemptions, 255));
+  const Tokens regrown = p.reserved > Tokens32{} ? config_.kv->regrow(row(d.call).call, p.reserved) : Tokens{};
+  p.reserved = narrow<Tokens32>(std::max(regrown, Tokens{}));
+  if (swap) {
+    ++result_.sums.swaps;
+    step.swapped_out.push_back(d.call);
+    s.host_free -= c.context;
+    shape.host_out += config_.kv_bytes_per_token * c.context.value();
+    p.stage = Stage::kSwapped;
+    enter(s, s.swapped, d.call);
+  } else {
+    (d.how == Leave::kRestart ? result_.sums.wasted : result_.sums.recomputed) += spent;
+    s.kv->publish(c.lease, c.given, c.context);
+    s.kv->release(c.lease);
+    if (d.how == Leave::kRestart) c.emitted = Tokens{};
+    c.context = c.cached = Tokens{};
+    p.computed = p.cached = Tokens32{};
+    p.emitted = narrow<Tokens32>(c.emitted);
+    p.stage = Stage::kWaiting;
+    enter(s, s.waiting, d.call);
+  }
+  event(s, CallEvent::kPreempted, d.call);
+}
+
+void Twin::start(TwinStation& s, Lane& lane, Step step, StepShape shape, const BatchPlan& plan) {
+  const BatchPlan::Padding& pad = plan.padding();
+  std::int64_t decodes = 0;
+  if (step.decodes)
+    for (CallId id : lane.members) {
+      ++decodes;
+      shape.decode_context += at(id).context + 1_tok;
+    }
+  result_.sums.computed += decodes + shape.prefill.value();
+  result_.sums.padded += (pad.decodes + pad.prefill).value();
+  if (step.decodes) shape.max_context = lane.longest_at_zero + Tokens{lane.clock + 1};
+  shape.decodes = Tokens{decodes} + pad.decodes;
+  shape.decode_context += pad.decode_context;
+  shape.decode_context_unique = shape.decode_context;
+  shape.prefill += pad.prefill;
+  shape.prefill_pairs += pad.pairs;
+  shape.sequences = static_cast<std::int32_t>(shape.decodes.value() + static_cast<std::int64_t>(step.chunks.size()));
+  shape.outputs += static_cast<std::int32_t>(shape.decodes.value());
+  Time done = now_;
+  for (int stage = 0; stage < stages_; ++stage) {
+    const StepRun run = config_.cost->price({&shape, 1}, stage);
+    if (stage > 0) done += config_.cost->hop(shape.decodes + shape.prefill);
+    Time& stage_free = s.stage_free[static_cast<std::size_t>(stage)];
+    done = stage_free = std::max(done, stage_free) + run.first;
+    result_.sums.busy += to_ps(run.first);
+    result_.sums.energy += run.e_first.value();
+  }
+  ++result_.sums.iterations;
+  step.end = done;
+  lane.step = std::move(step);
+}
+
+// --- what policies see -------------------------------------------------------------------------------------------------
+
+bool Twin::needs_block(TwinStation&, CallId id) {
+  if (config_.kv->contiguous()) return false;
+  const Tokens context = at(id).context;
+  return context >= row(id).progress.reserved && context % block_tokens_ == Tokens{};
+}
+
+bool Twin::is_full(TwinStation&, CallId id) {
+  const TwinCall& c = at(id);
+  const Tokens reserved = row(id).progress.reserved;
+  return c.context >= reserved && reserved > c.joined_context && config_.kv->regrow(row(id).call, reserved) > Tokens{};
+}
+
+StationView Twin::view(TwinStation& s, int l) {
+  const Lane& lane = s.lanes[static_cast<std::size_t>(l)];
+  StationView v;
+  v.station = StationId{s.index};
+  v.now = now_;
+  v.lane = l;
+  v.lanes = stages_;
+  v.rows = rows_;
+  v.waiting = s.waiting;
+  v.swapped = s.swapped;
+  v.prefilling = lane.prefilling;
+  v.held = lane.held;
+  v.group.id = GroupId{s.index * stages_ + l};
+  v.group.clock = lane.clock;
+  v.group.size = static_cast<std::int32_t>(lane.members.size());
+  v.group.members = lane.members;
+  full_.clear();
+  for (CallId id : lane.members) {
+    const TwinCall& c = at(id);
+    v.group.context += c.context;
+    v.group.remaining_max += Tokens{c.given.request.max_tokens} - c.emitted;
+    if (needs_block(s, id)) v.group.needed += 1_blk;
+    if (is_full(s, id)) full_.push_back(id);
+    if (v.context(id) != c.context || v.emitted(id) != c.emitted) twin_error("a row is out of step with its call");
+  }
+  if (!lane.members.empty()) v.group.longest = lane.longest_at_zero + Tokens{lane.clock};
+  sort_by_number(full_);
+  v.full = full_;
+  for (const Lane& other : s.lanes)
+    v.running += static_cast<std::int32_t>(other.members.size() + other.prefilling.size() + other.held.size());
+  v.steps_since_admission = lane.steps_since_admission;
+  v.kv.contiguous = config_.kv->contiguous();
+  v.kv.block_tokens = block_tokens_;
+  v.kv.total = s.kv->total();
+  v.kv.free = s.kv->free();
+  v.kv.evictable = s.kv->evictable();
+  for (const auto& c : calls_)
+    if (c->station == s.index) v.kv.promised += v.kv.blocks_for(c->promise);
+  v.kv.watermark = Blocks{static_cast<std::int64_t>(config_.kv->watermark() * static_cast<double>(v.kv.total.value()))};
+  v.kv.host_free = s.host_free;
+  runs_ = s.kv->runs();
+  if (v.kv.contiguous) v.kv.runs = &runs_;
+  v.kv_policy = config_.kv;
+  if (config_.prefix != TwinPrefix::kNone) v.prefix = &s.cache;
+  return v;
+}
+
+std::vector<StationLoad> Twin::loads() {
+  std::vector<StationLoad> loads(stations_.size());
+  for (const TwinStation& s : stations_) {
+    loads[static_cast<std::size_t>(s.index)].kv_held = s.kv->total() - s.kv->free() - s.kv->evictable();
+    loads[static_cast<std::size_t>(s.index)].kv_total = s.kv->total();
+  }
+  for (const auto& c : calls_) {
+    if (c->station < 0 || c->row.status != TwinStatus::kInFlight) continue;
+    StationLoad& load = loads[static_cast<std::size_t>(c->station)];
+    const CallRow& r = rows_[c->id.index];
+    ++load.calls;
+    load.waiting += r.progress.stage == Stage::kWaiting;
+    const bool prompt_open = r.progress.stage == Stage::kWaiting || r.progress.stage == Stage::kPrefill;
+    if (prompt_open) load.prompt_tokens += r.call.prompt;
+    load.tokens += Tokens{r.call.prompt} + std::max(Tokens{r.call.predicted_high}, Tokens{r.progress.emitted});
+  }
+  return loads;
+}
+
+void Twin::sort_by_number(std::vector<CallId>& ids) {
+  std::sort(ids.begin(), ids.end(), [&](CallId a, CallId b) { return at(a).number() < at(b).number(); });
+}
+
+void Twin::event(TwinStation& s, CallEvent::Kind kind, CallId id) {
+  if (s.batcher->wants_events()) s.batcher->on_event({kind, id, &row(id).call, now_, std::max(at(id).lane, 0)});
+}
+
+void Twin::note(TwinStation& s, const Lane& lane, TwinDecision::Kind kind, CallId id, Tokens tokens) {
+  const int l = static_cast<int>(&lane - s.lanes.data());
+  result_.decisions.push_back({kind, now_, s.index, l, lane.clock, at(id).number(), tokens.value()});
+}
+
+}  // namespace
+
+TwinResult run_twin(const TwinConfig& config, RequestSource& source) { return Twin(config, source).run(); }
+
+}  // namespace orrery

@@ -1,0 +1,75 @@
+/// The plain twin: a slow engine that says in obvious code what the fast one (sim/engine) must compute. It steps through
+/// every iteration, asks the policy each time, keeps plain vectors and recomputes every sum from the members. It shares
+/// with the fast engine only the policy interfaces, BatchPlan, the cost model and the base types. Times are picoseconds.
+///
+///   TwinResult r = run_twin(config, source);
+///   r.rows[3].finish; r.decisions; r.sums.computed;
+///
+/// It aborts with a message (std::logic_error) where an invariant breaks: KV over-booked, a lane that never stops.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/cost.hpp"
+#include "sim/policy.hpp"
+#include "sim/request.hpp"
+
+namespace orrery {
+
+enum class TwinPrefix { kNone, kHash, kRadix };
+
+struct TwinConfig {
+  std::uint64_t seed = 1;
+  std::vector<Batcher*> batchers;               ///< one a station
+  const CostModel* cost = nullptr;
+  const KvPolicy* kv = nullptr;
+  const QueueOrder* order = nullptr;
+  const LengthPredictor* predictor = nullptr;   ///< null: no prediction
+  Router* router = nullptr;                     ///< null: one station
+  Blocks kv_blocks{1000};                       ///< of each station
+  Tokens block_tokens{16};                      ///< unless the KvPolicy sets its own
+  Tokens host_tokens;                           ///< room for swapped KV, each station
+  Bytes kv_bytes_per_token;
+  TwinPrefix prefix = TwinPrefix::kNone;
+};
+
+enum class TwinStatus : std::uint8_t { kDone, kRejected, kFailed, kInFlight };
+
+struct TwinRow {
+  std::uint64_t number = 0;
+  Time arrival{}, first_schedule = kNever, first_token = kNever, finish = kNever;
+  std::int64_t prompt = 0, output = 0, cached = 0;   ///< output: delivered so far
+  int station = -1, preemptions = 0;
+  TwinStatus status = TwinStatus::kInFlight;
+};
+
+/// What a plan changed, or a call that ended. `tokens`: admit, its prefix hit; chunk, q; leave and resume, context.
+struct TwinDecision {
+  enum Kind : std::uint8_t { kRecompute, kSwap, kRestart, kFail, kResume, kAdmit, kChunk } kind;
+  Time time;
+  int station, lane;
+  std::int64_t clock;       ///< of the lane's group
+  std::uint64_t number;
+  std::int64_t tokens;
+};
+
+struct TwinSums {
+  Wide computed = 0, delivered = 0, cached = 0, recomputed = 0, wasted = 0, padded = 0;   ///< tokens
+  Wide busy = 0;            ///< ps, sum over steps and stages of their price
+  Wide energy = 0;          ///< nJ
+  std::int64_t iterations = 0, preemptions = 0, swaps = 0;
+};
+
+struct TwinResult {
+  std::vector<TwinRow> rows;            ///< by number
+  std::vector<std::string> names;       ///< of the rows, where the source gives names (scenario.hpp)
+  std::vector<TwinDecision> decisions;  ///< in the order they were carried out
+  TwinSums sums;
+  Time end{};
+};
+
+TwinResult run_twin(const TwinConfig& config, RequestSource& source);
+
+}  // namespace orrery
