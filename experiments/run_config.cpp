@@ -1,0 +1,264 @@
+#include "experiments/run_config.hpp"
+
+#include <cmath>
+#include <cstdlib>
+
+#include "sim/config/names.hpp"
+
+namespace orrery {
+namespace {
+
+constexpr double kMaxCount = 1e15;
+
+std::string from_environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+/// A key whose value is one word of a few, the others reserved.
+void only_value(ObjectReader& reader, std::string_view key, std::string_view allowed) {
+  const Value* v = reader.take(key);
+  if (v == nullptr) return;
+  const Value* name = v->is_object() ? v->find("name") : v;
+  if (name == nullptr || !name->is_string() || name->as_string() != allowed || (v->is_object() && v->members().size() > 1)) {
+    reader.error(key, "not available in this version (only \"" + std::string(allowed) + "\" is)");
+  }
+}
+
+/// 1 stands for "not used"; more is not available.
+void only_one(ObjectReader& reader, std::string_view key) {
+  std::int64_t n = 1;
+  if (reader.integer(key, n, {1, 65536}) && n != 1) reader.error(key, "not available in this version (only 1 is)");
+}
+
+PolicyChoice read_policy(ObjectReader& slots, std::string_view slot, std::string_view fallback) {
+  PolicyChoice choice;
+  choice.name = fallback;
+  const Value* v = slots.take(slot);
+  const std::string pointer = pointer_to(slots.pointer(), slot);
+  choice.parameters.anchor(pointer);
+  if (v == nullptr) return choice;
+  choice.given = true;
+  if (v->is_string()) {
+    choice.name = v->as_string();
+  } else if (v->is_object()) {
+    choice.parameters = *v;
+    choice.parameters.erase("name");
+    const Value* name = v->find("name");
+    if (name == nullptr) slots.errors().add(pointer_to(pointer, "name"), "missing key");
+    else if (!name->is_string()) slots.errors().add(pointer_to(pointer, "name"), "expected a string, got " + brief(*name));
+    else choice.name = name->as_string();
+  } else {
+    slots.error(slot, "expected the name of a policy or {\"name\": ...}, got " + brief(*v));
+  }
+  return choice;
+}
+
+void read_cluster(const Value& v, RunConfig& c, ErrorList& errors) {
+  ObjectReader r(v, errors, "/cluster");
+  r.integer("replicas", c.replicas, {1, 65536});
+  r.integer("tp", c.tp, {1, 64});
+  r.integer("pp", c.pp, {1, 64});
+  only_one(r, "ep");
+  only_one(r, "dp");
+  for (const auto* key : {"pools", "nodes", "links", "placement"}) r.not_available(key);
+  r.finish();
+}
+
+template <class T>
+void optional_integer(ObjectReader& r, std::string_view key, std::optional<T>& out, Range range) {
+  std::int64_t value = 0;
+  if (r.integer(key, value, range)) out = value;
+}
+
+void read_prefix_cache(ObjectReader& engine, EngineConfig& out) {
+  const Value* v = engine.take("prefix_cache");
+  if (v == nullptr) return;
+  const std::string pointer = pointer_to(engine.pointer(), "prefix_cache");
+  Value object = *v;
+  if (v->is_string()) {
+    object = Value::object();
+    object["kind"] = *v;
+  }
+  ObjectReader r(object, engine.errors(), pointer);
+  int kind = 0;
+  constexpr std::string_view names[] = {"none", "hash", "radix"};
+  if (r.choice("kind", kind, {{names[0], 0}, {names[1], 1}, {names[2], 2}})) out.prefix_cache = names[kind];
+  r.finish();
+}
+
+void read_engine(const Value& v, EngineConfig& out, ErrorList& errors) {
+  ObjectReader r(v, errors, "/engine");
+  r.string("preset", out.preset);
+  optional_integer(r, "max_num_seqs", out.max_num_seqs, {1, 65536});
+  optional_integer(r, "max_num_batched_tokens", out.max_num_batched_tokens, {1, 1048576});
+  optional_integer(r, "max_model_len", out.max_model_len, {2, 1e8});
+  optional_integer(r, "kv_blocks", out.kv_blocks, {1, 1e12});
+  r.integer("block_size", out.block_size, {1, 65536});
+  double fraction = 0;
+  if (r.number("gpu_memory_utilization", fraction, {0.05, 1})) out.gpu_memory_utilization = fraction;
+  bool chunked = true;
+  if (r.boolean("chunked_prefill", chunked)) out.chunked_prefill = chunked;
+  read_prefix_cache(r, out);
+  std::int64_t host = out.host_memory.value();
+  if (r.integer("swap_space", host, {0, kMaxCount}, "bytes")) out.host_memory = Bytes{host};
+  int too_long = static_cast<int>(out.too_long);
+  r.choice("too_long", too_long, {{"reject", 0}, {"truncate", 1}, {"refuse", 2}});
+  out.too_long = static_cast<TooLong>(too_long);
+  only_value(r, "kv_format", "fp16");
+  only_value(r, "kv_layout", "paged");
+  r.not_available("kv_tiers");
+  r.not_available("kernels");
+  r.finish();
+}
+
+void read_policies(const Value& v, PolicyChoices& out, ErrorList& errors) {
+  ObjectReader r(v, errors, "/policy");
+  out.batching = read_policy(r, "batching", "vllm-v1");
+  out.order = read_policy(r, "order", "fcfs");
+  out.predictor = read_policy(r, "predictor", "none");
+  out.kv = read_policy(r, "kv", "paged");
+  out.router = read_policy(r, "router", "least-loaded");
+  r.not_available("cluster");
+  r.finish();
+}
+
+ClassConfig read_class(const std::string& name, const Value& v, int index, std::vector<SloLimit>& slo, ErrorList& errors) {
+  ClassConfig c;
+  c.name = name;
+  ObjectReader r(v, errors);
+  if (const Value* match = r.take("match"); match != nullptr) {
+    ObjectReader m(*match, errors);
+    m.strings("tenant", c.tenants);
+    m.strings("class", c.classes);
+    m.finish();
+  }
+  if (const Value* limits = r.take("slo"); limits != nullptr) {
+    for (const SloLimit& l : read_slo(*limits, index, errors)) slo.push_back(l);
+  }
+  r.integer("priority", c.priority, {-32768, 32767});
+  Duration timeout{};
+  if (r.duration("timeout", timeout, {1e-9})) c.timeout = timeout;
+  for (const auto* key : {"weight", "retry", "qoe"}) r.not_available(key);
+  r.finish();
+  return c;
+}
+
+void read_classes(const Value& v, RunConfig& out, ErrorList& errors) {
+  if (!v.is_object()) {
+    errors.add("/classes", "expected an object of classes by name, got " + brief(v));
+    return;
+  }
+  for (const Value::Member& m : v.members()) {
+    if (m.first.rfind("//", 0) == 0) continue;
+    const int index = static_cast<int>(out.classes.size());
+    out.classes.push_back(read_class(m.first, m.second, index, out.slo, errors));
+  }
+  if (out.classes.size() > 65535) errors.add("/classes", "expected at most 65535 classes");
+}
+
+void read_stop(const Value& v, StopConfig& out, ErrorList& errors) {
+  ObjectReader r(v, errors, "/stop");
+  optional_integer(r, "requests", out.requests, {1, kMaxCount});
+  Duration after{};
+  if (r.duration("after", after, {1e-9})) out.after = after;
+  r.boolean("drain", out.drain);
+  r.finish();
+}
+
+void read_replication(const Value& v, ReplicationConfig& out, ErrorList& errors) {
+  ObjectReader r(v, errors, "/replication");
+  r.integer("seeds", out.seeds, {1, 10000});
+  if (const Value* resample = r.take("resample"); resample != nullptr) {
+    using Resample = ReplicationConfig::Resample;
+    if (resample->kind() == Value::Kind::kBool) out.resample = resample->as_bool() ? Resample::kOn : Resample::kOff;
+    else if (!resample->is_string() || resample->as_string() != "auto") {
+      r.error("resample", "expected true, false or \"auto\", got " + brief(*resample));
+    }
+  }
+  r.boolean("model_error", out.model_error);
+  r.finish();
+}
+
+void read_warmup(const Value& v, std::optional<Duration>& out, ErrorList& errors) {
+  if (v.is_string() && v.as_string() == "auto") return;
+  try {
+    const Duration d = parse_duration(v);
+    if (d < Duration{}) throw ConfigError("expected \"auto\" or a duration >= 0 s, got " + brief(v));
+    out = d;
+  } catch (const ConfigError& e) {
+    errors.add("/warmup", e.what());
+  }
+}
+
+}  // namespace
+
+SearchPath search_path_for(const std::string& config_folder) {
+  SearchPath path;
+  path.folders = {config_folder};
+  const std::string xdg = from_environment("XDG_CONFIG_HOME"), home = from_environment("HOME");
+  if (!xdg.empty()) path.folders.push_back(xdg + "/orrery");
+  else if (!home.empty()) path.folders.push_back(home + "/.config/orrery");
+  std::string data = from_environment("ORRERY_DATA");
+  if (data.empty()) data = "../shared/data";
+  path.folders.push_back(data);
+  path.folders.push_back(data + "/traces");
+  return path;
+}
+
+std::string slo_key(const SloLimit& limit) {
+  return std::string(name(limit.metric)) + "_p" + format_number(limit.percentile);
+}
+
+std::vector<SloLimit> read_slo(const Value& slo, int request_class, ErrorList& errors) {
+  std::vector<SloLimit> limits;
+  ObjectReader r(slo, errors);
+  if (!slo.is_object()) return limits;
+  for (const Value::Member& m : slo.members()) {
+    const std::size_t split = m.first.rfind("_p");
+    const double p = split == std::string::npos ? 0 : parse_number(m.first.substr(split + 2)).value_or(0);
+    for (const Metric metric : {Metric::kTtft, Metric::kTpot, Metric::kItl, Metric::kE2e, Metric::kQueue}) {
+      if (p <= 0 || p > 100 || m.first.substr(0, split) != name(metric)) continue;
+      SloLimit limit{metric, p, {}, request_class};
+      if (r.duration(m.first, limit.limit, {1e-12})) limits.push_back(limit);
+    }
+  }
+  for (const auto* key : {"ttft_p99", "tpot_p99", "itl_p99", "e2e_p99", "queue_p99"}) r.take(key);  // for suggestions
+  r.finish();
+  return limits;
+}
+
+RunConfig read_run_config(Document document, ErrorList& errors) {
+  RunConfig c;
+  c.document = std::move(document);
+  c.search = search_path_for(c.document.folder);
+  const Value& root = c.document.value;
+  ObjectReader r(root, errors, "");
+  r.take("extends");
+  if (const Value* v = r.take("models"); v != nullptr) r.error("models", "not available in this version; name one /model");
+  else if (const Value* m = r.require("model"); m != nullptr) c.model = *m;
+  c.hardware = Value("h200-sxm");
+  if (const Value* v = r.take("hardware"); v != nullptr) c.hardware = *v;
+  c.hardware.anchor("/hardware");
+  if (const Value* v = r.require("workload"); v != nullptr) c.workload = *v;
+  if (const Value* v = r.take("cluster"); v != nullptr) read_cluster(*v, c, errors);
+  if (const Value* v = r.take("engine"); v != nullptr) read_engine(*v, c.engine, errors);
+  const Value* policy = r.take("policy");
+  read_policies(policy == nullptr ? Value::object() : *policy, c.policy, errors);
+  if (const Value* v = r.take("slo"); v != nullptr) c.slo = read_slo(*v, -1, errors);
+  if (const Value* v = r.take("classes"); v != nullptr) read_classes(*v, c, errors);
+  for (const auto* key : {"scaling", "events", "signals", "power"}) r.not_available(key);
+  if (const Value* v = r.take("stop"); v != nullptr) read_stop(*v, c.stop, errors);
+  if (const Value* v = r.take("warmup"); v != nullptr) read_warmup(*v, c.warmup, errors);
+  if (const Value* v = r.take("replication"); v != nullptr) read_replication(*v, c.replication, errors);
+  r.strings("plugins", c.plugins);
+  std::int64_t seed = 1;
+  r.integer("seed", seed, {0, 9007199254740992.0});
+  c.seed = static_cast<std::uint64_t>(seed);
+  r.boolean("rows", c.rows);
+  for (const auto* key : {"study", "plan"}) r.not_available(key);
+  r.finish();
+  return c;
+}
+
+}  // namespace orrery
