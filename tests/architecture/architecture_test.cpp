@@ -106,7 +106,8 @@ INSTANTIATE_TEST_SUITE_P(Code, SeededViolation, testing::Values(
     Seeded{"sim/a.cpp", "std::random_device seed;\n", "random_device makes results depend"},
     Seeded{"traces/a.cpp", "std::normal_distribution<double> d;\n", "normal_distribution makes results depend"},
     Seeded{"sim/a.cpp", "auto t = std::chrono::steady_clock::now();\n", "steady_clock makes results depend"},
-    Seeded{"sim/a.cpp", "class Orca;\n", "sim/ names a policy: Orca"}));
+    Seeded{"sim/a.cpp", "class Orca;\n", "sim/ names a policy: Orca"},
+    Seeded{"sim/a.cpp", "bool b = name == \"orca\";\n", "sim/ names a policy: \"orca\""}));
 
 INSTANTIATE_TEST_SUITE_P(Headers, SeededViolation, testing::Values(
     Seeded{"sim/a.hpp", "/// What it is.\nint x;\n#pragma once\n", "sim/a.hpp:2: #pragma once comes first"},

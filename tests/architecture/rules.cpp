@@ -48,6 +48,8 @@ const std::vector<Library> kLibraries = {
     {"GoogleTest", "gtest/", {"tests/"}},
     {"GoogleTest", "gmock/", {"tests/"}},
 };
+/// Names of policies that are also something else: a metrics convention, the absence of a feature.
+const std::set<string> kAlsoSomethingElse = {"vllm", "none"};
 constexpr int kJsonFiles = 3;   ///< .cpp files that may include nlohmann/json
 
 /// Here results must have the same bits on every machine.
@@ -118,6 +120,7 @@ class Checker {
       const string code = code_of(text, true);
       for (std::sregex_iterator it(code.begin(), code.end(), re), end; it != end; ++it) {
         policy_names_.insert((*it)[1]);
+        if (!kAlsoSomethingElse.contains((*it)[2])) policy_literals_.insert('"' + (*it)[2].str() + '"');
       }
     }
   }
@@ -133,7 +136,7 @@ class Checker {
       if (std::regex_search(lines[i], m, include)) {
         check_include(path, number, m[2], m[1] == "\"");
       } else {
-        check_code(path, number, bare[i]);
+        check_code(path, number, bare[i], lines[i]);
       }
     }
   }
@@ -182,7 +185,8 @@ class Checker {
     }
   }
 
-  void check_code(const string& path, int line, const string& code) {
+  /// `code` has its string literals blanked, `full` has them.
+  void check_code(const string& path, int line, const string& code, const string& full) {
     if (starts_with_any(path, kDeterministic)) {
       std::smatch m;
       if (std::regex_search(code, m, libm_call())) {
@@ -197,11 +201,15 @@ class Checker {
       for (std::sregex_iterator it(code.begin(), code.end(), word), end; it != end; ++it) {
         if (policy_names_.contains(it->str())) add(path, line, "sim/ names a policy: " + it->str());
       }
+      for (const string& literal : policy_literals_) {
+        if (full.find(literal) != string::npos) add(path, line, "sim/ names a policy: " + literal);
+      }
     }
   }
 
   const Tree& tree_;
-  std::set<string> policy_names_;
+  std::set<string> policy_names_;      ///< classes
+  std::set<string> policy_literals_;   ///< names in configs, with quotes
   std::vector<std::pair<string, int>> json_files_;
   std::vector<Violation> found_;
 };
