@@ -1,0 +1,186 @@
+/// Calls that decode in lockstep, one token each an iteration, in closed form: a run of k iterations costs O(1).
+/// Join, leave and finish are O(log n) in the number of members.
+///
+/// Sums (context, tokens still allowed) move with the clock. The blocks that the members need come from counters by
+/// phase: a member that joined with c tokens at clock j holds c + clock - j now, and needs a block for its next token
+/// when that is a multiple of the block size B, that is, when clock = j - c modulo B. Members with room reserved beyond
+/// their context need none until that is used up.
+///
+/// What happens to a member at a known clock (its last token, its reservation full) is an entry of a heap by
+/// (clock, number). Entries of members that left are dropped when they come up.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "sim/base/units.hpp"
+#include "sim/engine/call_table.hpp"
+#include "sim/policy.hpp"
+
+namespace orrery {
+
+class DecodeGroup {
+ public:
+  struct Due {
+    std::int64_t clock;
+    std::uint64_t number;
+    CallId call;
+    bool done;          ///< last token; else the reservation is full
+    friend bool operator>(const Due& a, const Due& b) {
+      return a.clock != b.clock ? a.clock > b.clock : a.number > b.number;
+    }
+  };
+
+  explicit DecodeGroup(Tokens block) : block_(block.value()), phase_(static_cast<std::size_t>(block_)) {}
+
+  std::int64_t clock() const { return clock_; }
+  std::int32_t size() const { return static_cast<std::int32_t>(members_.size()); }
+  bool empty() const { return members_.empty(); }
+  Tokens context() const { return context_; }
+  std::int32_t roomy() const { return size() - growing_; }   ///< members with reserved room ahead
+  Tokens longest() const { return members_.empty() ? Tokens{} : Tokens{longest_ + clock_}; }
+
+  /// The call has progress.computed tokens of KV and starts to decode with the next iteration.
+  void join(CallId id, CallTable& calls) {
+    Progress& p = calls.progress(id);
+    const Call& call = calls.call(id);
+    p.stage = Stage::kDecode;
+    p.joined = clock_;
+    p.place = size();
+    if (members_.empty()) longest_ = p.computed.value() - clock_;
+    longest_ = std::max(longest_, p.computed.value() - clock_);
+    members_.push_back(id);
+    context_ += p.computed;
+    remaining_max_ += call.max_tokens - p.emitted;
+    const std::int64_t done = clock_ + (calls.secret(id).output - p.emitted).value();
+    push({done, call.number, id, true});
+    if (p.reserved <= p.computed) {
+      grow_by_blocks(p, 1);
+    } else if (const std::int64_t full = clock_ + (p.reserved - p.computed).value(); full < done) {
+      push({full, call.number, id, false});
+    }
+  }
+
+  /// Takes a member out and brings its progress up to date.
+  void leave(CallId id, CallTable& calls) {
+    Progress& p = calls.progress(id);
+    if (p.reserved <= p.computed) grow_by_blocks(p, -1);
+    const auto ran = static_cast<std::int32_t>(clock_ - p.joined);
+    p.emitted += Tokens32{ran};
+    p.computed += Tokens32{ran};
+    context_ -= p.computed;
+    remaining_max_ -= calls.call(id).max_tokens - p.emitted;
+    const CallId last = members_.back();
+    members_[static_cast<std::size_t>(p.place)] = last;
+    calls.progress(last).place = p.place;
+    members_.pop_back();
+    p.place = -1;
+  }
+
+  /// A member whose reservation is full goes on block by block from here.
+  void release_reservation(CallId id, CallTable& calls) {
+    Progress& p = calls.progress(id);
+    const auto ran = static_cast<std::int32_t>(clock_ - p.joined);
+    p.emitted += Tokens32{ran};
+    p.computed += Tokens32{ran};
+    p.joined = clock_;
+    grow_by_blocks(p, 1);
+  }
+
+  void advance(std::int64_t k) {
+    clock_ += k;
+    context_ += Tokens{k * size()};
+    remaining_max_ -= Tokens{k * size()};
+  }
+
+  /// Iterations until a member is due, from now; at least 0. Large if nobody is.
+  std::int64_t until_due(const CallTable& calls) {
+    drop_stale(calls);
+    return due_.empty() ? kFar : due_.front().clock - clock_;
+  }
+  /// Takes the next entry that is due now; false if none is.
+  bool pop_due(const CallTable& calls, Due& out) {
+    drop_stale(calls);
+    if (due_.empty() || due_.front().clock > clock_) return false;
+    out = due_.front();
+    pop();
+    return true;
+  }
+
+  /// Blocks needed for the iteration that starts at clock() + i.
+  Blocks need(std::int64_t i) const { return Blocks{growing_ ? phase_[index(clock_ + i)] : 0}; }
+  /// Blocks needed for k iterations from now. O(min(k, B)).
+  Blocks need_total(std::int64_t k) const {
+    if (growing_ == 0) return Blocks{};
+    std::int64_t sum = k / block_ * growing_;
+    for (std::int64_t i = 0, at = index_of(clock_); i < k % block_; ++i) {
+      sum += phase_[static_cast<std::size_t>(at)];
+      at = at == 0 ? block_ - 1 : at - 1;
+    }
+    return Blocks{sum};
+  }
+  /// The largest k <= limit whose iterations fit in `available` blocks; 0 if not even one does.
+  std::int64_t fit(std::int64_t limit, Blocks available) const {
+    if (growing_ == 0) return limit;
+    const std::int64_t rounds = available.value() / growing_;
+    if (rounds >= limit / block_ + 1) return limit;
+    std::int64_t k = rounds * block_, left = available.value() - rounds * growing_;
+    if (k >= limit) return limit;
+    while (k < limit && phase_[index(clock_ + k)] <= left) left -= phase_[index(clock_ + k++)];
+    return k;
+  }
+
+  /// As policies see it, `ahead` iterations from now (a look into a run that is under way).
+  GroupView view(GroupId id, std::int64_t ahead = 0) const {
+    return {.id = id, .clock = clock_ + ahead, .size = size(), .context = context_ + Tokens{ahead * size()},
+            .remaining_max = remaining_max_ - Tokens{ahead * size()},
+            .longest = members_.empty() ? Tokens{} : Tokens{longest_ + clock_ + ahead}, .needed = need(ahead),
+            .members = members_};
+  }
+
+  static constexpr std::int64_t kFar = std::int64_t{1} << 60;
+
+ private:
+  std::int64_t index_of(std::int64_t clock) const {  // phase p needs a block when (clock + p) % B == 0
+    const std::int64_t r = clock % block_;
+    return r == 0 ? 0 : block_ - r;
+  }
+  std::size_t index(std::int64_t clock) const { return static_cast<std::size_t>(index_of(clock)); }
+  void grow_by_blocks(const Progress& p, std::int32_t delta) {
+    std::int64_t phase = (p.computed.value() - p.joined) % block_;
+    if (phase < 0) phase += block_;
+    phase_[static_cast<std::size_t>(phase)] += delta;
+    growing_ += delta;
+  }
+  void push(const Due& d) {
+    due_.push_back(d);
+    std::push_heap(due_.begin(), due_.end(), std::greater<>{});
+  }
+  void pop() {
+    std::pop_heap(due_.begin(), due_.end(), std::greater<>{});
+    due_.pop_back();
+  }
+  bool stale(const Due& d, const CallTable& calls) const {
+    if (!calls.alive(d.call)) return true;
+    const Progress& p = calls.progress(d.call);
+    if (p.stage != Stage::kDecode) return true;
+    const std::int64_t ahead = d.done ? (calls.secret(d.call).output - p.emitted).value()
+                                      : (p.reserved - p.computed).value();
+    return p.joined + ahead != d.clock;
+  }
+  void drop_stale(const CallTable& calls) {
+    while (!due_.empty() && stale(due_.front(), calls)) pop();
+  }
+
+  std::int64_t block_;
+  std::int64_t clock_ = 0;
+  std::int64_t longest_ = 0;      ///< largest context - clock since the group was last empty
+  Tokens context_, remaining_max_;
+  std::int32_t growing_ = 0;      ///< members that take blocks one by one
+  std::vector<std::int32_t> phase_;   ///< of these, by phase
+  std::vector<CallId> members_;
+  std::vector<Due> due_;
+};
+
+}  // namespace orrery

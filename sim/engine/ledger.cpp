@@ -1,0 +1,209 @@
+#include "sim/engine/ledger.hpp"
+
+#include <algorithm>
+
+namespace orrery {
+
+void PromptPaths::set(CallId id, const Request& request) {
+  if (paths_.size() <= id.index) paths_.resize(id.index + 1);
+  auto& path = paths_[id.index];
+  path.assign(request.segments.begin(), request.segments.end());
+  Tokens32 named;
+  for (const Segment& s : path) named += s.tokens;
+  const std::uint64_t unique = mix64(request.number + 0x517cc1b727220a95ull);
+  if (named < request.prompt_tokens) path.push_back({unique, request.prompt_tokens - named});
+  path.push_back({request.output_key ? request.output_key : mix64(unique), request.output_tokens});
+}
+
+KvLedger::KvLedger(const KvConfig& config, CallTable& calls, const PromptPaths& paths)
+    : config_(config), calls_(&calls), paths_(&paths), free_(config.total),
+      watermark_(static_cast<std::int64_t>(config.watermark * static_cast<double>(config.total.value()))),
+      host_free_(config.host_tokens) {
+  if (config.contiguous) buddy_.emplace(config.total.value());
+  if (config.prefix != PrefixKind::kNone) prefix_.emplace(config.block_tokens);
+}
+
+KvState KvLedger::state() const {
+  return {.contiguous = config_.contiguous, .block_tokens = config_.block_tokens, .total = config_.total, .free = free_,
+          .evictable = prefix_ ? prefix_->evictable() : Blocks{}, .promised = promised_, .watermark = watermark_,
+          .host_free = host_free_, .runs = buddy_ ? &buddy_->runs() : nullptr};
+}
+
+bool KvLedger::never_fits(Tokens reserve, Tokens promise, Tokens lifetime) const {
+  if (buddy_) return Buddy::order_for(std::max(reserve, lifetime).value()) > Buddy::order_for(buddy_->slots() / 2 + 1);
+  return std::max(blocks_for(reserve) + watermark_, blocks_for(lifetime)) > config_.total ||
+         blocks_for(promise) > config_.total;
+}
+
+PrefixMatch KvLedger::match(CallId id) const {
+  const Tokens target = Tokens{calls_->call(id).prompt} + calls_->progress(id).emitted;
+  const auto m = prefix_->match(paths_->path(id), target - 1_tok);
+  return {m.tokens, m.evictable};
+}
+
+Blocks KvLedger::releasable(CallId id) const {
+  const Progress& p = calls_->progress(id);
+  const Lease& l = leases_[id.index];
+  return blocks_for(std::max(context(id), Tokens{p.reserved})) - l.shared + prefix_->releasable(l.pin);
+}
+
+KvLedger::Lease& KvLedger::lease(CallId id) {
+  if (leases_.size() <= id.index) leases_.resize(id.index + 1);
+  return leases_[id.index];
+}
+
+Tokens KvLedger::context(CallId id) const {
+  const Progress& p = calls_->progress(id);
+  const bool decodes = p.stage == Stage::kDecode;
+  return p.computed + (decodes ? Tokens{groups_[static_cast<std::size_t>(p.lane)]->clock() - p.joined} : Tokens{});
+}
+
+/// Reserved slots that the call will still fill.
+Tokens KvLedger::future(CallId id, Tokens context, Tokens reserved) const {
+  const Tokens last = Tokens{calls_->call(id).prompt} + calls_->secret(id).output - 1_tok;
+  return std::max(std::min(last, reserved) - context, Tokens{});
+}
+
+void KvLedger::take(Blocks blocks) {
+  if (blocks > free_ && prefix_) {
+    const Blocks more = prefix_->evict(blocks - free_);
+    evicted_ += more.value();
+    free_ += more;
+  }
+  if (blocks > free_) broken("a plan took " + std::to_string(blocks.value()) + " blocks, " +
+                             std::to_string(free_.value()) + " are free");
+  free_ -= blocks;
+}
+
+void KvLedger::admit(const BatchPlan::Admission& a) {
+  Progress& p = calls_->progress(a.call);
+  p.computed = p.cached = narrow<Tokens32>(a.cached);
+  p.reserved = narrow<Tokens32>(a.reserve);
+  if (a.promise > Tokens{}) {
+    if (promises_.size() <= a.call.index) promises_.resize(a.call.index + 1);
+    promises_[a.call.index] = a.promise;
+    promised_ += blocks_for(a.promise);
+  }
+  future_ += future(a.call, a.cached, a.reserve);
+  note(KvOp::kAlloc, a.call, a.reserve);
+  if (buddy_) {
+    Lease& l = lease(a.call);
+    l.order = static_cast<std::int8_t>(Buddy::order_for(a.reserve.value()));
+    l.run = static_cast<std::int32_t>(buddy_->alloc(l.order));
+    if (l.run < 0) broken("a plan took a run of 2^" + std::to_string(l.order) + " slots, none is free");
+    free_ -= Blocks{std::int64_t{1} << l.order};
+    return;
+  }
+  Blocks need = blocks_for(a.reserve);
+  if (prefix_) {
+    Lease& l = lease(a.call);
+    l = {};
+    if (a.cached > Tokens{}) {
+      prefix_->pin(l.pin, paths_->path(a.call), a.cached);
+      l.shared = Blocks{a.cached / config_.block_tokens};
+      l.published = a.cached;
+      note(KvOp::kAdopt, a.call, a.cached);
+    }
+    need -= l.shared;
+  }
+  take(need);
+}
+
+void KvLedger::extend(CallId id, Tokens upto) {
+  Progress& p = calls_->progress(id);
+  if (upto <= p.reserved) return;
+  future_ += future(id, p.computed, upto) - future(id, p.computed, p.reserved);
+  take(blocks_for(upto) - blocks_for(p.reserved));
+  p.reserved = narrow<Tokens32>(upto);
+  note(KvOp::kAlloc, id, upto);
+}
+
+void KvLedger::computed(CallId id, Tokens upto, bool prompt_done) {
+  const Progress& p = calls_->progress(id);
+  future_ += future(id, upto, p.reserved) - future(id, p.computed, p.reserved);
+  used_ += upto - p.computed;
+  if (prefix_ && (config_.prefix == PrefixKind::kHash || prompt_done)) publish(id, upto);
+}
+
+void KvLedger::publish(CallId id, Tokens upto) {
+  Lease& l = leases_[id.index];
+  if (upto <= l.published) return;
+  const Blocks taken = prefix_->publish(l.pin, paths_->path(id), l.published, upto);
+  l.published = upto;
+  l.shared += taken;
+  used_ -= taken.value() * config_.block_tokens;
+}
+
+void KvLedger::grow(Blocks blocks, Tokens used, Tokens filled) {
+  take(blocks);
+  used_ += used;
+  future_ -= filled;
+}
+
+void KvLedger::release(CallId id, Tokens context) {
+  const Progress& p = calls_->progress(id);
+  future_ -= future(id, context, p.reserved);
+  note(KvOp::kFree, id, context);
+  if (id.index < promises_.size() && promises_[id.index] > Tokens{}) {
+    promised_ -= blocks_for(promises_[id.index]);
+    promises_[id.index] = Tokens{};
+  }
+  if (buddy_) {
+    Lease& l = lease(id);
+    buddy_->free(l.run, l.order);
+    free_ += Blocks{std::int64_t{1} << l.order};
+    l = {};
+  } else if (prefix_) {
+    publish(id, context);
+    Lease& l = leases_[id.index];
+    used_ += l.shared.value() * config_.block_tokens;  // so that what follows takes off its private tokens
+    free_ += blocks_for(std::max(context, Tokens{p.reserved})) - l.shared;
+    prefix_->unpin(l.pin);
+    l = {};
+  } else {
+    free_ += blocks_for(std::max(context, Tokens{p.reserved}));
+  }
+  used_ -= context;
+  if (free_ > config_.total || used_ < Tokens{} || future_ < Tokens{}) broken("more KV given back than was taken");
+}
+
+void KvLedger::book_host(Tokens t) {
+  host_free_ -= t;
+  if (host_free_ < Tokens{}) broken("host memory for swapped KV is overbooked");
+}
+
+void KvLedger::swap_in(CallId id, Tokens context) {
+  const Progress& p = calls_->progress(id);
+  const Tokens room = std::max(context, Tokens{p.reserved});
+  note(KvOp::kSwapIn, id, room);
+  used_ += context;
+  future_ += future(id, context, p.reserved);
+  if (buddy_) {
+    Lease& l = lease(id);
+    l.order = static_cast<std::int8_t>(Buddy::order_for(std::max(room, context + 1_tok).value()));
+    l.run = static_cast<std::int32_t>(buddy_->alloc(l.order));
+    if (l.run < 0) broken("no run of slots for a call that comes back");
+    free_ -= Blocks{std::int64_t{1} << l.order};
+    return;
+  }
+  if (prefix_) lease(id) = {};
+  take(blocks_for(room));
+}
+
+KvUse KvLedger::use() const {
+  KvUse u{.held = config_.total - free_, .used = used_, .reserved = future_, .external = Blocks{}};
+  if (prefix_) {
+    u.held -= prefix_->evictable();
+    u.used += (prefix_->held() - prefix_->evictable()).value() * config_.block_tokens;
+  }
+  return u;
+}
+
+RunEnd::Station KvLedger::end() const {
+  const Blocks cached = prefix_ ? prefix_->evictable() : Blocks{};
+  return {.held = config_.total - free_ - cached, .free = free_, .cached = cached, .total = config_.total};
+}
+
+void KvLedger::broken(const std::string& what) const { throw EngineError("KV ledger: " + what); }
+
+}  // namespace orrery

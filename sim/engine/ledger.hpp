@@ -1,0 +1,131 @@
+/// The KV ledger of one station: the only owner of KV memory. It keeps counts; where a block lies is the business of a
+/// real engine, which is told by the journal.
+///
+///   total = held by calls (and by cached prefixes that calls use) + cached by nobody's use + free
+///
+/// Without a prefix cache a lease is arithmetic on the call's progress and costs no storage: blocks_for(max(context,
+/// reserved)). With one, a lease is the pinned path of shared blocks plus private ones; blocks that a call computed are
+/// published to the cache and counted once. All operations are O(1), O(segments) with a prefix cache, O(log slots) when
+/// contiguous. Broken bookkeeping throws EngineError.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "sim/base/units.hpp"
+#include "sim/engine/buddy.hpp"
+#include "sim/engine/call_table.hpp"
+#include "sim/engine/decode_group.hpp"
+#include "sim/engine/executor.hpp"
+#include "sim/engine/prefix_cache.hpp"
+#include "sim/metrics/recorder.hpp"
+#include "sim/plan.hpp"
+#include "sim/policy.hpp"
+
+namespace orrery {
+
+/// An invariant of the engine does not hold; the run stops and says where.
+struct EngineError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+enum class PrefixKind : std::uint8_t {
+  kNone,
+  kHash,    ///< full blocks are shared as soon as they are computed (vLLM v1)
+  kRadix,   ///< a prompt is shared when it is complete, its output when it ends (SGLang)
+};
+
+struct KvConfig {
+  Blocks total{};
+  Tokens block_tokens{16};
+  double watermark = 0;              ///< fraction of all blocks that admissions leave free
+  bool contiguous = false;           ///< one run of 2^i slots a call; block_tokens is then 1
+  Tokens host_tokens{};              ///< room in host memory for swapped KV
+  PrefixKind prefix = PrefixKind::kNone;
+};
+
+/// Paths of the prompts in flight, by slot: segments, the unique tail, the output. Kept only with a prefix cache.
+class PromptPaths {
+ public:
+  void set(CallId id, const Request& request);
+  std::span<const Segment> path(CallId id) const { return paths_[id.index]; }
+
+ private:
+  std::vector<std::vector<Segment>> paths_;
+};
+
+class KvLedger final : public PrefixView {
+ public:
+  KvLedger(const KvConfig& config, CallTable& calls, const PromptPaths& paths);
+
+  /// The decode groups of the station's lanes: where the context of a decoding call is known.
+  void attach(std::vector<const DecodeGroup*> groups) { groups_ = std::move(groups); }
+  const KvConfig& config() const { return config_; }
+  KvState state() const;
+  /// Blocks that can be had: free or evictable.
+  Blocks available() const { return prefix_ ? free_ + prefix_->evictable() : free_; }
+  Blocks blocks_for(Tokens t) const { return Blocks{ceil_div(t.value(), config_.block_tokens.value())}; }
+  bool never_fits(Tokens reserve, Tokens promise, Tokens lifetime) const;
+
+  PrefixMatch match(CallId id) const override;
+  Blocks releasable(CallId id) const override;
+
+  void admit(const BatchPlan::Admission& a);                ///< sets computed, cached and reserved
+  void extend(CallId id, Tokens upto);                      ///< room for `upto` tokens, if it has less
+  void computed(CallId id, Tokens upto, bool prompt_done);  ///< a chunk has ended: publishes what it completed
+  void grow(Blocks blocks, Tokens used, Tokens filled);     ///< the decode group took blocks and filled slots
+  /// The call gives up its KV of `context` tokens: done, dropped or swapped out. What is full stays in the cache.
+  void release(CallId id, Tokens context);
+  void book_host(Tokens t);                                 ///< t < 0: gives back
+  void swap_in(CallId id, Tokens context);
+
+  KvUse use() const;
+  RunEnd::Station end() const;
+  Tokens held_tokens() const { return used_; }
+  std::int64_t evicted_blocks() const { return evicted_; }
+
+  void keep_journal(bool on) { journaling_ = on; }
+  std::span<const KvOp> journal() const { return journal_; }
+  void clear_journal() { journal_.clear(); }
+
+ private:
+  struct Lease {
+    PrefixCache::Pin pin;
+    Blocks shared;          ///< of its blocks, owned by the cache
+    Tokens published;       ///< of its tokens, offered to the cache
+    std::int32_t run = -1;  ///< contiguous: address of its run
+    std::int8_t order = -1;
+  };
+
+  Lease& lease(CallId id);
+  Tokens context(CallId id) const;
+  Tokens future(CallId id, Tokens context, Tokens reserved) const;
+  void take(Blocks blocks);
+  void publish(CallId id, Tokens upto);
+  void note(KvOp::Kind kind, CallId id, Tokens tokens) {
+    if (journaling_) journal_.push_back({kind, id, tokens});
+  }
+  [[noreturn]] void broken(const std::string& what) const;
+
+  KvConfig config_;
+  CallTable* calls_;
+  const PromptPaths* paths_;
+  std::vector<const DecodeGroup*> groups_;
+  Blocks free_, watermark_, promised_;
+  Tokens host_free_;
+  Tokens used_;             ///< tokens of calls whose KV exists, shared blocks left out
+  Tokens future_;           ///< reserved slots that the calls will still fill
+  std::vector<Lease> leases_;
+  std::vector<Tokens> promises_;
+  std::optional<Buddy> buddy_;
+  std::optional<PrefixCache> prefix_;
+  std::int64_t evicted_ = 0;
+  bool journaling_ = false;
+  std::vector<KvOp> journal_;
+};
+
+}  // namespace orrery

@@ -1,0 +1,235 @@
+#include "sim/engine/simulation.hpp"
+
+#include <algorithm>
+#include <string>
+
+namespace orrery {
+
+Simulation::Simulation(SimulationParts parts)
+    : parts_(std::move(parts)), loads_(parts_.stations.size()), events_(parts_.stations.size()),
+      is_touched_(parts_.stations.size()) {
+  run_.recorder = parts_.recorder;
+  run_.decisions = parts_.decisions;
+  run_.leaver = this;
+  run_.fast_forward = parts_.fast_forward;
+  run_.verify_fast_forward = parts_.verify_fast_forward;
+  for (std::size_t i = 0; i < parts_.stations.size(); ++i) {
+    const StationParts& p = parts_.stations[i];
+    stations_.push_back(std::make_unique<Station>(StationId{static_cast<std::int32_t>(i)}, p, run_, loads_[i]));
+    prefixes_.push_back(stations_.back()->prefix());
+    prefix_ = prefix_ || p.kv.prefix != PrefixKind::kNone;
+  }
+  seen_ = loads_;
+  if (parts_.router) staleness_ = parts_.router->staleness();
+}
+
+Simulation::~Simulation() = default;
+
+Time Simulation::next_instant() const {
+  Time t = std::min(Time{Duration{events_.min()}}, parts_.source->peek());
+  if (!delayed_.empty()) t = std::min(t, delayed_.top().ready);
+  return t;
+}
+
+Outcome Simulation::run() {
+  for (Time t = next_instant(); t != kNever; t = next_instant()) {
+    if (!parts_.drain && parts_.source->peek() == kNever) break;
+    if (staleness_ > Duration{} && t >= next_snapshot_) snapshot(t);
+    now_ = t;
+    while (events_.min() == to_ps(t)) {
+      const std::size_t s = events_.index();
+      stations_[s]->end_steps(t);
+      touch(s);
+      events_.set(s, MinTree::kNone);
+    }
+    deliver_arrivals(t);
+    if (touched_.size() > 1) std::sort(touched_.begin(), touched_.end());
+    for (const std::size_t s : touched_) {
+      stations_[s]->plan(t);
+      events_.set(s, to_ps(stations_[s]->next()));
+      is_touched_[s] = 0;
+    }
+    touched_.clear();
+    if ((++instants_ & 1023) == 0) {
+      if (parts_.progress) parts_.progress(t, arrived_);
+      if (parts_.interrupt && parts_.interrupt->load(std::memory_order_relaxed)) {
+        interrupted_ = true;
+        break;
+      }
+    }
+  }
+  return finish();
+}
+
+void Simulation::touch(std::size_t station) {
+  if (is_touched_[station]) return;
+  is_touched_[station] = 1;
+  touched_.push_back(station);
+}
+
+/// The router's view is the state before the first event at or after each multiple of the staleness.
+void Simulation::snapshot(Time now) {
+  seen_ = loads_;
+  next_snapshot_ = Time{Duration{(to_ps(now) / to_ps(staleness_) + 1) * to_ps(staleness_)}};
+}
+
+void Simulation::deliver_arrivals(Time now) {
+  Request request;
+  while (true) {
+    const bool predicted = !delayed_.empty() && delayed_.top().ready == now;
+    if (predicted) {
+      const CallId id = delayed_.top().id;
+      delayed_.pop();
+      route(id, now);
+    } else if (parts_.source->peek() == now) {
+      request = {};
+      parts_.source->pop(request);
+      arrive(request, now);
+    } else {
+      return;
+    }
+  }
+}
+
+/// Cuts a request to the model's context, or says that it cannot be served.
+bool Simulation::fits_context(Request& r) {
+  const Tokens room = parts_.max_context - r.prompt_tokens;
+  if (room < 1_tok) {
+    if (parts_.oversize == Oversize::kRefuse)
+      throw RequestRefused("request " + std::to_string(r.number) + ": a prompt of " +
+                           std::to_string(r.prompt_tokens.value()) + " tokens does not fit the context of " +
+                           std::to_string(parts_.max_context.value()));
+    if (parts_.oversize == Oversize::kReject) return false;
+    r.prompt_tokens = narrow<Tokens32>(parts_.max_context - 1_tok);
+    r.segments = {};
+  }
+  const Tokens left = parts_.max_context - r.prompt_tokens;
+  cut_ += room < 1_tok || left < Tokens{r.output_tokens};
+  if (left < Tokens{r.max_tokens}) r.max_tokens = narrow<Tokens32>(left);
+  r.output_tokens = std::min(r.output_tokens, r.max_tokens);
+  return true;
+}
+
+void Simulation::arrive(Request& r, Time now) {
+  ++arrived_;
+  parts_.recorder->on_arrival(now, r);
+  const bool fits = fits_context(r);
+  const CallId id = run_.calls.add();
+  Call& call = run_.calls.call(id);
+  call = {.number = r.number, .arrival = now, .deadline = r.deadline, .prompt = r.prompt_tokens,
+          .max_tokens = r.max_tokens, .predicted_low = {}, .predicted_high = {}, .session = r.session,
+          .tenant = r.tenant, .request_class = r.request_class, .model = r.model, .priority = r.priority};
+  run_.calls.secret(id).output = r.output_tokens;
+  run_.calls.secret(id).turn = r.turn;
+  if (prefix_) run_.paths.set(id, r);
+  if (!fits) return reject(id, now);
+  if (!parts_.predictor) return route(id, now);
+  const Prediction p = parts_.predictor->predict(call, r.output_tokens, Rng(parts_.seed, Purpose::kPredictor, r.number));
+  call.predicted_low = p.low;
+  call.predicted_high = p.high;
+  if (p.cost > Duration{}) delayed_.push({now + p.cost, r.number, id});
+  else route(id, now);
+}
+
+void Simulation::route(CallId id, Time now) {
+  std::size_t target = 0;
+  if (parts_.router && stations_.size() > 1) {
+    const Call& call = run_.calls.call(id);
+    const ClusterView view{now, staleness_ > Duration{} ? seen_ : loads_, prefixes_, routed_};
+    const StationId to = parts_.router->route(call, id, view, Rng(parts_.seed, Purpose::kRouter, call.number));
+    if (!to.valid() || to.index >= static_cast<std::int32_t>(stations_.size()))
+      throw EngineError("the router sent request " + std::to_string(call.number) + " to station " +
+                        std::to_string(to.index) + " of " + std::to_string(stations_.size()));
+    target = static_cast<std::size_t>(to.index);
+    route_hash_ = hash_combine(route_hash_, call.number * 65536 + target);
+  }
+  ++routed_;
+  Station& station = *stations_[target];
+  run_.calls.secret(id).station = station.id();
+  if (!station.accepts(id)) {
+    if (parts_.oversize == Oversize::kRefuse)
+      throw RequestRefused("request " + std::to_string(run_.calls.call(id).number) + ": " +
+                           std::to_string(run_.calls.call(id).prompt.value()) + " prompt tokens do not fit the KV memory of " +
+                           std::to_string(station.ledger().config().total.value()) + " blocks");
+    return reject(id, now);
+  }
+  station.enqueue(id, now);
+  touch(target);
+}
+
+void Simulation::reject(CallId id, Time now) {
+  const Call& call = run_.calls.call(id);
+  run_.row({.number = call.number, .arrival = call.arrival, .finish = now, .prompt = call.prompt, .output = {},
+            .cached = {}, .computed = {}, .station = {}, .session = call.session, .tenant = call.tenant,
+            .request_class = call.request_class, .model = call.model, .status = Status::kRejected});
+  left(id, now);
+}
+
+void Simulation::left(CallId id, Time now) {
+  const Call& call = run_.calls.call(id);
+  const CallSecret& s = run_.calls.secret(id);
+  Request done;
+  done.number = call.number;
+  done.arrival = call.arrival;
+  done.prompt_tokens = call.prompt;
+  done.output_tokens = s.output;
+  done.max_tokens = call.max_tokens;
+  done.session = call.session;
+  done.turn = s.turn;
+  done.tenant = call.tenant;
+  run_.calls.remove(id);
+  parts_.source->on_done(done, now);
+}
+
+void Simulation::check_nobody_waits_forever() const {
+  if (interrupted_ || !parts_.drain || run_.calls.in_flight() == 0) return;
+  std::uint64_t first = ~std::uint64_t{0};
+  std::int32_t station = -1;
+  run_.calls.for_each_alive([&](CallId id) {
+    if (run_.calls.call(id).number >= first) return;
+    first = run_.calls.call(id).number;
+    station = run_.calls.secret(id).station.index;
+  });
+  const KvLedger& kv = stations_[static_cast<std::size_t>(station)]->ledger();
+  throw EngineError("nothing can run any more at " + std::to_string(to_seconds(now_)) + " s: " +
+                    std::to_string(run_.calls.in_flight()) + " calls wait, the first is request " + std::to_string(first) +
+                    " at station " + std::to_string(station) + " with " + std::to_string(kv.available().value()) + " of " +
+                    std::to_string(kv.config().total.value()) + " KV blocks free");
+}
+
+Outcome Simulation::finish() {
+  check_nobody_waits_forever();
+  std::vector<CallId> open;
+  run_.calls.for_each_alive([&](CallId id) { open.push_back(id); });
+  std::sort(open.begin(), open.end(), [&](CallId a, CallId b) { return run_.calls.call(a).number < run_.calls.call(b).number; });
+  for (CallId id : open) {
+    const Call& call = run_.calls.call(id);
+    const CallSecret& s = run_.calls.secret(id);
+    const Progress& p = run_.calls.progress(id);
+    const Station* at = s.station.valid() ? stations_[static_cast<std::size_t>(s.station.index)].get() : nullptr;
+    const Tokens context = at ? at->context(id) : Tokens{};
+    run_.row({.number = call.number, .arrival = call.arrival, .first_schedule = s.first_schedule,
+              .first_token = s.first_token, .prompt = call.prompt,
+              .output = at ? narrow<Tokens32>(at->emitted(id)) : Tokens32{}, .cached = s.first_cached,
+              .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station, .session = call.session,
+              .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
+              .preemptions = p.preemptions, .status = Status::kInFlight});
+  }
+  RunEnd end{.end = now_, .stations = {}};
+  Outcome out;
+  out.fingerprint = hash_combine(run_.rows_hash, route_hash_);
+  for (const auto& s : stations_) {
+    end.stations.push_back(s->ledger().end());
+    out.iterations += s->iterations();
+    out.fingerprint = hash_combine(out.fingerprint, s->decisions_hash());
+  }
+  out.fingerprint = hash_combine(hash_combine(out.fingerprint, static_cast<std::uint64_t>(to_ps(now_))),
+                                 static_cast<std::uint64_t>(out.iterations));
+  out.summary = parts_.recorder->finish(end);
+  out.events = instants_;
+  out.cut = cut_;
+  out.interrupted = interrupted_;
+  return out;
+}
+
+}  // namespace orrery

@@ -1,0 +1,106 @@
+/// The simulation: requests in, stations, results out. One loop over instants; within an instant the order is fixed:
+///
+///   1. steps that end, by station and lane      tokens are delivered before anybody decides
+///   2. arrivals, by time and number             a call that comes at a boundary is seen by the plan made there
+///   3. plans, by station and lane
+///
+/// A call that fails while plans are made may bring a closed-loop request at the same instant; the loop then comes
+/// back to that instant. Entities (stations) have one next event each in a tournament tree; arrivals are a sorted
+/// stream beside it. Memory follows the calls in flight, not the number of requests.
+///
+///   Simulation sim(parts);  Outcome out = sim.run();     // once
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <queue>
+#include <vector>
+
+#include "sim/base/min_tree.hpp"
+#include "sim/engine/station.hpp"
+#include "sim/request.hpp"
+
+namespace orrery {
+
+/// What to do with a prompt longer than the model's context, or than any station can hold.
+enum class Oversize : std::uint8_t { kReject, kTruncate, kRefuse };
+
+/// The parts of a run; nothing is owned, all must outlive it.
+struct SimulationParts {
+  std::vector<StationParts> stations;
+  Router* router = nullptr;                       ///< null: the only station
+  const LengthPredictor* predictor = nullptr;     ///< null: none
+  RequestSource* source = nullptr;
+  Recorder* recorder = nullptr;
+  DecisionSink* decisions = nullptr;
+  std::uint64_t seed = 0;
+  Tokens max_context = Tokens::max();             ///< prompt + output; longer outputs are cut off at it
+  Oversize oversize = Oversize::kReject;
+  bool drain = true;                              ///< false: stop at the last arrival
+  bool fast_forward = true, verify_fast_forward = false;
+  const std::atomic<bool>* interrupt = nullptr;   ///< polled about every 1,000 events
+  std::function<void(Time now, std::int64_t arrived)> progress;   ///< as often; may be empty
+};
+
+struct Outcome {
+  Summary summary;
+  std::uint64_t fingerprint = 0;
+  std::int64_t events = 0;        ///< instants with work, over all stations
+  std::int64_t iterations = 0;    ///< simulated, skipped ones included
+  std::int64_t cut = 0;           ///< requests shortened to the model's context
+  bool interrupted = false;
+};
+
+/// A request that cannot be served, where the config says to refuse such input.
+struct RequestRefused : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+class Simulation final : private LeaveListener {
+ public:
+  explicit Simulation(SimulationParts parts);
+  ~Simulation() override;
+  Outcome run();
+
+ private:
+  struct Delayed {                ///< waits for its prediction
+    Time ready;
+    std::uint64_t number;
+    CallId id;
+    friend bool operator>(const Delayed& a, const Delayed& b) {
+      return a.ready != b.ready ? a.ready > b.ready : a.number > b.number;
+    }
+  };
+
+  Time next_instant() const;
+  void deliver_arrivals(Time now);
+  void arrive(Request& request, Time now);
+  bool fits_context(Request& request);
+  void route(CallId id, Time now);
+  void reject(CallId id, Time now);
+  void touch(std::size_t station);
+  void snapshot(Time now);
+  void left(CallId id, Time now) override;
+  Outcome finish();
+  void check_nobody_waits_forever() const;
+
+  SimulationParts parts_;
+  RunContext run_;
+  std::vector<StationLoad> loads_, seen_;         ///< live, and as the router sees them
+  std::vector<std::unique_ptr<Station>> stations_;
+  std::vector<const PrefixView*> prefixes_;
+  MinTree events_;
+  std::vector<std::size_t> touched_;              ///< stations with work in this instant
+  std::vector<std::uint8_t> is_touched_;
+  std::priority_queue<Delayed, std::vector<Delayed>, std::greater<>> delayed_;
+  Duration staleness_{};
+  Time next_snapshot_{};
+  Time now_{};
+  std::uint64_t routed_ = 0, route_hash_ = 0;
+  bool prefix_ = false, interrupted_ = false;
+  std::int64_t arrived_ = 0, instants_ = 0, cut_ = 0;
+};
+
+}  // namespace orrery

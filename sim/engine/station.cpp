@@ -1,0 +1,100 @@
+#include "sim/engine/station.hpp"
+
+#include <algorithm>
+#include <string>
+
+namespace orrery {
+
+Station::Station(StationId id, const StationParts& parts, RunContext& run, StationLoad& load)
+    : id_(id), parts_(parts), run_(&run), load_(&load), ledger_(parts.kv, run.calls, run.paths),
+      stage_free_(static_cast<std::size_t>(parts.cost->stages())), events_(parts.batcher->wants_events()),
+      hash_(static_cast<std::uint64_t>(id.index)) {
+  const int lanes = parts.cost->stages();
+  lanes_.reserve(static_cast<std::size_t>(lanes));
+  for (int i = 0; i < lanes; ++i) lanes_.emplace_back(i, parts.kv.block_tokens);
+  std::vector<const DecodeGroup*> groups;
+  for (const Lane& lane : lanes_) groups.push_back(&lane.group);
+  ledger_.attach(std::move(groups));
+  ledger_.keep_journal(parts.executor->wants_journal());
+  load_->kv_total = parts.kv.total;
+}
+
+bool Station::accepts(CallId id) const {
+  const Call& call = run_->calls.call(id);
+  const Tokens reserve = parts_.kv_policy->reserve(call, call.prompt, call.prompt);
+  return !ledger_.never_fits(reserve, parts_.kv_policy->promise(call, reserve), Tokens{call.prompt} + 1_tok);
+}
+
+void Station::enqueue(CallId id, Time now) {
+  Progress& p = run_->calls.progress(id);
+  p.stage = Stage::kWaiting;
+  p.key = key(id, nullptr);
+  waiting_.insert(id, run_->calls);
+  const Call& call = run_->calls.call(id);
+  ++load_->calls;
+  ++load_->waiting;
+  load_->prompt_tokens += call.prompt;
+  load_->tokens += call.prompt + call.predicted_high;
+  run_->recorder->on_waiting(now, 1);
+  if (events_) tell(CallEvent::kArrived, id, now, 0);
+  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+}
+
+Time Station::next() const {
+  Time t = kNever;
+  for (const Lane& lane : lanes_)
+    if (lane.state != State::kIdle) t = std::min(t, lane.at);
+  return t;
+}
+
+void Station::end_steps(Time now) {
+  for (Lane& lane : lanes_) {
+    if (lane.state != State::kRunning || lane.at != now) continue;
+    end_step(lane, now);
+    lane.state = State::kReady;
+    lane.at = std::max(now, lanes_.size() > 1 ? stage_free_.front() : now);
+  }
+}
+
+void Station::plan(Time now) {
+  for (Lane& lane : lanes_)
+    if (lane.state == State::kIdle || (lane.state == State::kReady && lane.at <= now)) {
+      if (lanes_.size() > 1 && stage_free_.front() > now) {  // another lane has just taken the first stage
+        if (lane.state == State::kReady) lane.at = stage_free_.front();
+        else if (!waiting_.empty() || !swapped_.empty()) lane.state = State::kReady, lane.at = stage_free_.front();
+        continue;
+      }
+      start(lane, now);
+    }
+  load_->kv_held = parts_.kv.total - ledger_.available();
+}
+
+Tokens Station::context(CallId id) const {
+  const Progress& p = run_->calls.progress(id);
+  const bool decodes = p.stage == Stage::kDecode;
+  return p.computed + (decodes ? Tokens{lanes_[static_cast<std::size_t>(p.lane)].group.clock() - p.joined} : Tokens{});
+}
+
+Tokens Station::emitted(CallId id) const {
+  const Progress& p = run_->calls.progress(id);
+  const bool decodes = p.stage == Stage::kDecode;
+  return p.emitted + (decodes ? Tokens{lanes_[static_cast<std::size_t>(p.lane)].group.clock() - p.joined} : Tokens{});
+}
+
+std::int64_t Station::key(CallId id, const StationView* view) const {
+  if (!parts_.order) return 0;
+  return parts_.order->key(id, run_->calls.call(id), run_->calls.progress(id), view);
+}
+
+void Station::tell(CallEvent::Kind kind, CallId id, Time now, int lane) {
+  parts_.batcher->on_event({kind, id, &run_->calls.call(id), now, lane});
+}
+
+void Station::decide(const Lane& lane, Decision kind, CallId id, Tokens tokens, Time now) {
+  const std::uint64_t number = id.valid() ? run_->calls.call(id).number : 0;
+  const DecisionRecord d{id_.index, lane.index, lane.group.clock(), kind, number, tokens.value()};
+  hash_ = fold(hash_, d);
+  if (run_->decisions) run_->decisions->decision(now, d);
+}
+
+}  // namespace orrery

@@ -1,0 +1,159 @@
+/// A station is one replica: a queue of calls, a KV ledger, and one lane for each pipeline stage. A lane runs one step
+/// at a time: it asks the batcher for a plan, carries it out, and delivers tokens when the step ends. A step of pure
+/// decoding that the plan allows to repeat is run k iterations at once (fast-forward), with the same result as k steps.
+///
+/// Within an instant the simulation calls end_steps, then enqueue, then plan (docs/INVARIANTS.md). Costs: O(changes) a
+/// step plus one plan and one price; nothing is proportional to the size of the batch but preemption.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/base/units.hpp"
+#include "sim/cost.hpp"
+#include "sim/engine/call_queue.hpp"
+#include "sim/engine/call_table.hpp"
+#include "sim/engine/decode_group.hpp"
+#include "sim/engine/executor.hpp"
+#include "sim/engine/fingerprint.hpp"
+#include "sim/engine/ledger.hpp"
+#include "sim/metrics/recorder.hpp"
+#include "sim/plan.hpp"
+#include "sim/policy.hpp"
+
+namespace orrery {
+
+/// What a station is made of. Nothing is owned; policies may be shared by stations only if they keep no state.
+struct StationParts {
+  Batcher* batcher = nullptr;
+  const KvPolicy* kv_policy = nullptr;
+  const QueueOrder* order = nullptr;     ///< null: FCFS
+  Executor* executor = nullptr;
+  const CostModel* cost = nullptr;       ///< stages, hops, and the price of stages after the first
+  KvConfig kv;
+  Bytes kv_bytes_per_token;              ///< for swap transfers
+};
+
+/// Told when a call leaves the system, before its slot is reused.
+class LeaveListener {
+ public:
+  virtual ~LeaveListener() = default;
+  virtual void left(CallId id, Time now) = 0;
+};
+
+/// What the stations of a run share.
+struct RunContext {
+  CallTable calls;
+  PromptPaths paths;
+  Recorder* recorder = nullptr;
+  DecisionSink* decisions = nullptr;     ///< null: only hashed
+  LeaveListener* leaver = nullptr;
+  bool fast_forward = true;
+  bool verify_fast_forward = false;      ///< asks the policy at every skipped iteration; EngineError if it differs
+  std::uint64_t rows_hash = 0;
+
+  void row(const Row& row) {
+    rows_hash = fold(rows_hash, row);
+    recorder->on_row(row);
+  }
+};
+
+class Station {
+ public:
+  Station(StationId id, const StationParts& parts, RunContext& run, StationLoad& load);
+  Station(const Station&) = delete;
+  Station& operator=(const Station&) = delete;
+
+  /// Would this call fit an empty station?
+  bool accepts(CallId id) const;
+  void enqueue(CallId id, Time now);
+  /// The next instant at which this station has something to do; kNever if it waits for calls.
+  Time next() const;
+  void end_steps(Time now);
+  void plan(Time now);
+
+  StationId id() const { return id_; }
+  const KvLedger& ledger() const { return ledger_; }
+  const PrefixView* prefix() const { return parts_.kv.prefix == PrefixKind::kNone ? nullptr : &ledger_; }
+  std::uint64_t decisions_hash() const { return hash_; }
+  std::int64_t iterations() const { return iterations_; }
+  std::size_t waiting() const { return waiting_.size() + swapped_.size(); }
+  /// The state of a call that has not left; for the rows of those in flight at the end.
+  Tokens context(CallId id) const;
+  Tokens emitted(CallId id) const;
+
+ private:
+  enum class State : std::uint8_t { kIdle, kReady, kRunning };
+  struct Cohort { Time last; std::int32_t count; };   ///< members whose last token is not the group's last
+  struct SwapOut { CallId call; Tokens context; };
+
+  struct Lane {
+    Lane(int i, Tokens block) : index(i), group(block) {}
+    int index;
+    State state = State::kIdle;
+    Time at{};                       ///< running: end of the step; ready: when the first stage is free
+    Time start{};
+    std::int64_t k = 0;              ///< iterations of the running step
+    StepRun run;
+    StepShape shape;
+    DecodeGroup group;
+    BatchPlan plan;
+    StationView view;
+    std::vector<CallId> prefilling, full, held;
+    std::vector<ChunkShape> chunks;
+    std::vector<SwapOut> swapping;
+    Tokens host_returning;           ///< host memory given back when the step ends
+    std::int64_t steps_since_admission = 0;
+    Time last_emit{};
+    std::vector<Cohort> cohorts;
+  };
+
+  // Planning (station_plan.cpp).
+  void fill_view(Lane& lane, Time now, std::int64_t ahead = 0);
+  void refresh_keys(Lane& lane, Time now);
+  void start(Lane& lane, Time now);
+  void carry_out(Lane& lane, Time now);
+  void depart(Lane& lane, const BatchPlan::Departure& d, Time now);
+  void resume(Lane& lane, CallId id, Time now);
+  void admit(Lane& lane, const BatchPlan::Admission& a, Time now);
+  void shape_step(Lane& lane);
+  void run_step(Lane& lane, Time now);
+  void run_pipeline(Lane& lane, Time now);
+  std::int64_t iterations_at_once(Lane& lane) const;
+  void verify(Lane& lane);
+  Blocks unusable(const Lane& lane) const;
+  void tell_kv(Time now);
+
+  // The end of a step (station_step.cpp).
+  void end_step(Lane& lane, Time now);
+  void end_swaps(Lane& lane);
+  void advance_group(Lane& lane, Time now);
+  void record_gaps(Lane& lane);
+  void end_chunks(Lane& lane, Time now);
+  void first_token_or_gap(CallId id, Time now);
+  void join(Lane& lane, CallId id, Time last);
+  void complete(Lane& lane, CallId id, Time now);
+  void release_held(Lane& lane, Time now);
+  void cut(Lane& lane, Time now);
+  void finish(CallId id, Tokens context, Tokens emitted, Status status, Time now);
+
+  std::int64_t key(CallId id, const StationView* view) const;
+  void leave_cohort(Lane& lane, CallId id);
+  void tell(CallEvent::Kind kind, CallId id, Time now, int lane);
+  void decide(const Lane& lane, Decision kind, CallId id, Tokens tokens, Time now);
+
+  StationId id_;
+  StationParts parts_;
+  RunContext* run_;
+  StationLoad* load_;
+  KvLedger ledger_;
+  std::vector<Lane> lanes_;
+  std::vector<Time> stage_free_;
+  CallQueue waiting_, swapped_;
+  std::int32_t running_ = 0;
+  bool events_ = false;                  ///< the batcher wants them
+  std::uint64_t hash_ = 0;
+  std::int64_t iterations_ = 0;
+};
+
+}  // namespace orrery

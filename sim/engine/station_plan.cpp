@@ -1,0 +1,251 @@
+/// How a lane of a station starts its next step: view, plan, carrying it out, price, number of iterations at once.
+#include <algorithm>
+#include <string>
+
+#include "sim/engine/station.hpp"
+
+namespace orrery {
+namespace {
+
+constexpr int kReplans = 1 << 20;   ///< at one instant, before a policy is taken to run in circles
+
+Decision decision_of(Leave how) {
+  constexpr Decision kinds[] = {Decision::kRecompute, Decision::kSwap, Decision::kRestart, Decision::kFail};
+  return kinds[static_cast<int>(how)];
+}
+
+}  // namespace
+
+void Station::fill_view(Lane& lane, Time now, std::int64_t ahead) {
+  StationView& v = lane.view;
+  v.station = id_;
+  v.now = now;
+  v.lane = lane.index;
+  v.lanes = static_cast<int>(lanes_.size());
+  v.rows = run_->calls.rows();
+  v.waiting = waiting_.view();
+  v.prefilling = lane.prefilling;
+  v.swapped = swapped_.view();
+  v.full = lane.full;
+  v.held = lane.held;
+  v.group = lane.group.view(GroupId{lane.index}, ahead);
+  v.running = running_;
+  v.steps_since_admission = lane.steps_since_admission + ahead;
+  v.kv = ledger_.state();
+  v.kv_policy = parts_.kv_policy;
+  v.prefix = prefix();
+}
+
+void Station::refresh_keys(Lane& lane, Time now) {
+  fill_view(lane, now);
+  for (CallId id : waiting_.view()) run_->calls.progress(id).key = key(id, &lane.view);
+  waiting_.resort(run_->calls);
+}
+
+void Station::start(Lane& lane, Time now) {
+  for (int round = 0; round < kReplans; ++round) {
+    if (parts_.order && parts_.order->dynamic()) refresh_keys(lane, now);
+    fill_view(lane, now);
+    lane.plan.reset(lane.view, *parts_.batcher);
+    parts_.batcher->plan(lane.view, lane.plan);
+    if (lane.plan.empty()) {
+      lane.state = State::kIdle;
+      return;
+    }
+    carry_out(lane, now);
+    shape_step(lane);
+    const bool works = lane.shape.decodes > Tokens{} || !lane.chunks.empty() || lane.shape.host_in > Bytes{} ||
+                       lane.shape.host_out > Bytes{} || !lane.swapping.empty();
+    if (works) return run_step(lane, now);
+  }
+  throw EngineError("station " + std::to_string(id_.index) + " at " + std::to_string(to_seconds(now)) +
+                    " s: the batcher makes plan after plan that run nothing");
+}
+
+void Station::carry_out(Lane& lane, Time now) {
+  const BatchPlan& plan = lane.plan;
+  for (const auto& d : plan.leave()) depart(lane, d, now);
+  for (CallId id : plan.resumed()) resume(lane, id, now);
+  for (const auto& a : plan.admitted()) admit(lane, a, now);
+  for (const auto& c : plan.chunks()) {
+    ledger_.extend(c.call, run_->calls.progress(c.call).computed + c.q);
+    decide(lane, Decision::kChunk, c.call, c.q, now);
+  }
+  if (plan.decodes()) ledger_.grow(lane.group.need(0), Tokens{}, Tokens{});
+}
+
+void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
+  CallTable& calls = run_->calls;
+  Progress& p = calls.progress(d.call);
+  const Tokens context = this->context(d.call);
+  decide(lane, decision_of(d.how), d.call, context, now);
+  if (p.stage == Stage::kDecode) {
+    leave_cohort(lane, d.call);
+    lane.group.leave(d.call, calls);
+    std::erase(lane.full, d.call);
+  } else {
+    std::erase(lane.prefilling, d.call);
+  }
+  --running_;
+  if (d.how == Leave::kSwap) {
+    run_->recorder->on_departure(d.how, Tokens{});
+    p.stage = Stage::kSwapped;
+    lane.swapping.push_back({d.call, context});
+    ledger_.book_host(context);
+  } else {
+    run_->recorder->on_departure(d.how, context - p.cached);
+    ledger_.release(d.call, context);
+    if (d.how == Leave::kFail) return finish(d.call, Tokens{p.cached}, Tokens{p.emitted}, Status::kFailed, now);
+    if (d.how == Leave::kRestart) {
+      p.emitted = Tokens32{};
+      if (calls.secret(d.call).first_token != kNever) load_->prompt_tokens += calls.call(d.call).prompt;
+      calls.secret(d.call).first_token = kNever;
+    }
+    p.reserved = narrow<Tokens32>(parts_.kv_policy->regrow(calls.call(d.call), p.reserved));
+    p.computed = p.cached = Tokens32{};
+    p.stage = Stage::kWaiting;
+    p.key = key(d.call, nullptr);
+    waiting_.insert(d.call, calls);
+    ++load_->waiting;
+    run_->recorder->on_waiting(now, 1);
+  }
+  if (p.preemptions < 255) ++p.preemptions;
+  if (events_) tell(CallEvent::kPreempted, d.call, now, lane.index);
+}
+
+void Station::resume(Lane& lane, CallId id, Time now) {
+  Progress& p = run_->calls.progress(id);
+  swapped_.remove(id);
+  ledger_.swap_in(id, p.computed);
+  lane.host_returning += p.computed;
+  p.lane = static_cast<std::int16_t>(lane.index);
+  ++running_;
+  join(lane, id, run_->calls.secret(id).last_token);
+  decide(lane, Decision::kResume, id, p.computed, now);
+  if (events_) tell(CallEvent::kResumed, id, now, lane.index);
+}
+
+void Station::admit(Lane& lane, const BatchPlan::Admission& a, Time now) {
+  Progress& p = run_->calls.progress(a.call);
+  CallSecret& s = run_->calls.secret(a.call);
+  waiting_.remove(a.call);
+  ledger_.admit(a);
+  p.stage = Stage::kPrefill;
+  p.lane = static_cast<std::int16_t>(lane.index);
+  if (s.first_schedule == kNever) {
+    s.first_schedule = now;
+    s.first_cached = p.cached;
+    s.first_station = id_;
+  }
+  lane.prefilling.push_back(a.call);
+  lane.steps_since_admission = 0;
+  ++running_;
+  --load_->waiting;
+  run_->recorder->on_waiting(now, -1);
+  decide(lane, Decision::kAdmit, a.call, a.cached, now);
+  if (events_) tell(CallEvent::kAdmitted, a.call, now, lane.index);
+}
+
+void Station::shape_step(Lane& lane) {
+  StepShape s;
+  lane.chunks.clear();
+  const auto& pad = lane.plan.padding();
+  for (const auto& c : lane.plan.chunks()) {
+    const Progress& p = run_->calls.progress(c.call);
+    const std::int64_t q = c.q.value();
+    lane.chunks.push_back({p.computed, c.q});
+    s.prefill += c.q;
+    s.prefill_pairs += q * p.computed.value() + q * q / 2;
+    if (p.computed + c.q == Tokens{run_->calls.call(c.call).prompt} + p.emitted) ++s.outputs;
+  }
+  if (lane.plan.decodes()) {
+    const Tokens n{lane.group.size()};
+    s.decodes = n + pad.decodes;
+    s.decode_context = s.decode_context_unique = lane.group.context() + n + pad.decode_context;
+    s.max_context = lane.group.longest() + 1_tok;
+    s.outputs += static_cast<std::int32_t>(s.decodes.value());
+  }
+  s.prefill += pad.prefill;
+  s.prefill_pairs += pad.pairs;
+  s.sequences = static_cast<std::int32_t>(s.decodes.value() + static_cast<std::int64_t>(lane.chunks.size()));
+  Tokens out;
+  for (const SwapOut& w : lane.swapping) out += w.context;
+  s.host_out = parts_.kv_bytes_per_token * out.value();
+  s.host_in = parts_.kv_bytes_per_token * lane.host_returning.value();
+  s.chunks = lane.chunks;
+  lane.shape = s;
+}
+
+void Station::run_step(Lane& lane, Time now) {
+  if (!lane.plan.decodes() && lane.group.size() > 0) decide(lane, Decision::kPause, {}, Tokens{}, now);
+  lane.state = State::kRunning;
+  lane.start = now;
+  lane.run = parts_.executor->begin(lane.plan, lane.shape, ledger_.journal(), lane.view);
+  ledger_.clear_journal();
+  run_->recorder->on_begin(id_, lane.index, now);
+  tell_kv(now);
+  if (lanes_.size() > 1) return run_pipeline(lane, now);
+  lane.k = iterations_at_once(lane);
+  lane.at = now + lane.run.total(lane.k);
+  if (lane.k > 1 && run_->verify_fast_forward) verify(lane);
+}
+
+/// end[s] = max(end[s-1] + hop, free[s]) + t[s]: a stage starts when its input is there and the last batch has left it.
+void Station::run_pipeline(Lane& lane, Time now) {
+  lane.k = 1;
+  Time end = std::max(now, stage_free_[0]) + lane.run.first;
+  stage_free_[0] = end;
+  const Duration hop = parts_.cost->hop(lane.shape.decodes + lane.shape.prefill);
+  for (std::size_t s = 1; s < stage_free_.size(); ++s) {
+    const StepRun run = parts_.cost->price({&lane.shape, 1}, static_cast<int>(s));
+    const Time begin = std::max(end + hop, stage_free_[s]);
+    end = stage_free_[s] = begin + run.first;
+    run_->recorder->on_stage(id_, begin, end, 1, run);
+  }
+  lane.at = end;
+}
+
+std::int64_t Station::iterations_at_once(Lane& lane) const {
+  const bool alone = !lane.plan.changes() && lane.swapping.empty() && lane.host_returning == Tokens{};
+  if (!alone || !run_->fast_forward || lane.plan.repeat.iterations == 1) return 1;
+  const std::int64_t limit =
+      std::min({lane.run.valid, lane.plan.repeat.iterations, lane.group.until_due(run_->calls)});
+  // the blocks of the first iteration are taken already
+  return std::max<std::int64_t>(lane.group.fit(limit, ledger_.available() + lane.group.need(0)), 1);
+}
+
+/// Asks the policy at every iteration that is skipped: it must say the same again.
+void Station::verify(Lane& lane) {
+  BatchPlan again;
+  for (std::int64_t j = 1; j < lane.k; ++j) {
+    fill_view(lane, lane.start + lane.run.total(j), j);
+    lane.view.kv.free -= lane.group.need_total(j) - lane.group.need(0);
+    again.reset(lane.view, *parts_.batcher);
+    parts_.batcher->plan(lane.view, again);
+    if (again.changes() || !again.decodes())
+      throw EngineError("fast-forward: at iteration " + std::to_string(j) + " of a repeated plan of station " +
+                        std::to_string(id_.index) + ", which began at " + std::to_string(to_seconds(lane.start)) +
+                        " s, the batcher plans something else");
+  }
+}
+
+/// Free slots in runs that are too short for the call at the head of the queue.
+Blocks Station::unusable(const Lane& lane) const {
+  if (!parts_.kv.contiguous || waiting_.empty()) return Blocks{};
+  const CallId head = waiting_.view().front();
+  const Call& call = run_->calls.call(head);
+  const Tokens target = lane.view.target(head);
+  const int order = Buddy::order_for(parts_.kv_policy->reserve(call, target, target).value());
+  const KvState state = ledger_.state();
+  Blocks small;
+  for (int i = 0; i < order; ++i) small += Blocks{std::int64_t{(*state.runs)[static_cast<std::size_t>(i)]} << i};
+  return small == state.free ? small : Blocks{};
+}
+
+void Station::tell_kv(Time now) {
+  KvUse use = ledger_.use();
+  use.external = unusable(lanes_.front());
+  run_->recorder->on_kv(id_, now, use);
+}
+
+}  // namespace orrery

@@ -1,0 +1,193 @@
+/// The end of a step: tokens are delivered, calls finish, prompts join the decode group.
+#include <algorithm>
+#include <cmath>
+
+#include "sim/engine/station.hpp"
+
+namespace orrery {
+
+void Station::end_step(Lane& lane, Time now) {
+  iterations_ += lane.k;
+  lane.steps_since_admission += lane.k;
+  run_->recorder->on_step(id_, lane.index, lane.start, now, lane.k, lane.shape, lane.plan.padding(), lane.run);
+  if (lane.k > 1) {
+    const Tokens n{lane.group.size()};
+    run_->recorder->on_kv_run(id_, lane.start, lane.k, lane.run, n, Tokens{lane.group.roomy()},
+                              [&](std::int64_t i) { return lane.group.need(i); });
+  }
+  end_swaps(lane);
+  if (lane.plan.decodes()) advance_group(lane, now);
+  end_chunks(lane, now);
+  if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
+  tell_kv(now);
+}
+
+void Station::end_swaps(Lane& lane) {
+  for (const SwapOut& out : lane.swapping) {
+    Progress& p = run_->calls.progress(out.call);
+    ledger_.release(out.call, out.context);
+    p.reserved = narrow<Tokens32>(parts_.kv_policy->regrow(run_->calls.call(out.call), p.reserved));
+    p.key = key(out.call, nullptr);
+    swapped_.insert(out.call, run_->calls);
+  }
+  lane.swapping.clear();
+  if (lane.host_returning > Tokens{}) ledger_.book_host(-lane.host_returning);
+  lane.host_returning = Tokens{};
+}
+
+void Station::advance_group(Lane& lane, Time now) {
+  DecodeGroup& group = lane.group;
+  record_gaps(lane);
+  const Blocks more = group.need_total(lane.k) - group.need(0);
+  ledger_.grow(more, Tokens{lane.k * group.size()}, Tokens{lane.k * group.roomy()});
+  group.advance(lane.k);
+  lane.last_emit = now;
+  if (events_) parts_.batcher->on_steps(lane.k, group.view(GroupId{lane.index}));
+  DecodeGroup::Due due;
+  while (group.pop_due(run_->calls, due)) {
+    if (due.done) {
+      group.leave(due.call, run_->calls);
+      complete(lane, due.call, now);
+    } else if (parts_.kv_policy->regrow(run_->calls.call(due.call), run_->calls.progress(due.call).reserved) > Tokens{}) {
+      lane.full.push_back(due.call);
+    } else {
+      group.release_reservation(due.call, run_->calls);
+    }
+  }
+}
+
+/// Gaps between tokens of this run: the first one since each member's last token, then one an iteration.
+void Station::record_gaps(Lane& lane) {
+  Recorder& recorder = *run_->recorder;
+  const Time first = lane.k > 1 ? lane.start + lane.run.first : lane.at;  // lane.at: the end, pipelines included
+  std::int32_t base = lane.group.size();
+  for (const Cohort& c : lane.cohorts) {
+    recorder.itl(first, first - c.last, c.count);
+    base -= c.count;
+  }
+  lane.cohorts.clear();
+  if (base > 0) recorder.itl(first, first - lane.last_emit, base);
+  if (lane.k > 1)
+    recorder.itl_run(first, lane.run.first + lane.run.step, lane.run.step, lane.k - 1, lane.group.size());
+}
+
+void Station::end_chunks(Lane& lane, Time now) {
+  CallTable& calls = run_->calls;
+  for (const auto& c : lane.plan.chunks()) {
+    Progress& p = calls.progress(c.call);
+    const Call& call = calls.call(c.call);
+    const Tokens upto = p.computed + c.q;
+    const bool ends = upto == Tokens{call.prompt} + p.emitted;
+    ledger_.computed(c.call, upto, ends);
+    p.computed = narrow<Tokens32>(upto);
+    if (!ends) continue;
+    std::erase(lane.prefilling, c.call);
+    ++p.emitted;
+    first_token_or_gap(c.call, now);
+    if (Tokens{p.emitted} == Tokens{calls.secret(c.call).output}) complete(lane, c.call, now);
+    else join(lane, c.call, now);
+  }
+}
+
+void Station::first_token_or_gap(CallId id, Time now) {
+  CallSecret& s = run_->calls.secret(id);
+  if (s.first_token == kNever) {
+    const Call& call = run_->calls.call(id);
+    s.first_token = now;
+    load_->prompt_tokens -= call.prompt;
+    run_->recorder->on_first_token(now, call.arrival);
+    if (events_) tell(CallEvent::kFirstToken, id, now, run_->calls.progress(id).lane);
+  } else {
+    run_->recorder->itl(now, now - s.last_token, 1);
+  }
+  s.last_token = now;
+}
+
+/// Into the decode group; its last token was at `last`.
+void Station::join(Lane& lane, CallId id, Time last) {
+  if (lane.group.empty()) {
+    lane.last_emit = last;
+    lane.cohorts.clear();
+  } else if (last != lane.last_emit) {
+    if (!lane.cohorts.empty() && lane.cohorts.back().last == last) ++lane.cohorts.back().count;
+    else lane.cohorts.push_back({last, 1});
+  }
+  run_->calls.secret(id).last_token = last;
+  lane.group.join(id, run_->calls);
+}
+
+/// Before a member leaves: notes when its last token was.
+void Station::leave_cohort(Lane& lane, CallId id) {
+  CallSecret& s = run_->calls.secret(id);
+  if (run_->calls.progress(id).joined == lane.group.clock()) {  // has not decoded since it joined
+    for (Cohort& c : lane.cohorts) {
+      if (c.last != s.last_token) continue;
+      if (--c.count == 0) std::erase_if(lane.cohorts, [](const Cohort& x) { return x.count == 0; });
+      return;
+    }
+  }
+  s.last_token = lane.last_emit;
+}
+
+/// All tokens are out.
+void Station::complete(Lane& lane, CallId id, Time now) {
+  Progress& p = run_->calls.progress(id);
+  if (parts_.batcher->returns_whole_batch()) {
+    p.stage = Stage::kHeld;
+    lane.held.push_back(id);
+    return;
+  }
+  --running_;
+  ledger_.release(id, p.computed);
+  finish(id, p.computed, p.emitted, Status::kDone, now);
+}
+
+void Station::release_held(Lane& lane, Time now) {
+  CallTable& calls = run_->calls;
+  std::sort(lane.held.begin(), lane.held.end(),
+            [&](CallId a, CallId b) { return calls.call(a).number < calls.call(b).number; });
+  for (CallId id : lane.held) {
+    const Progress& p = calls.progress(id);
+    --running_;
+    ledger_.release(id, p.computed);
+    finish(id, p.computed, p.emitted, Status::kDone, now);
+  }
+  lane.held.clear();
+}
+
+/// A call has come while iterations run at once: the run ends at the first boundary that is not before `now`.
+void Station::cut(Lane& lane, Time now) {
+  const std::int64_t gone = to_ps(now - lane.start);
+  const std::int64_t first = to_ps(lane.run.first), step = to_ps(lane.run.step);
+  std::int64_t j = 1;
+  if (step == 0) {
+    j = first > 0 ? ceil_div(gone, first) : 1;
+  } else {  // smallest j with j * first + step * j (j - 1) / 2 >= gone: the root, then exact
+    const double a = 0.5 * static_cast<double>(step), b = static_cast<double>(first) - a;
+    j = static_cast<std::int64_t>((std::sqrt(b * b + 4 * a * static_cast<double>(gone)) - b) / (2 * a));
+    while (to_ps(lane.run.total(j)) < gone) ++j;
+    while (j > 1 && to_ps(lane.run.total(j - 1)) >= gone) --j;
+  }
+  j = std::max<std::int64_t>(j, 1);
+  if (j >= lane.k) return;
+  lane.k = j;
+  lane.at = lane.start + lane.run.total(j);
+}
+
+void Station::finish(CallId id, Tokens context, Tokens emitted, Status status, Time now) {
+  const Call& call = run_->calls.call(id);
+  const CallSecret& s = run_->calls.secret(id);
+  const Progress& p = run_->calls.progress(id);
+  --load_->calls;
+  load_->tokens -= call.prompt + call.predicted_high;
+  if (s.first_token == kNever) load_->prompt_tokens -= call.prompt;
+  if (events_) tell(CallEvent::kFinished, id, now, p.lane);
+  run_->row({.number = call.number, .arrival = call.arrival, .first_schedule = s.first_schedule,
+             .first_token = s.first_token, .finish = now, .prompt = call.prompt, .output = narrow<Tokens32>(emitted),
+             .cached = s.first_cached, .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station,
+             .session = call.session, .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
+             .preemptions = p.preemptions, .status = status});
+  run_->leaver->left(id, now);
+}
+
+}  // namespace orrery
