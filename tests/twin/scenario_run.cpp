@@ -3,36 +3,17 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "policies/batching/orca.hpp"
-#include "policies/batching/sarathi.hpp"
-#include "policies/batching/static_batching.hpp"
-#include "policies/batching/vllm.hpp"
-#include "policies/batching/vllm_v1.hpp"
-#include "policies/kv/contiguous.hpp"
-#include "policies/kv/paged.hpp"
+#include "policies/register.hpp"
 #include "sim/registry.hpp"
 #include "tests/twin/scenario.hpp"
 
 namespace orrery {
 namespace {
 
-struct Fcfs final : QueueOrder {
-  using Config = NoConfig;
-  explicit Fcfs(NoConfig) {}
-  std::int64_t key(CallId, const Call& call, const Progress&, const StationView*) const override { return to_ps(call.arrival); }
-};
-
 const Registry& registry() {
   static const Registry all = [] {
     Registry r;
-    r.add<Sarathi>("sarathi", "Sarathi-Serve (OSDI'24)");
-    r.add<Orca>("orca", "Orca");
-    r.add<StaticBatching>("static", "FT");
-    r.add<Vllm>("vllm", "vllm");
-    r.add<VllmV1>("vllm-v1", "vllm");
-    r.add<Paged>("paged", "vllm");
-    r.add<Contiguous>("contiguous", "vllm");
-    r.add<Fcfs>("fcfs", "fcfs");
+    register_policies(r);
     return r;
   }();
   return all;
@@ -102,7 +83,7 @@ std::unique_ptr<Interface> make(const Scenario& s, const std::string& by_default
   const std::string slot(slot_name<Interface>());
   const auto chosen = s.policies.find(slot);
   const std::string name = chosen == s.policies.end() ? by_default : chosen->second;
-  if (name == "none") return nullptr;
+  if (name == "none" && slot != "predictor") return nullptr;
   const auto* entry = registry().find<Interface>(name);
   if (!entry) throw std::invalid_argument("no " + slot + " policy named " + name);
   TextDescriber describer(s, slot, used);
