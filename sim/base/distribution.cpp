@@ -138,6 +138,18 @@ Distribution Distribution::constant(double value) {
   return d;
 }
 
+Distribution Distribution::gamma(double mean, double cv) {
+  require(mean > 0, "gamma: the mean must be positive", mean);
+  require(cv > 0 && cv <= 100, "gamma: the coefficient of variation must be in (0, 100]", cv);
+  Distribution d;
+  d.kind_ = Kind::kGamma;
+  d.a_ = mean;
+  d.b_ = cv;
+  d.p_ = 1 / (cv * cv);
+  d.q_ = mean * cv * cv;
+  return d;
+}
+
 Distribution Distribution::parse(std::string_view text, const Context& context) {
   Distribution d;
   d.text_ = std::string(text);
@@ -181,13 +193,8 @@ Distribution Distribution::parse(std::string_view text, const Context& context) 
     d.p_ = d.a_ > 1 ? 1 / fast_log(1 - 1 / d.a_) : 0;
   } else if (in.name == "gamma") {
     const auto [mean, cv] = in.split(",", "gamma:MEAN,CV");
-    d.kind_ = Kind::kGamma;
-    d.a_ = in.number(mean);
-    d.b_ = plain_number(cv);
-    require(d.a_ > 0, "gamma: the mean must be positive", d.a_);
-    require(d.b_ > 0 && d.b_ <= 100, "gamma: the coefficient of variation must be in (0, 100]", d.b_);
-    d.p_ = 1 / (d.b_ * d.b_);
-    d.q_ = d.a_ * d.b_ * d.b_;
+    d = gamma(in.number(mean), plain_number(cv));
+    d.text_ = std::string(text);
   } else if (in.name == "zipf") {
     const auto [exponent, range] = in.split(",", "zipf:EXPONENT,FIRST..LAST");
     const auto [first, last] = Arguments{in.name, range, context}.split("..", "zipf:EXPONENT,FIRST..LAST");

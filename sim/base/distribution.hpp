@@ -45,6 +45,7 @@ class Distribution {
 
   Distribution() = default;                                   ///< the constant 0
   static Distribution constant(double value);
+  static Distribution gamma(double mean, double cv);
   static Distribution parse(std::string_view text, const Context& context);
   static Distribution parse(std::string_view text) { return parse(text, Context{}); }
 
