@@ -1,0 +1,151 @@
+#include "experiments/policy_set.hpp"
+
+#include <algorithm>
+
+#include "policies/register.hpp"
+#include "sim/config/names.hpp"
+
+namespace orrery {
+namespace {
+
+template <class Interface>
+std::vector<std::string> names_of(const Registry& registry) {
+  std::vector<std::string> names;
+  for (const auto& e : registry.entries<Interface>()) {
+    names.push_back(e.name);
+    names.insert(names.end(), e.aliases.begin(), e.aliases.end());
+  }
+  return names;
+}
+
+template <class Interface>
+Value parameters_of(const PolicyEntry<Interface>& entry) {
+  ListDescriber list;
+  entry.make(list);
+  return list.parameters;
+}
+
+bool has_parameter(const Value& parameters, std::string_view name) {
+  return std::any_of(parameters.items().begin(), parameters.items().end(),
+                     [&](const Value& p) { return p.at("name").as_string() == name; });
+}
+
+/// Reads the parameters and makes the policy; null (and an error) if its name or a parameter is wrong.
+template <class Interface>
+std::unique_ptr<Interface> make(const PolicyChoice& choice, const Registry& registry, ErrorList& errors, Value* resolved) {
+  constexpr std::string_view slot = slot_name<Interface>();
+  const PolicyEntry<Interface>* entry = registry.find<Interface>(choice.name);
+  if (entry == nullptr) {
+    errors.add("/policy/" + std::string(slot), unknown_name(slot, choice.name, names_of<Interface>(registry)));
+    return nullptr;
+  }
+  const std::size_t before = errors.lines().size();
+  ObjectReader reader(choice.parameters, errors);
+  JsonDescriber json(reader);
+  DumpDescriber dump(json);
+  std::unique_ptr<Interface> policy = entry->make(dump);
+  reader.finish();
+  if (resolved != nullptr) {
+    Value& out = (*resolved)[slot];
+    out = Value::object();
+    out["name"] = entry->name;
+    for (const Value::Member& m : dump.values.members()) out[m.first] = m.second;
+  }
+  return errors.lines().size() == before ? std::move(policy) : nullptr;
+}
+
+/// A limit of /engine as a parameter of the batching policy.
+template <class T>
+void pass_limit(const std::optional<T>& limit, std::string_view key, std::string_view parameter, const Value& known,
+                PolicyChoice& batching, ErrorList& errors) {
+  if (!limit || batching.parameters.find(parameter) != nullptr) return;
+  if (has_parameter(known, parameter)) {
+    batching.parameters[parameter] = *limit;
+    batching.parameters.anchor(batching.parameters.pointer());
+  } else {
+    errors.add(pointer_to("/engine", key), "the batching policy \"" + batching.name + "\" has no such limit");
+  }
+}
+
+PolicyChoice with_engine_limits(const RunConfig& config, const Registry& registry, ErrorList& errors) {
+  PolicyChoice batching = config.policy.batching;
+  const auto* entry = registry.find<Batcher>(batching.name);
+  if (entry == nullptr) return batching;
+  const Value known = parameters_of(*entry);
+  const EngineConfig& e = config.engine;
+  pass_limit(e.max_num_seqs, "max_num_seqs", "max_running", known, batching, errors);
+  pass_limit(e.max_num_batched_tokens, "max_num_batched_tokens", "token_budget", known, batching, errors);
+  pass_limit(e.chunked_prefill, "chunked_prefill", "chunked_prefill", known, batching, errors);
+  return batching;
+}
+
+/// The KV policy that the batching system is used with, where the config names none.
+PolicyChoice kv_choice(const RunConfig& config, const Registry& registry) {
+  PolicyChoice kv = config.policy.kv;
+  const auto* batching = registry.find<Batcher>(config.policy.batching.name);
+  if (kv.given || batching == nullptr) return kv;
+  const Value usual = parse_json(usual_kv(batching->name), "usual KV of " + batching->name);
+  if (usual.is_string()) {
+    kv.name = usual.as_string();
+    return kv;
+  }
+  kv.name = usual.at("name").as_string();
+  kv.parameters = usual;
+  kv.parameters.erase("name");
+  kv.parameters.anchor("/policy/kv");
+  return kv;
+}
+
+template <class Interface>
+void list_slot(const Registry& registry, std::string_view name, Value& out) {
+  for (const auto& e : registry.entries<Interface>()) {
+    const bool wanted = name.empty() || e.name == name ||
+                        std::find(e.aliases.begin(), e.aliases.end(), name) != e.aliases.end();
+    if (!wanted) continue;
+    Value entry = Value::object();
+    entry["name"] = e.name;
+    entry["slot"] = slot_name<Interface>();
+    entry["system"] = e.system;
+    entry["aliases"] = Value::array();
+    for (const std::string& alias : e.aliases) entry["aliases"].push_back(alias);
+    entry["parameters"] = parameters_of(e);
+    out.push_back(std::move(entry));
+  }
+}
+
+}  // namespace
+
+PolicySet make_policies(const RunConfig& config, const Registry& registry, ErrorList& errors) {
+  PolicySet p;
+  const PolicyChoice batching = with_engine_limits(config, registry, errors);
+  for (std::int64_t i = 0; i < config.replicas; ++i) {
+    auto batcher = make<Batcher>(batching, registry, errors, i == 0 ? &p.resolved : nullptr);
+    if (batcher == nullptr) break;
+    p.batchers.push_back(std::move(batcher));
+  }
+  p.order = make<QueueOrder>(config.policy.order, registry, errors, &p.resolved);
+  p.predictor = make<LengthPredictor>(config.policy.predictor, registry, errors, &p.resolved);
+  p.kv = make<KvPolicy>(kv_choice(config, registry), registry, errors, &p.resolved);
+  p.router = make<Router>(config.policy.router, registry, errors, &p.resolved);
+  return p;
+}
+
+Value list_policies(const Registry& registry, std::string_view name) {
+  Value out = Value::array();
+  list_slot<Batcher>(registry, name, out);
+  list_slot<QueueOrder>(registry, name, out);
+  list_slot<LengthPredictor>(registry, name, out);
+  list_slot<KvPolicy>(registry, name, out);
+  list_slot<Router>(registry, name, out);
+  if (!name.empty() && out.items().empty()) {
+    std::vector<std::string> known;
+    for (const auto& names : {names_of<Batcher>(registry), names_of<QueueOrder>(registry), names_of<LengthPredictor>(registry),
+                              names_of<KvPolicy>(registry), names_of<Router>(registry)}) {
+      known.insert(known.end(), names.begin(), names.end());
+    }
+    throw ConfigError(unknown_name("policy", name, known));
+  }
+  return out;
+}
+
+}  // namespace orrery
