@@ -6,8 +6,8 @@
 /// when that is a multiple of the block size B, that is, when clock = j - c modulo B. Members with room reserved beyond
 /// their context need none until that is used up.
 ///
-/// What happens to a member at a known clock (its last token, its reservation full) is an entry of a heap by
-/// (clock, number). Entries of members that left are dropped when they come up.
+/// What happens to a member at a known clock (its last token, its reservation full) is a 16-byte entry of a heap by
+/// clock. Entries of members that left are dropped when they come up.
 #pragma once
 
 #include <algorithm>
@@ -23,13 +23,11 @@ namespace orrery {
 class DecodeGroup {
  public:
   struct Due {
-    std::int64_t clock;
-    std::uint64_t number;
+    std::int64_t when;      ///< 2 * clock, + 1 if it is the reservation that is full, not the last token
     CallId call;
-    bool done;          ///< last token; else the reservation is full
-    friend bool operator>(const Due& a, const Due& b) {
-      return a.clock != b.clock ? a.clock > b.clock : a.number > b.number;
-    }
+    std::int64_t clock() const { return when / 2; }
+    bool done() const { return when % 2 == 0; }
+    friend bool operator>(const Due& a, const Due& b) { return a.when > b.when; }
   };
 
   explicit DecodeGroup(Tokens block) : block_(block.value()), phase_(static_cast<std::size_t>(block_)) {}
@@ -54,11 +52,11 @@ class DecodeGroup {
     context_ += p.computed;
     remaining_max_ += call.max_tokens - p.emitted;
     const std::int64_t done = clock_ + (calls.secret(id).output - p.emitted).value();
-    push({done, call.number, id, true});
+    push({2 * done, id});
     if (p.reserved <= p.computed) {
       grow_by_blocks(p, 1);
     } else if (const std::int64_t full = clock_ + (p.reserved - p.computed).value(); full < done) {
-      push({full, call.number, id, false});
+      push({2 * full + 1, id});
     }
   }
 
@@ -97,12 +95,12 @@ class DecodeGroup {
   /// Iterations until a member is due, from now; at least 0. Large if nobody is.
   std::int64_t until_due(const CallTable& calls) {
     drop_stale(calls);
-    return due_.empty() ? kFar : due_.front().clock - clock_;
+    return due_.empty() ? kFar : due_.front().clock() - clock_;
   }
-  /// Takes the next entry that is due now; false if none is.
+  /// Takes an entry that is due now, last tokens before full reservations, else in no order; false if none is.
   bool pop_due(const CallTable& calls, Due& out) {
     drop_stale(calls);
-    if (due_.empty() || due_.front().clock > clock_) return false;
+    if (due_.empty() || due_.front().clock() > clock_) return false;
     out = due_.front();
     pop();
     return true;
@@ -165,9 +163,9 @@ class DecodeGroup {
     if (!calls.alive(d.call)) return true;
     const Progress& p = calls.progress(d.call);
     if (p.stage != Stage::kDecode) return true;
-    const std::int64_t ahead = d.done ? (calls.secret(d.call).output - p.emitted).value()
+    const std::int64_t ahead = d.done() ? (calls.secret(d.call).output - p.emitted).value()
                                       : (p.reserved - p.computed).value();
-    return p.joined + ahead != d.clock;
+    return p.joined + ahead != d.clock();
   }
   void drop_stale(const CallTable& calls) {
     while (!due_.empty() && stale(due_.front(), calls)) pop();

@@ -99,7 +99,7 @@ class Station {
     DecodeGroup group;
     BatchPlan plan;
     StationView view;
-    std::vector<CallId> prefilling, full, held;
+    std::vector<CallId> prefilling, full, held, done;
     std::vector<ChunkShape> chunks;
     std::vector<SwapOut> swapping;
     Tokens host_returning;           ///< host memory given back when the step ends
@@ -128,6 +128,7 @@ class Station {
   void end_step(Lane& lane, Time now);
   void end_swaps(Lane& lane);
   void advance_group(Lane& lane, Time now);
+  void take_due(Lane& lane);
   void record_gaps(Lane& lane);
   void end_chunks(Lane& lane, Time now);
   void first_token_or_gap(CallId id, Time now);

@@ -43,17 +43,30 @@ void Station::advance_group(Lane& lane, Time now) {
   group.advance(lane.k);
   lane.last_emit = now;
   if (events_) parts_.batcher->on_steps(lane.k, group.view(GroupId{lane.index}));
-  DecodeGroup::Due due;
-  while (group.pop_due(run_->calls, due)) {
-    if (due.done) {
-      group.leave(due.call, run_->calls);
-      complete(lane, due.call, now);
-    } else if (parts_.kv_policy->regrow(run_->calls.call(due.call), run_->calls.progress(due.call).reserved) > Tokens{}) {
-      lane.full.push_back(due.call);
-    } else {
-      group.release_reservation(due.call, run_->calls);
-    }
+  take_due(lane);
+  for (CallId id : lane.done) {
+    group.leave(id, run_->calls);
+    complete(lane, id, now);
   }
+}
+
+/// Sorts out who is due: the last token (lane.done, by number), or a reservation that is used up.
+void Station::take_due(Lane& lane) {
+  const CallTable& calls = run_->calls;
+  auto by_number = [&](CallId a, CallId b) { return calls.call(a).number < calls.call(b).number; };
+  lane.done.clear();
+  const std::size_t were_full = lane.full.size();
+  DecodeGroup::Due due;
+  while (lane.group.pop_due(calls, due)) {
+    if (due.done()) lane.done.push_back(due.call);
+    else if (parts_.kv_policy->regrow(calls.call(due.call), calls.progress(due.call).reserved) > Tokens{}) lane.full.push_back(due.call);
+    else lane.group.release_reservation(due.call, run_->calls);
+  }
+  if (lane.done.size() > 1) {
+    std::sort(lane.done.begin(), lane.done.end(), by_number);
+    lane.done.erase(std::unique(lane.done.begin(), lane.done.end()), lane.done.end());
+  }
+  std::sort(lane.full.begin() + static_cast<std::ptrdiff_t>(were_full), lane.full.end(), by_number);
 }
 
 /// Gaps between tokens of this run: the first one since each member's last token, then one an iteration.
