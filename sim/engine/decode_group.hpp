@@ -162,7 +162,7 @@ class DecodeGroup {
   bool stale(const Due& d, const CallTable& calls) const {
     if (!calls.alive(d.call)) return true;
     const Progress& p = calls.progress(d.call);
-    if (p.stage != Stage::kDecode) return true;
+    if (p.stage != Stage::kDecode || (!d.done() && p.reserved <= p.computed)) return true;
     const std::int64_t ahead = d.done() ? (calls.secret(d.call).output - p.emitted).value()
                                       : (p.reserved - p.computed).value();
     return p.joined + ahead != d.clock();

@@ -58,9 +58,11 @@ void Station::take_due(Lane& lane) {
   const std::size_t were_full = lane.full.size();
   DecodeGroup::Due due;
   while (lane.group.pop_due(calls, due)) {
+    const Tokens reserved{calls.progress(due.call).reserved};
     if (due.done()) lane.done.push_back(due.call);
-    else if (parts_.kv_policy->regrow(calls.call(due.call), calls.progress(due.call).reserved) > Tokens{}) lane.full.push_back(due.call);
-    else lane.group.release_reservation(due.call, run_->calls);
+    else if (parts_.kv_policy->regrow(calls.call(due.call), reserved) == Tokens{})
+      lane.group.release_reservation(due.call, run_->calls);
+    else if (std::find(lane.full.begin(), lane.full.end(), due.call) == lane.full.end()) lane.full.push_back(due.call);
   }
   if (lane.done.size() > 1) {
     std::sort(lane.done.begin(), lane.done.end(), by_number);
