@@ -36,7 +36,7 @@ class Histogram {
     if (value < 0) value = 0;  // a negative duration is a broken invariant that identities.hpp reports
     bucket(value) += count;
     note(value, value, count, static_cast<Wide>(value) * count);
-    if (exact_) all_.push_back({value, count});
+    if (exact_) keep(value, count);
   }
   /// n observations of each of first + j * step, j in [0, k); k >= 1, n >= 1, all of them >= 0.
   void add_run(std::int64_t first, std::int64_t step, std::int64_t k, std::int64_t n);
@@ -78,6 +78,10 @@ class Histogram {
     max_ = high > max_ ? high : max_;
   }
   void allocate(int octave);
+  void keep(std::int64_t value, std::int64_t count) {
+    all_.push_back({value, count});
+    sorted_ = false;
+  }
   static std::int64_t rank(double p, std::int64_t n);
   std::int64_t at_rank(std::int64_t rank) const;                  ///< 1-based
   std::int64_t exact_at_rank(std::int64_t rank) const;

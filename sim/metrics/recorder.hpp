@@ -23,6 +23,7 @@
 #include "sim/base/units.hpp"
 #include "sim/cost.hpp"
 #include "sim/metrics/histogram.hpp"
+#include "sim/metrics/identities.hpp"
 #include "sim/metrics/row.hpp"
 #include "sim/metrics/summary.hpp"
 #include "sim/metrics/timeline.hpp"
@@ -60,15 +61,6 @@ struct KvUse {
 /// Why a station or call stood still.
 enum class Stall : std::uint8_t { kKvMap, kSwap, kTransfer };
 
-/// State at the end of a run, for the identities.
-struct RunEnd {
-  struct Station {
-    Blocks held, free, cached, total;     ///< by leases, by nobody, by the prefix cache alone, all
-  };
-  Time end{};
-  std::vector<Station> stations{};
-};
-
 class Recorder {
  public:
   explicit Recorder(RecorderConfig config);
@@ -78,8 +70,9 @@ class Recorder {
   void on_arrival(Time now, const Request& request);
   /// The request left at row.finish (= now), or the run ended with it in flight.
   void on_row(const Row& row);
-  /// Calls entered (delta > 0) or left the queues of stations. For the timeline; a no-op without one.
+  /// Calls entered (delta > 0) or left the waiting queues of stations. For the verdict and the timeline.
   void on_waiting(Time now, std::int32_t delta) {
+    wait(now, delta);
     if (timeline_) timeline_->waiting(now, delta);
   }
   /// For the timeline; a no-op without one.
@@ -108,9 +101,9 @@ class Recorder {
 
   // KV memory.
   void on_kv(StationId station, Time now, const KvUse& use);
-  /// A run of k iterations from `start`, where on_kv has told the state: each iteration adds `used` tokens and takes
-  /// `filled` from the reserved ones; before iteration i >= 1 growth(i) blocks more are taken, with period
-  /// block_tokens in i. Call on_kv with the final state afterwards. O(min(k, block_tokens)).
+  /// A run of k iterations has ended that began at `start` with an on_kv of the state of iteration 0, nothing since:
+  /// each iteration added `used` tokens and took `filled` from the reserved ones; before iteration i, 1 <= i < k,
+  /// growth(i) more blocks (an integer) were taken, with period block_tokens in i. O(min(k, block_tokens)).
   template <class Growth>
   void on_kv_run(StationId station, Time start, std::int64_t k, const StepRun& run, Tokens used, Tokens filled,
                  Growth growth);
@@ -132,7 +125,7 @@ class Recorder {
   struct Epoch {
     Epoch(Time begin, Wide area, int classes, bool exact);
     Time begin;
-    Wide area;                              ///< of the number in the system, until `begin`
+    Wide area;                              ///< integral of the number waiting until `begin`
     Histogram itl;
     Rates rates;                            ///< of what ends in it, no later than the last arrival
     std::vector<PerClass> classes;
@@ -151,9 +144,21 @@ class Recorder {
 
   void advance(Time now) {
     const std::int64_t dt = to_ps(now) - to_ps(last_);
-    if (dt < 0) backwards_ = true;
+    if (dt < 0 && !backwards_) backwards_ = now;
     area_ += static_cast<Wide>(in_system_) * dt;
     last_ = now;
+  }
+  void wait(Time now, std::int32_t delta) {
+    waiting_area_ += static_cast<Wide>(waiting_) * (to_ps(now) - to_ps(waiting_since_));
+    waiting_since_ = now;
+    waiting_ += delta;
+  }
+  /// Do its times follow each other, and are they all set if it is done?
+  static bool sound(const Row& r) {
+    if (r.status == Status::kDone)
+      return r.arrival <= r.first_schedule && r.first_schedule <= r.first_token && r.first_token <= r.finish &&
+             r.finish != kNever && r.output.value() > 0;
+    return r.status == Status::kInFlight ? r.finish == kNever : r.arrival <= r.finish && r.finish != kNever;
   }
   Epoch& epoch_of_arrival(Time t) { return t >= epoch_->begin ? *epoch_ : older_epoch(t + Duration{1}); }
   Epoch& epoch_of_end(Time t) { return t > epoch_->begin ? *epoch_ : older_epoch(t); }
@@ -165,6 +170,12 @@ class Recorder {
   void itl_across(Time start, Duration first, Duration step, std::int64_t k, std::int64_t n);
   void observe(PerClass& c, const Row& row);
   std::size_t choose_cut() const;
+  void fill_requests(Summary& s, std::size_t cut) const;
+  void fill_slo(Summary& s, const std::vector<PerClass>& classes, const PerClass& all, const Histogram& itl) const;
+  void fill_kv(Summary& s) const;
+  void fill_work(Summary& s) const;
+  void fill_state(Summary& s, std::size_t cut) const;
+  RunFacts facts(const RunEnd& end) const;
   void kv_advance(Station& s, Time now) {
     const std::int64_t dt = to_ps(now) - to_ps(s.kv_since);
     s.held += static_cast<Wide>(s.kv.held.value()) * dt;
@@ -184,7 +195,12 @@ class Recorder {
   std::int64_t in_system_ = 0, offered_ = 0;
   std::int64_t statuses_[kStatuses] = {};
   Wide open_arrivals_ = 0;                  ///< sum over requests in flight at the end
-  bool backwards_ = false;
+  std::optional<Time> backwards_;           ///< when time first ran backwards
+  std::optional<Row> odd_;                  ///< the first row whose times do not fit
+  Time waiting_since_{};
+  std::int64_t waiting_ = 0, waiting_at_arrival_ = 0;
+  Wide waiting_area_ = 0, waiting_area_at_arrival_ = 0;
+  std::int64_t gaps_ = 0;                   ///< between the output tokens of rows
   std::int64_t prompt_ = 0, cached_ = 0, row_computed_ = 0, open_computed_ = 0, output_ = 0;
 
   // Epochs, oldest first; [measured_] is the first that an explicit warm-up leaves.

@@ -13,6 +13,9 @@ inline void Recorder::on_arrival(Time now, const Request& request) {
   pending_ = {};
   if (now > last_arrival_ && (epoch_arrivals_ >= epoch_size_ || warming_)) rotate(now);
   last_arrival_ = now;
+  wait(now, 0);
+  waiting_area_at_arrival_ = waiting_area_;
+  waiting_at_arrival_ = waiting_;
   ++epoch_arrivals_;
   ++epoch_->classes[request.request_class].arrived;
   if (timeline_) timeline_->arrival(now);
@@ -42,6 +45,7 @@ inline void Recorder::observe(PerClass& c, const Row& row) {
 
 inline void Recorder::on_row(const Row& row) {
   ++statuses_[static_cast<int>(row.status)];
+  if (!sound(row) && !odd_) odd_ = row;
   if (row.status == Status::kInFlight) {
     open_arrivals_ += to_ps(row.arrival);
     open_computed_ += row.computed.value();
@@ -55,6 +59,7 @@ inline void Recorder::on_row(const Row& row) {
     cached_ += row.cached.value();
   }
   output_ += row.output.value();
+  gaps_ += std::max(0, row.output.value() - 1);
   if (row.status == Status::kDone) {
     row_computed_ += row.computed.value();
     Rates& rates = row.finish <= last_arrival_ ? epoch_of_end(row.finish).rates : pending_;
@@ -123,7 +128,7 @@ inline void Recorder::on_departure(Leave how, Tokens undone) {
 
 inline void Recorder::on_kv(StationId station, Time now, const KvUse& use) {
   Station& s = stations_[static_cast<std::size_t>(station.index)];
-  if (timeline_) timeline_->held(s.kv_since, now, s.kv.held);
+  if (timeline_) timeline_->held(now, use.held - s.kv.held);
   kv_advance(s, now);
   s.kv = use;
   s.peak = std::max(s.peak, use.held);
@@ -134,8 +139,7 @@ void Recorder::on_kv_run(StationId station, Time start, std::int64_t k, const St
                          Growth growth) {
   Station& s = stations_[static_cast<std::size_t>(station.index)];
   const Time end = start + run.total(k);
-  kv_advance(s, start);
-  if (timeline_) timeline_->held(start, end, s.kv.held);
+  const Blocks held = s.kv.held;
   kv_advance(s, end);
   // Iteration j lasts first + j * step: sum of j * t(j) over j < k.
   const Wide pairs = static_cast<Wide>(k) * (k - 1) / 2;
@@ -159,6 +163,10 @@ void Recorder::on_kv_run(StationId station, Time start, std::int64_t k, const St
     s.kv.held += Blocks{blocks * (last + 1)};
   }
   s.peak = std::max(s.peak, s.kv.held);
+  if (timeline_) {
+    timeline_->grown(start, end, s.kv.held - held);
+    timeline_->held(end, s.kv.held - held);
+  }
 }
 
 }  // namespace orrery

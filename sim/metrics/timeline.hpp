@@ -2,8 +2,9 @@
 /// calls and handed out window by window. A window is complete when no step that began before its end is still running;
 /// so memory is the windows that running steps reach back to, not the length of the run.
 ///
-/// Tokens count where their iteration ends; energy and busy time are spread evenly over each iteration; sums over the
-/// windows are exact. `queued` and `running` are time averages; kv_used_fraction spreads a run's growth evenly.
+/// Tokens count where their iteration ends; energy and busy time are spread evenly over each iteration; `queued`,
+/// `running` and held blocks are integrals over time, where the growth of a run is spread evenly over it. Sums over
+/// the windows are exact. Calls come in the order of time. O(1) a call, plus the windows that a step crosses.
 #pragma once
 
 #include <cstdint>
@@ -18,19 +19,29 @@ namespace orrery {
 
 inline constexpr std::int64_t kWindow = 1'000'000'000'000;  ///< ps
 
-/// One window; a rate's numerator where the window is a second.
+/// How many of k iterations have ended `after` their start: the largest j <= k with run.total(j) <= after.
+inline std::int64_t iterations_within(const StepRun& run, std::int64_t k, Duration after) {
+  std::int64_t low = 0, high = k;
+  while (low < high) {
+    const std::int64_t mid = (low + high + 1) / 2;
+    if (run.total(mid) <= after) low = mid; else high = mid - 1;
+  }
+  return low;
+}
+
+/// One window, [index, index + 1) s.
 struct Window {
-  std::int64_t index = 0;                   ///< it covers [index, index + 1) s
+  std::int64_t index = 0;
   std::int64_t arrivals = 0;
-  std::int64_t prompt_tokens = 0, output_tokens = 0;
+  std::int64_t prompt_tokens = 0, output_tokens = 0;  ///< computed, delivered
   Wide queued = 0, running = 0;             ///< calls * ps
   Wide held = 0;                            ///< KV blocks * ps, all stations
   std::int64_t energy = 0;                  ///< nJ of steps
-  std::int64_t busy = 0;                    ///< ps, all stations
-  std::vector<std::int64_t> ttft;           ///< ps, of the first tokens in it; unsorted
+  std::int64_t busy = 0;                    ///< ps, all stations and stages
+  std::vector<std::int64_t> ttft{};         ///< ps, of the first tokens in it; unsorted
 };
 
-/// Receives finished windows in order, with none left out. The reference is valid during the call.
+/// Receives finished windows in order, none left out. The reference is valid during the call; the sink may reorder ttft.
 class TimelineSink {
  public:
   virtual ~TimelineSink() = default;
@@ -41,16 +52,32 @@ class Timeline {
  public:
   Timeline(TimelineSink& sink, int stations, int lanes);
 
-  void arrival(Time now) { ++at(now).arrivals; }
-  void first_token(Time now, Duration ttft) { at(now).ttft.push_back(to_ps(ttft)); }
-  void waiting(Time now, std::int32_t delta);
+  void arrival(Time now) {
+    advance(now);
+    ++windows_.back().arrivals;
+  }
+  void first_token(Time now, Duration ttft) {
+    advance(now);
+    windows_.back().ttft.push_back(to_ps(ttft));
+  }
+  /// The queues of all stations have `delta` calls more.
+  void waiting(Time now, std::int32_t delta) {
+    advance(now);
+    queued_ += delta;
+  }
+  /// Calls hold `delta` blocks more.
+  void held(Time now, Blocks delta) {
+    advance(now);
+    held_ += delta.value();
+  }
+  /// During a step that ends now, `growth` blocks were taken bit by bit (held() follows with the whole).
+  void grown(Time start, Time end, Blocks growth);
   void begin(StationId station, int lane, Time start) { open_[index(station, lane)] = to_ps(start); }
+  /// Energy and busy time of one stage of a step that ends now.
+  void stage(Time start, Time end, std::int64_t k, const StepRun& run);
+  /// After stage(). The station is idle until begin().
   void step(StationId station, int lane, Time start, Time end, std::int64_t k, std::int64_t prompt,
             std::int64_t output, std::int64_t sequences, const StepRun& run);
-  /// Energy and busy time of a stage of a step.
-  void stage(Time start, Time end, std::int64_t k, const StepRun& run);
-  /// A station held `blocks` during [since, now).
-  void held(Time since, Time now, Blocks blocks);
   /// Hands out everything until `end`.
   void finish(Time end);
 
@@ -59,21 +86,28 @@ class Timeline {
   std::size_t index(StationId s, int lane) const {
     return static_cast<std::size_t>(s.index) * static_cast<std::size_t>(lanes_) + static_cast<std::size_t>(lane);
   }
-  Window& at(Time now) { return window(to_ps(now) / kWindow); }
-  Window& window(std::int64_t index);
-  void hand_out(std::int64_t before);       ///< windows that end at or before this instant (ps)
-  void queued_until(Time now);
-  /// Calls visit(window, begin, end) for the part of [begin, end) in each window.
+  std::int64_t next_edge() const { return (windows_.back().index + 1) * kWindow; }
+  void advance(Time now) {
+    while (to_ps(now) >= next_edge()) cross_edge();
+    integrate(to_ps(now));
+  }
+  void integrate(std::int64_t until) {
+    windows_.back().queued += static_cast<Wide>(queued_) * (until - since_);
+    windows_.back().held += static_cast<Wide>(held_) * (until - since_);
+    since_ = until;
+  }
+  void cross_edge();
+  void hand_out(std::int64_t until);        ///< windows that end at or before this instant, but the newest
+  /// Calls visit(window, a, b) for the part [a, b) of [begin, end) in each window; times in ps, after begin.
   template <class Visit>
-  void split(std::int64_t begin, std::int64_t end, Visit visit);
+  void split(Time begin, Time end, Visit visit);
 
   TimelineSink* sink_;
   int lanes_;
   std::vector<std::int64_t> open_;          ///< start of the running step by station and lane; kClosed: none
-  std::deque<Window> windows_;              ///< consecutive; the first is first_
-  std::int64_t first_ = 0;
-  std::int64_t queued_ = 0;
-  Time queued_since_{};
+  std::deque<Window> windows_;              ///< consecutive, never empty; the newest holds the present
+  std::int64_t since_ = 0;                  ///< until when the two levels are integrated
+  std::int64_t queued_ = 0, held_ = 0;
 };
 
 }  // namespace orrery

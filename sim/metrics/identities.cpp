@@ -1,0 +1,97 @@
+#include "sim/metrics/identities.hpp"
+
+#include <cstdio>
+
+namespace orrery {
+namespace {
+
+std::string text(Wide v) {
+  const bool negative = v < 0;
+  std::string digits;
+  do {
+    const int digit = static_cast<int>(v % 10);
+    digits.insert(digits.begin(), static_cast<char>('0' + (digit < 0 ? -digit : digit)));
+    v /= 10;
+  } while (v != 0);
+  return negative ? "-" + digits : digits;
+}
+
+std::string text(Time t) {
+  if (t == kNever) return "never";
+  char buffer[40];
+  std::snprintf(buffer, sizeof buffer, "%.12f s", to_seconds(t));
+  return buffer;
+}
+
+class Checker {
+ public:
+  explicit Checker(const RunFacts& facts) : f_(facts) {}
+
+  void equal(const char* rule, Wide left, Wide right, const std::string& where = {}) {
+    if (left != right) fail(std::string(rule) + ": " + text(left) + " is not " + text(right), where);
+  }
+  void fail(const std::string& what, const std::string& where = {}) {
+    out_.push_back("broken identity at " + text(f_.end.end) + (where.empty() ? "" : ", " + where) + ", seed " +
+                   std::to_string(f_.seed) + ": " + what);
+  }
+  std::vector<std::string> take() { return std::move(out_); }
+
+ private:
+  const RunFacts& f_;
+  std::vector<std::string> out_;
+};
+
+std::string replica(std::size_t i) { return "replica " + std::to_string(i); }
+
+void check_requests(const RunFacts& f, Checker& c) {
+  if (f.backwards) c.fail("time ran backwards at " + text(*f.backwards));
+  if (f.odd) {
+    const Row& r = *f.odd;
+    c.fail("times out of order (" + std::string(name(r.status)) + "): arrival " + text(r.arrival) + ", schedule " +
+               text(r.first_schedule) + ", first token " + text(r.first_token) + ", finish " + text(r.finish) + ", " +
+               std::to_string(r.output.value()) + " output tokens",
+           "request " + std::to_string(r.number) + (r.station.valid() ? ", replica " + std::to_string(r.station.index) : ""));
+  }
+  std::int64_t rows = 0;
+  for (const std::int64_t n : f.rows) rows += n;
+  c.equal("requests offered = done + rejected + failed + cancelled + timed out + in flight", f.offered, rows);
+  c.equal("requests in the system = rows in flight", f.in_system, f.rows[static_cast<int>(Status::kInFlight)]);
+  c.equal("Little's law, ps: integral of the number in the system = sum of times in it", f.area, f.sojourn);
+}
+
+void check_work(const RunFacts& f, Checker& c) {
+  c.equal("tokens computed = delivered + in flight + recomputed + wasted", f.computed,
+          static_cast<Wide>(f.done) + f.in_flight + f.recomputed + f.wasted);
+  if (!f.restarted) c.equal("gaps between tokens recorded = sum over requests of output - 1", f.itl, f.gaps);
+  Wide energy = 0;
+  for (const Wide e : f.station_energy) energy += e;
+  c.equal("energy of the run, nJ = sum over replicas", f.energy, energy);
+}
+
+void check_kv(const RunFacts& f, Checker& c) {
+  for (std::size_t i = 0; i < f.end.stations.size(); ++i) {
+    const RunEnd::Station& s = f.end.stations[i];
+    c.equal("KV blocks held + free + cached = total", s.held.value() + s.free.value() + s.cached.value(),
+            s.total.value(), replica(i));
+    if (s.idle) c.equal("KV blocks held by an idle replica = 0", s.held.value(), 0, replica(i));
+  }
+  for (std::size_t i = 0; i < f.slots.size(); ++i) {
+    const RunFacts::Slots& s = f.slots[i];
+    if (s.used < 0 || s.reserved < 0 || s.used + s.reserved > s.held)
+      c.fail("KV slots, integrals over time: 0 <= used " + text(s.used) + ", 0 <= reserved " + text(s.reserved) +
+                 ", together at most held " + text(s.held),
+             replica(i));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> broken_identities(const RunFacts& f) {
+  Checker c(f);
+  check_requests(f, c);
+  check_work(f, c);
+  check_kv(f, c);
+  return c.take();
+}
+
+}  // namespace orrery

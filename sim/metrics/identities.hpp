@@ -1,0 +1,56 @@
+/// Conservation at the end of every run, in Release too (DESIGN section 5): what must hold exactly between sums that
+/// were made in different ways. A broken one is an error of the engine, never of the user.
+///
+///   for (const std::string& line : broken_identities(facts)) ...     // empty if the run is sound
+///
+/// Each message names the time, the replica and the request where there is one, the seed, and what differs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/base/units.hpp"
+#include "sim/metrics/row.hpp"
+
+namespace orrery {
+
+/// State at the end of a run.
+struct RunEnd {
+  struct Station {
+    Blocks held, free, cached, total;  ///< by leases, by nobody, by the prefix cache alone, all
+    bool idle = true;                  ///< no call is left at it
+  };
+  Time end{};                          ///< of the last event
+  std::vector<Station> stations{};     ///< empty: not checked
+};
+
+/// Everything that the identities compare.
+struct RunFacts {
+  std::uint64_t seed = 0;
+  RunEnd end;
+  std::optional<Time> backwards;       ///< when time first ran backwards
+  std::optional<Row> odd;              ///< the first row whose times do not follow each other
+  std::int64_t offered = 0;            ///< arrivals
+  std::int64_t rows[kStatuses] = {};   ///< by Status
+  std::int64_t in_system = 0;          ///< arrivals less departures
+  Wide area = 0;                       ///< integral of the number in the system, ps
+  Wide sojourn = 0;                    ///< sum over rows of the time in the system, until the end for those in flight
+  std::int64_t computed = 0;           ///< tokens, summed over steps, without padding
+  std::int64_t done = 0, in_flight = 0;///< tokens computed since the last admission, summed over rows
+  std::int64_t recomputed = 0, wasted = 0;  ///< tokens given up, summed over departures
+  bool restarted = false;              ///< calls were restarted or failed while running
+  std::int64_t gaps = 0;               ///< output - 1, summed over rows
+  std::int64_t itl = 0;                ///< gaps recorded
+  Wide energy = 0;                     ///< of all steps, nJ
+  std::vector<Wide> station_energy{};
+  struct Slots {
+    Wide held = 0, used = 0, reserved = 0;  ///< integrals over time of KV slots
+  };
+  std::vector<Slots> slots{};          ///< by station
+};
+
+std::vector<std::string> broken_identities(const RunFacts& facts);
+
+}  // namespace orrery
