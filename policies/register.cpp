@@ -2,9 +2,15 @@
 
 #include <utility>
 
+#include "policies/batching/fastgen.hpp"
 #include "policies/batching/orca.hpp"
+#include "policies/batching/s3.hpp"
 #include "policies/batching/sarathi.hpp"
+#include "policies/batching/sequence_scheduling.hpp"
+#include "policies/batching/sglang.hpp"
 #include "policies/batching/static_batching.hpp"
+#include "policies/batching/tensorrt_llm.hpp"
+#include "policies/batching/tgi.hpp"
 #include "policies/batching/vllm.hpp"
 #include "policies/batching/vllm_v1.hpp"
 #include "policies/kv/contiguous.hpp"
@@ -36,7 +42,15 @@ void register_policies(Registry& r) {
   r.add<Orca>("orca", "Orca (OSDI'22)");
   r.add<Vllm>("vllm", "vLLM 0.2, PagedAttention (SOSP'23)", {"vllm-0.2", "vllm_v0", "vllm-v0"});
   r.add<VllmV1>("vllm-v1", "vLLM v1 scheduler (2025)", {"vllm_v1"});
+  r.add<Tgi>("tgi", "Text Generation Inference v3 (Hugging Face)", {"text-generation-inference"});
+  r.add<TensorRtLlm>("tensorrt-llm", "TensorRT-LLM in-flight batching (NVIDIA)", {"tensorrt_llm", "trtllm", "trt-llm"});
+  r.add<FastGen>("fastgen", "DeepSpeed-FastGen, Dynamic SplitFuse (arXiv 2401.08671)",
+                 {"deepspeed-fastgen", "splitfuse", "dynamic-splitfuse"});
   r.add<Sarathi>("sarathi", "Sarathi-Serve (OSDI'24)", {"sarathi-serve"});
+  r.add<Sglang>("sglang", "SGLang (NeurIPS'24)");
+  r.add<SequenceScheduling>("sequence-scheduling", "Response-length perception and sequence scheduling (NeurIPS'23)",
+                            {"sequence_scheduling", "seqsch"});
+  r.add<S3>("s3", "S3, scheduling sequences with predicted lengths (NeurIPS'23)");
 
   r.add<Paged>("paged", "PagedAttention (SOSP'23); TGI; TensorRT-LLM; S3 (NeurIPS'23)");
   r.add<Contiguous>("contiguous", "Orca (OSDI'22) and its variants in the vLLM paper (SOSP'23)");
@@ -67,6 +81,12 @@ std::string_view usual_kv(std::string_view batching) {
   static constexpr std::pair<std::string_view, std::string_view> kUsual[] = {
       {"static", R"({"name": "contiguous", "reserve": "max-new"})"},
       {"orca", R"({"name": "contiguous", "reserve": "max-new"})"},
+      {"tgi", R"({"name": "paged", "reserve": "max-new", "watermark": 0})"},
+      {"tensorrt-llm", R"({"name": "paged", "reserve": "no-evict", "watermark": 0})"},
+      {"fastgen", R"({"name": "paged", "reserve": "per-chunk", "watermark": 0})"},
+      {"sglang", R"({"name": "paged", "reserve": "per-chunk", "watermark": 0})"},
+      {"sequence-scheduling", R"({"name": "contiguous", "reserve": "max-new"})"},
+      {"s3", R"({"name": "paged", "reserve": "predicted", "watermark": 0, "preempt": "swap"})"},
       {"vllm-v1", R"({"name": "paged", "reserve": "per-chunk", "watermark": 0})"},
   };
   for (const auto& [system, kv] : kUsual)

@@ -12,7 +12,8 @@ Tokens decode_all(const StationView& station, BatchPlan& plan, int max_running) 
 }
 
 std::span<const CallId> newcomers(const StationView& station, const BatchPlan& plan) {
-  return plan.resumed().size() == station.swapped.size() ? station.waiting : std::span<const CallId>{};
+  const bool passes = !plan.leave().empty() || plan.resumed().size() < station.swapped.size();
+  return passes ? std::span<const CallId>{} : station.waiting;
 }
 
 }  // namespace orrery

@@ -23,8 +23,7 @@ void VllmV1::plan(const StationView& station, BatchPlan& plan) const {
     if (left <= 0_tok) return;
     left -= plan.continue_prefill(call, std::min(chunk_, left));
   }
-  if (!plan.leave().empty()) return;                                 // 2. WAITING, only if nothing was preempted
-  for (CallId call : newcomers(station, plan)) {
+  for (CallId call : newcomers(station, plan)) {                     // 2. WAITING, only if nothing was preempted
     const Tokens first = std::min(chunk_, left);
     if (left <= 0_tok || plan.running() >= config_.max_running || !plan.admit(call, first)) return;
     left -= plan.prefill(call, first);

@@ -4,9 +4,9 @@
 /// while they are short the last running call is preempted (recompute). Waiting calls are admitted only if nothing was
 /// preempted, with blocks for their first chunk alone.
 ///
-/// Defaults: `max_num_batched_tokens` 8192 and `max_num_seqs` 256 (serving defaults on large GPUs: 8192 and 1024 since
-/// 0.10; 2048 and 256 in the scheduler's own config); `long_prefill_token_threshold` 0 = off. No watermark; the KV
-/// policy to use is paged, `per-chunk`.
+/// Defaults: `max_num_batched_tokens` 8192 and `max_num_seqs` 1024, those of its server on a GPU with 70 GiB or more that
+/// is no A100 (2048 and 256 elsewhere; vllm/engine/arg_utils.py); `long_prefill_token_threshold` 0 = off. KV: paged,
+/// `per-chunk`, no watermark.
 /// Modelled: budget, per-chunk allocation, preemption of the last, no admission after a preemption, the threshold.
 /// Not modelled: speculative tokens, remote KV, encoder budget, asynchronous scheduling, cascade attention.
 ///
@@ -20,7 +20,7 @@ namespace orrery {
 
 struct VllmV1Config {
   Tokens token_budget = 8192_tok;
-  int max_running = 256;
+  int max_running = 1024;
   Tokens long_prefill_threshold = 0_tok;
 };
 void describe(Describer&, VllmV1Config&);

@@ -1,0 +1,40 @@
+#include "policies/batching/fastgen.hpp"
+
+#include "policies/batching/steps.hpp"
+
+namespace orrery {
+namespace {
+
+/// Are blocks free for all that is left of this prompt?
+bool whole_prompt_fits(const StationView& s, const BatchPlan& plan, CallId call) {
+  const bool waits = s.progress(call).stage == Stage::kWaiting;
+  const Tokens have = waits ? s.cached_prefix(call) : Tokens{s.progress(call).computed};
+  return s.kv.contiguous || s.kv.blocks_for(s.target(call)) - s.kv.blocks_for(have) <= plan.available();
+}
+
+}  // namespace
+
+void describe(Describer& d, FastGenConfig& c) {
+  d.field("token_budget", c.token_budget, {1, 1048576}, "Tokens per forward pass (max_ragged_batch_size)");
+  d.field("max_running", c.max_running, {1, 65536}, "Sequences per forward pass (max_ragged_sequence_count)");
+}
+
+void FastGen::plan(const StationView& station, BatchPlan& plan) const {
+  plan.repeat = Repeat::while_unchanged();
+  Tokens left = config_.token_budget - decode_all(station, plan, config_.max_running);   // 1. token generation first
+  for (CallId call : station.prefilling) {                                               // 2. split prompts go on
+    if (left <= 0_tok) return;
+    if (plan.has_left(call)) continue;
+    if (!whole_prompt_fits(station, plan, call)) break;
+    left -= plan.prefill(call, left);
+  }
+  for (CallId call : newcomers(station, plan)) {                                         // 3. new ones fill the rest
+    if (left <= 0_tok || plan.running() >= config_.max_running) return;
+    if (!whole_prompt_fits(station, plan, call) || !plan.admit(call, left)) break;
+    left -= plan.prefill(call, left);
+  }
+  const bool stuck = plan.empty() && !station.prefilling.empty();                        // 4. deadlock: reset the last
+  if (stuck) plan.preempt(victim(station, plan), Leave::kRecompute);
+}
+
+}  // namespace orrery
