@@ -8,7 +8,7 @@ execute_process(COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix} O
 set(program ${prefix}/bin/orrery)
 
 # In an empty environment, from a folder that has nothing to do with the sources.
-execute_process(COMMAND ${CMAKE_COMMAND} -E env -i ${program} ${VERB} WORKING_DIRECTORY / OUTPUT_QUIET
+execute_process(COMMAND env -i ${program} ${VERB} WORKING_DIRECTORY / OUTPUT_QUIET
                 COMMAND_ERROR_IS_FATAL ANY)
 
 execute_process(COMMAND objdump -p ${program} OUTPUT_VARIABLE headers COMMAND_ERROR_IS_FATAL ANY)
