@@ -1,0 +1,76 @@
+/// What a run came to: the outcome of each replication, and the facts about the deployment and the inputs that a reader
+/// needs to judge it. summary.hpp makes JSON of it, screen.hpp the text; nothing is printed that is not in the JSON.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/config/value.hpp"
+#include "sim/engine/simulation.hpp"
+#include "sim/metrics/summary.hpp"
+
+namespace orrery {
+
+/// What is simulated, as its owners describe it.
+struct DeploymentFacts {
+  std::string model, dtype, hardware, cost;        ///< cost: where the prices of steps come from
+  std::int64_t replicas = 1, tp = 1, pp = 1;
+  double weight_bytes_per_gpu = 0, kv_bytes_per_token = 0, memory_bytes_per_gpu = 0;
+  std::int64_t block_tokens = 16, blocks = 0;      ///< of one replica
+  std::string kv_source;                           ///< "derived: ..." or "pinned: /engine/kv_blocks"
+  std::int64_t max_context = 0;                    ///< tokens; 0: no limit
+  double peak_flops = 0, peak_bytes = 0;           ///< of one replica, a second
+  double idle_watts = 0;                           ///< of one replica
+  double usd_per_hour = 0;                         ///< of all; 0: price unknown
+  std::string price_source, host_source;           ///< host_source: "host overhead: assumed" or its source
+  std::string engine;                              ///< preset, or "" where none is named
+  std::vector<std::string> not_modelled;
+
+  std::int64_t gpus() const { return replicas * tp * pp; }
+};
+
+/// A file or built-in that the result depends on.
+struct InputFact {
+  std::string role, name, place;                   ///< "trace", "azure.csv", its path or "built in"
+  std::string hash;                                ///< of its content, 16 hex digits; "" for built-ins
+};
+
+struct PredictorFacts {
+  std::string name;                                ///< "" : none
+  bool oracle = false;
+  std::int64_t predicted = 0, mispredicted = 0;    ///< mispredicted: the true length is outside [low, high]
+};
+
+struct Replication {
+  std::uint64_t seed = 0;
+  Outcome outcome;
+  PredictorFacts predictor;
+};
+
+struct SimulatorFacts {
+  double wall_s = 0, cpu_s = 0;
+  std::int64_t peak_rss_bytes = 0;
+};
+
+struct RunResult {
+  std::string config_path;
+  Value resolved;                                  ///< config.json
+  std::string config_hash;
+  std::string command;
+  DeploymentFacts deployment;
+  std::vector<InputFact> inputs;
+  std::vector<std::string> plugins;
+  std::vector<std::string> classes;                ///< names by index; empty where there is one class without a name
+  std::string batching, router, kv, order;         ///< as the policy line says them
+  std::string metrics = "vllm";
+  std::vector<std::string> random;                 ///< what replications vary; empty: nothing is random
+  std::string interval_note;                       ///< why there are no intervals, if there are none
+  std::vector<Replication> replications;           ///< at least one
+  SimulatorFacts simulator;
+  bool interrupted = false;
+
+  const Summary& first() const { return replications.front().outcome.summary; }
+};
+
+}  // namespace orrery

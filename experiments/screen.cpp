@@ -1,0 +1,273 @@
+#include "experiments/screen.hpp"
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+
+#include "experiments/summary.hpp"
+
+namespace orrery {
+namespace {
+
+double number_at(const Value& s, std::string_view path) {
+  const Value* v = find_path(s, path);
+  return v != nullptr && v->is_number() ? v->as_double() : std::nan("");
+}
+
+std::string text_at(const Value& s, std::string_view path) {
+  const Value* v = find_path(s, path);
+  return v != nullptr && v->is_string() ? v->as_string() : "";
+}
+
+std::int64_t count_at(const Value& s, std::string_view path) {
+  const Value* v = find_path(s, path);
+  return v != nullptr && v->is_number() ? v->as_int() : 0;
+}
+
+std::string joined(const Value& list, std::string_view separator) {
+  std::string out;
+  for (const Value& v : list.items()) out += (out.empty() ? "" : std::string(separator)) + v.as_string();
+  return out;
+}
+
+std::string padded(std::string text, std::size_t width) {
+  std::size_t shown = 0;
+  for (const char c : text) shown += (static_cast<unsigned char>(c) & 0xc0u) != 0x80u;  // UTF-8 code points
+  if (shown < width) text.append(width - shown, ' ');
+  return text;
+}
+
+/// " label      rest"; long rests continue below.
+std::string line(std::string_view label, std::string_view rest) {
+  constexpr std::size_t kLabel = 12, kWidth = 118;
+  std::string out;
+  std::string head(label);
+  while (true) {
+    std::size_t cut = rest.size();
+    if (cut > kWidth - kLabel) {
+      cut = rest.rfind(' ', kWidth - kLabel);
+      if (cut == std::string_view::npos || cut == 0) cut = rest.size();
+    }
+    out += " " + padded(head, kLabel - 1) + std::string(rest.substr(0, cut)) + "\n";
+    if (cut >= rest.size()) return out;
+    rest = rest.substr(cut + 1);
+    head = "";
+  }
+}
+
+/// Milliseconds below 10 s, for a column.
+std::string cell(double s) {
+  if (std::isnan(s)) return "-";
+  if (std::isinf(s)) return "never";
+  return s < 9.9995 ? significant(s * 1e3, 3) : significant(s, 3) + " s";
+}
+
+std::string bracket(const Value& s, const std::string& path, double scale) {
+  const auto i = interval_of(s, path);
+  return i ? " [" + significant(i->low * scale, 3) + ", " + significant(i->high * scale, 3) + "]" : "";
+}
+
+struct Row {
+  std::string label, target, verdict;
+};
+
+/// Target and verdict of a metric's first limit.
+Row slo_row(const Value& s, std::string_view metric) {
+  Row row;
+  const Value* limits = find_path(s, "slo.limits");
+  if (limits == nullptr) return row;
+  for (const Value& l : limits->items()) {
+    const std::string& key = l.at("key").as_string();
+    if (key.substr(0, key.rfind("_p")) != metric) continue;
+    const bool met = l.at("met").as_bool();
+    row.target += (row.target.empty() ? "" : ", ") + key.substr(key.rfind("_p") + 1) + " " +
+                  seconds_text(l.at("limit_s").as_double());
+    row.verdict = met && row.verdict != "MISSED" ? "MET" : "MISSED";
+  }
+  return row;
+}
+
+std::string latency_table(const Value& s) {
+  std::string out = " " + padded("ms", 11) + padded("target", 15) + padded("mean", 9) + padded("p50", 9) + padded("p90", 9) +
+                    padded("p99", 9) + padded("max", 10) + (find_path(s, "intervals.values") ? "p99 [95 % CI]\n" : "\n");
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> metrics{
+      {{"ttft", "TTFT"}, {"tpot", "TPOT"}, {"itl", "ITL"}, {"e2e", "E2E"}, {"queue", "queue"}}};
+  for (const auto& [key, label] : metrics) {
+    const Row row = slo_row(s, key);
+    const std::string base = std::string(key) + "_s";
+    out += " " + padded(std::string(label), 11) + padded(row.target, 15);
+    for (const auto* q : {"mean", "p50", "p90", "p99"}) out += padded(cell(number_at(s, base + "." + q)), 9);
+    std::string rest = padded(cell(number_at(s, base + ".max")), 10);
+    const std::string interval = bracket(s, base + ".p99", 1e3);
+    if (!interval.empty()) rest += padded(interval.substr(1), 20);
+    out += rest + row.verdict;
+    while (out.back() == ' ') out.pop_back();
+    out += "\n";
+  }
+  return out;
+}
+
+std::string head_line(const Value& s) {
+  const std::size_t reps = s.at("seeds").items().size();
+  const std::int64_t offered = count_at(s, "requests.offered");
+  std::string out = "orrery " + text_at(s, "provenance.version") + "  " + text_at(s, "provenance.config") + "  config " +
+                    text_at(s, "config_hash").substr(0, 8) + "  seed " + std::to_string(count_at(s, "seed"));
+  out += reps > 1 ? "  " + std::to_string(reps) + " replications, " : "  ";
+  out += grouped(offered) + (reps > 1 ? " requests in all" : " requests");
+  out += "  " + significant(number_at(s, "simulator.wall_s"), 3) + " s (" +
+         grouped(std::llround(number_at(s, "simulator.speed_over_real_time"))) + "x real time)\n";
+  if (s.at("interrupted").as_bool()) out += " INTERRUPTED: the results below are of the part that was simulated\n";
+  return out;
+}
+
+std::string deployment_lines(const Value& s) {
+  std::string what = text_at(s, "deployment.model") + " " + text_at(s, "deployment.dtype") + " on " +
+                     std::to_string(count_at(s, "deployment.replicas")) + " x " + text_at(s, "deployment.hardware") + " tp" +
+                     std::to_string(count_at(s, "deployment.tp"));
+  if (count_at(s, "deployment.pp") > 1) what += " pp" + std::to_string(count_at(s, "deployment.pp"));
+  what += " | KV " + grouped(count_at(s, "kv.blocks_per_replica")) + " blocks x" +
+          std::to_string(count_at(s, "kv.block_tokens")) + " a replica (" + text_at(s, "kv.source") + "), peak " +
+          percent(number_at(s, "kv.peak_used_fraction"));
+  std::string policy = text_at(s, "policy.batching") + " | queue " + text_at(s, "policy.order") + " | KV " +
+                       text_at(s, "policy.kv") + " | router " + text_at(s, "policy.router");
+  if (find_path(s, "predictor") != nullptr) {
+    policy += " | lengths by " + text_at(s, "predictor.name") +
+              (find_path(s, "predictor.oracle")->as_bool() ? " (ORACLE: knows the truth)"
+                                                            : ", right " + percent(number_at(s, "predictor.accuracy")));
+  }
+  return line("model", what) + line("policy", policy) +
+         line("engine", text_at(s, "deployment.engine") + " | " + text_at(s, "deployment.host"));
+}
+
+std::string requests_line(const Value& s) {
+  std::string out = grouped(count_at(s, "requests.completed")) + " of " + grouped(count_at(s, "requests.offered")) + " done";
+  for (const auto* key : {"rejected", "failed", "cancelled", "timed_out", "in_flight"}) {
+    const std::int64_t n = count_at(s, std::string("requests.") + key);
+    if (n > 0) out += ", " + grouped(n) + " " + (std::string_view(key) == "in_flight" ? "in flight" : key);
+  }
+  const std::int64_t cut = count_at(s, "requests.cut_to_context");
+  if (cut > 0) out += ", " + grouped(cut) + " cut to the model's context";
+  return line("requests", out);
+}
+
+std::string rate_lines(const Value& s) {
+  std::string out;
+  if (find_path(s, "slo.limits") != nullptr) {
+    out += line("goodput", significant(number_at(s, "slo.goodput_rps"), 4) + bracket(s, "slo.goodput_rps", 1) +
+                               " good req/s of " + significant(number_at(s, "throughput.offered_per_s"), 4) +
+                               " offered | attainment " + percent(number_at(s, "slo.attainment")) +
+                               bracket(s, "slo.attainment", 100));
+  }
+  out += line("throughput", significant(number_at(s, "throughput.requests_per_s"), 4) + " req/s | prompt " +
+                                grouped(std::llround(number_at(s, "throughput.prompt_tokens_per_s"))) + " tok/s | output " +
+                                grouped(std::llround(number_at(s, "throughput.output_tokens_per_s"))) + " tok/s, " +
+                                grouped(std::llround(number_at(s, "throughput.output_tokens_per_s_per_gpu"))) + " per GPU");
+  std::string cost;
+  if (find_path(s, "cost") != nullptr) {
+    cost = "$" + significant(number_at(s, "cost.usd_per_million_output_tokens"), 3) + " per 1M output tokens ($" +
+           significant(number_at(s, "cost.usd_per_hour"), 3) + "/h, " + text_at(s, "cost.source") + ") | ";
+  }
+  cost += "energy " + significant(number_at(s, "energy.joules_per_output_token"), 3) + " J per output token | busy " +
+          percent(number_at(s, "utilisation.busy"));
+  for (const auto& [key, label] : {std::pair{"utilisation.mfu", " MFU "}, std::pair{"utilisation.mbu", " MBU "}}) {
+    if (find_path(s, key) != nullptr) cost += label + percent(number_at(s, key));
+  }
+  return out + line("cost", cost);
+}
+
+std::string state_line(const Value& s) {
+  std::string out = text_at(s, "state") + " (requests in system " + significant(number_at(s, "queue_trend.requests_per_s"), 2) +
+                    " +/- " + significant(number_at(s, "queue_trend.half_width"), 2) + " a second) | warm-up cut " +
+                    seconds_text(number_at(s, "warmup_s")) + " | preemptions " + grouped(count_at(s, "kv.preemptions"));
+  if (count_at(s, "kv.swaps") > 0) out += ", swaps " + grouped(count_at(s, "kv.swaps"));
+  return line("state", out + " | prefix hit " + percent(number_at(s, "kv.prefix_hit_rate")));
+}
+
+std::string headroom_line(const Value& s) {
+  std::string out = "stations idle " + percent(number_at(s, "headroom.idle_fraction")) + " of the time | KV never used " +
+                    percent(number_at(s, "headroom.kv_never_used_fraction"));
+  if (const std::string key = text_at(s, "headroom.tightest_slo"); !key.empty()) {
+    const double margin = number_at(s, "headroom.slo_margin_fraction");
+    out += " | tightest SLO " + key + ", ";
+    if (!std::isfinite(margin)) out += "missed by requests that never finish";
+    else out += percent(std::abs(margin)) + (margin >= 0 ? " below its limit" : " above its limit");
+  }
+  return line("headroom", out);
+}
+
+std::string trust_lines(const Value& s) {
+  const std::string none = text_at(s, "intervals.none");
+  std::string intervals = none;
+  if (none.empty()) {
+    intervals = "95 %, " + text_at(s, "intervals.method") + "; random: " + joined(*find_path(s, "intervals.random"), ", ");
+  }
+  const Value& missing = s.at("not_modelled");
+  return line("intervals", intervals) +
+         line("trust", percent(number_at(s, "trust.calibrated_time_fraction")) + " of step time inside the fitted range; grade " +
+                           text_at(s, "trust.grade") + " (" + text_at(s, "deployment.cost_model") + ")") +
+         line("not modelled", " " + (missing.items().empty() ? "nothing known" : joined(missing, "; "))) +
+         " real-engine check  " + text_at(s, "trust.real_engine_check") + "\n";
+}
+
+}  // namespace
+
+std::string grouped(std::int64_t n) {
+  std::string digits = std::to_string(n < 0 ? -n : n);
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<std::size_t>(at), 1, ',');
+  return n < 0 ? "-" + digits : digits;
+}
+
+std::string significant(double value, int digits) {
+  if (std::isnan(value)) return "-";
+  if (std::isinf(value)) return "never";
+  if (value == 0) return "0";
+  const int magnitude = static_cast<int>(std::floor(std::log10(std::abs(value)))) + 1;
+  if (magnitude > 9 || magnitude < -5) {
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%.*e", digits - 1, value);
+    return text.data();
+  }
+  if (magnitude >= digits + 1 && magnitude > 4) return grouped(std::llround(value));
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), "%.*f", std::max(0, digits - magnitude), value);
+  return text.data();
+}
+
+std::string percent(double fraction) {
+  if (!std::isfinite(fraction)) return "-";
+  const double p = fraction * 100;
+  return (p == 0 || p == 100 ? significant(p, 3) : p > 99.9 ? std::string(p >= 99.995 ? "99.99" : significant(p, 4)) : significant(p, 3)) + " %";
+}
+
+std::string seconds_text(double s) {
+  if (std::isnan(s)) return "-";
+  if (std::isinf(s)) return "never";
+  const double a = std::abs(s);
+  if (a >= 1 || a == 0) return significant(s, 3) + " s";
+  if (a >= 1e-3) return significant(s * 1e3, 3) + " ms";
+  return significant(s * 1e6, 3) + " us";
+}
+
+std::string missed_slo(const Value& summary) {
+  std::string out;
+  const Value* limits = find_path(summary, "slo.limits");
+  if (limits == nullptr) return out;
+  for (const Value& l : limits->items()) {
+    if (l.at("met").as_bool()) continue;
+    const Value* of_class = l.find("class");
+    const Value& value = l.at("value_s");
+    out += (out.empty() ? "SLO missed: " : "; ") + l.at("key").as_string() +
+           (of_class ? " of " + of_class->as_string() : "") + " " +
+           (value.is_number() ? seconds_text(value.as_double()) : "never") + " > " + seconds_text(l.at("limit_s").as_double());
+  }
+  return out;
+}
+
+std::string screen_of(const Value& s) {
+  std::string out = head_line(s) + deployment_lines(s) + latency_table(s) + requests_line(s) + rate_lines(s) + state_line(s) +
+                    headroom_line(s) + trust_lines(s);
+  const std::string missed = missed_slo(s);
+  return missed.empty() ? out : out + missed + "\n";
+}
+
+}  // namespace orrery

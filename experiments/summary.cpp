@@ -1,0 +1,423 @@
+#include "experiments/summary.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "experiments/run_config.hpp"
+
+namespace orrery {
+namespace {
+
+Value strings(const std::vector<std::string>& list) {
+  Value out = Value::array();
+  for (const std::string& s : list) out.push_back(s);
+  return out;
+}
+
+Value quantiles(const Quantiles& q) {
+  Value v = Value::object();
+  if (q.count == 0) return v;  // no value: no number that looks like one
+  v["mean"] = q.mean;
+  v["p50"] = q.p50;
+  v["p90"] = q.p90;
+  v["p95"] = q.p95;
+  v["p99"] = q.p99;
+  v["max"] = q.max;
+  return v;
+}
+
+void add_latencies(Value& out, const Latencies& l, bool with_itl) {
+  out["ttft_s"] = quantiles(l.ttft);
+  out["tpot_s"] = quantiles(l.tpot);
+  if (with_itl) out["itl_s"] = quantiles(l.itl);
+  out["e2e_s"] = quantiles(l.e2e);
+  out["queue_s"] = quantiles(l.queue);
+}
+
+Value requests(const Summary& s) {
+  const auto count = [&](Status st) { return s.requests[static_cast<std::size_t>(st)]; };
+  Value v = Value::object();
+  v["offered"] = s.offered;
+  v["completed"] = count(Status::kDone);
+  v["rejected"] = count(Status::kRejected);
+  v["failed"] = count(Status::kFailed);
+  v["cancelled"] = count(Status::kCancelled);
+  v["timed_out"] = count(Status::kTimedOut);
+  v["in_flight"] = count(Status::kInFlight);
+  v["measured"] = s.measured;
+  return v;
+}
+
+Value throughput(const Summary::Throughput& t) {
+  Value v = Value::object();
+  v["requests_per_s"] = t.requests_per_s;
+  v["prompt_tokens_per_s"] = t.prompt_tokens_per_s;
+  v["cached_prompt_tokens_per_s"] = t.cached_prompt_tokens_per_s;
+  v["output_tokens_per_s"] = t.output_tokens_per_s;
+  return v;
+}
+
+Value slo(const Summary& s, const std::vector<std::string>& classes) {
+  Value v = Value::object();
+  if (s.slo.limits.empty()) return v;
+  v["attainment"] = s.slo.attainment;
+  v["goodput_rps"] = s.slo.goodput_rps;
+  v["met"] = s.slo.met;
+  v["limits"] = Value::array();
+  for (const SloResult& r : s.slo.limits) {
+    Value l = Value::object();
+    l["key"] = slo_key(r.limit);
+    const auto index = static_cast<std::size_t>(std::max(0, r.limit.request_class));
+    if (r.limit.request_class >= 0 && index < classes.size()) l["class"] = classes[index];
+    l["limit_s"] = to_seconds(r.limit.limit);
+    l["value_s"] = r.value_s;  // null: misses reach into this percentile
+    l["met"] = r.met;
+    v["limits"].push_back(std::move(l));
+  }
+  return v;
+}
+
+Value kv(const Summary& s, const DeploymentFacts& d) {
+  Value v = Value::object();
+  v["block_tokens"] = d.block_tokens;
+  v["blocks_total"] = d.blocks * d.replicas;
+  v["blocks_per_replica"] = d.blocks;
+  v["source"] = d.kv_source;
+  v["peak_used_fraction"] = s.kv.peak_used_fraction;
+  v["used"] = s.kv.used;
+  v["reserved"] = s.kv.reserved;
+  v["internal"] = s.kv.internal;
+  v["external"] = s.kv.external;
+  v["fragmented_fraction"] = s.kv.fragmented_fraction;
+  v["preemptions"] = s.kv.preemptions;
+  v["swaps"] = s.kv.swaps;
+  v["prefix_hit_rate"] = s.kv.prefix_hit_rate;
+  return v;
+}
+
+Value tokens(const Summary& s) {
+  Value v = Value::object();
+  v["computed"] = s.tokens.computed;
+  v["delivered"] = s.tokens.delivered;
+  v["cached"] = s.tokens.cached;
+  v["recomputed"] = s.tokens.recomputed;
+  v["wasted"] = s.tokens.wasted;
+  v["padded"] = s.tokens.padded;
+  v["in_flight"] = s.tokens.in_flight;
+  v["prompt"] = s.tokens.prompt;
+  v["output"] = s.tokens.output;
+  v["drafts"] = 0;
+  v["filler"] = 0;
+  return v;
+}
+
+Value trust(const Summary& s) {
+  Value v = Value::object();
+  v["calibrated_time_fraction"] = s.calibrated_time_fraction;
+  v["grade"] = name(s.grade);
+  v["validated"] = false;
+  v["real_engine_check"] = "never compared with a real engine";
+  Value& by_grade = v["time_by_grade_s"];
+  for (std::size_t g = 0; g < s.time_by_grade_s.size(); ++g) by_grade[name(static_cast<Grade>(g))] = s.time_by_grade_s[g];
+  return v;
+}
+
+/// How far this run was from its limits; every share is of what was simulated, no extrapolation.
+Value headroom(const Summary& s) {
+  Value v = Value::object();
+  v["idle_fraction"] = std::max(0.0, 1 - s.busy);
+  v["kv_never_used_fraction"] = std::max(0.0, 1 - s.kv.peak_used_fraction);
+  const SloResult* tightest = nullptr;
+  const auto margin = [](const SloResult& r) { return 1 - r.value_s / to_seconds(r.limit.limit); };
+  for (const SloResult& r : s.slo.limits) {
+    if (tightest == nullptr || margin(r) < margin(*tightest)) tightest = &r;
+  }
+  if (tightest != nullptr) {
+    v["tightest_slo"] = slo_key(tightest->limit);
+    v["slo_margin_fraction"] = margin(*tightest);  // negative: missed; null: misses reach the percentile
+  }
+  return v;
+}
+
+/// All that one replication says.
+Value body_of(const Replication& r, const RunResult& result) {
+  const Summary& s = r.outcome.summary;
+  const DeploymentFacts& d = result.deployment;
+  Value v = Value::object();
+  v["state"] = name(s.state);
+  v["queue_trend"]["requests_per_s"] = s.slope;
+  v["queue_trend"]["half_width"] = s.slope_half;
+  v["requests"] = requests(s);
+  v["requests"]["cut_to_context"] = r.outcome.cut;
+  v["duration_s"] = s.duration_s;
+  v["warmup_s"] = s.warmup_s;
+  v["window_s"] = s.window_s;
+  add_latencies(v, s.latencies, true);
+  v["throughput"] = throughput(s.throughput);
+  v["throughput"]["offered_per_s"] = s.window_s > 0 ? static_cast<double>(s.measured) / s.window_s : 0.0;
+  v["throughput"]["output_tokens_per_s_per_gpu"] = s.throughput.output_tokens_per_s / static_cast<double>(d.gpus());
+  v["slo"] = slo(s, result.classes);
+  v["kv"] = kv(s, d);
+  v["tokens"] = tokens(s);
+  v["batch"]["mean_running"] = s.mean_running;
+  v["batch"]["max_running"] = s.max_running;
+  v["utilisation"]["busy"] = s.busy;
+  if (d.peak_flops > 0) v["utilisation"]["mfu"] = s.mfu;
+  if (d.peak_bytes > 0) v["utilisation"]["mbu"] = s.mbu;
+  v["energy"]["joules"] = s.joules;
+  v["energy"]["joules_per_output_token"] = s.joules_per_output_token;
+  if (d.usd_per_hour > 0) {
+    v["cost"]["usd"] = s.usd;
+    v["cost"]["usd_per_million_output_tokens"] = s.usd_per_million_output_tokens;
+    v["cost"]["usd_per_hour"] = d.usd_per_hour;
+    v["cost"]["source"] = d.price_source;
+  }
+  v["trust"] = trust(s);
+  v["stalls"]["kv_map_s"] = s.kv_map_s;
+  v["stalls"]["swap_s"] = s.swap_s;
+  v["stalls"]["transfer_s"] = s.transfer_s;
+  v["stalls"]["host_s"] = s.host_s;
+  v["headroom"] = headroom(s);
+  if (!r.predictor.name.empty()) {
+    Value& p = v["predictor"];
+    p["name"] = r.predictor.name;
+    p["oracle"] = r.predictor.oracle;
+    const auto n = static_cast<double>(r.predictor.predicted);
+    p["accuracy"] = n > 0 ? 1 - static_cast<double>(r.predictor.mispredicted) / n : 1.0;
+    p["mispredicted"] = r.predictor.mispredicted;
+  }
+  if (s.by_class.size() > 1) {
+    for (std::size_t i = 0; i < s.by_class.size(); ++i) {
+      const std::string key = i < result.classes.size() ? result.classes[i] : std::to_string(i);
+      add_latencies(v["by_class"][key], s.by_class[i], false);
+    }
+  }
+  v["littles_law"]["mean_in_system"] = s.mean_in_system;
+  v["steps"] = s.steps;
+  return v;
+}
+
+bool is_maximum(std::string_view key) {
+  return key == "max" || key == "max_running" || key == "block_tokens" || key == "blocks_total" || key == "blocks_per_replica";
+}
+
+using Values = std::vector<const Value*>;
+
+/// Combines one leaf over replications; doubles with at least two values get an interval.
+Value combine_leaf(const Values& all, std::string_view key, const std::string& path, Value& intervals) {
+  const Value& first = *all.front();
+  switch (first.kind()) {
+    case Value::Kind::kBool:
+      return std::all_of(all.begin(), all.end(), [](const Value* v) { return v->as_bool(); });
+    case Value::Kind::kInt: {
+      std::int64_t out = 0;
+      for (const Value* v : all) out = is_maximum(key) ? std::max(out, v->as_int()) : out + v->as_int();
+      return out;
+    }
+    case Value::Kind::kDouble: {
+      std::vector<double> values;
+      for (const Value* v : all) values.push_back(v->as_double());
+      if (key != "usd_per_hour" && key != "limit_s") {
+        if (const auto i = t_interval(values); i) {
+          Value pair = Value::array();
+          pair.push_back(i->low);
+          pair.push_back(i->high);
+          intervals[path] = std::move(pair);
+        }
+      }
+      return key == "max" ? *std::max_element(values.begin(), values.end()) : mean_of(values);
+    }
+    case Value::Kind::kString: {
+      const auto worst = [&](std::initializer_list<std::string_view> order) {
+        for (const std::string_view w : order) {
+          for (const Value* v : all) if (v->as_string() == w) return Value(w);
+        }
+        return first;
+      };
+      if (key == "state") return worst({"OVERLOADED", "BACKLOGGED", "STABLE"});
+      if (key == "grade") return worst({"datasheet", "fitted", "tuned", "measured"});
+      return first;
+    }
+    default: return first;
+  }
+}
+
+Value combine(const Values& all, std::string_view key, const std::string& path, Value& intervals) {
+  const Value& first = *all.front();
+  const auto same_kind = [&](const Value* v) { return v->kind() == first.kind(); };
+  if (!std::all_of(all.begin(), all.end(), same_kind)) return first;
+  if (first.is_object()) {
+    Value out = Value::object();
+    for (const Value::Member& m : first.members()) {
+      Values parts;
+      for (const Value* v : all) if (const Value* p = v->find(m.first); p != nullptr) parts.push_back(p);
+      out[m.first] = combine(parts, m.first, path.empty() ? m.first : path + "." + m.first, intervals);
+    }
+    return out;
+  }
+  if (first.is_array()) {
+    Value out = Value::array();
+    for (std::size_t i = 0; i < first.items().size(); ++i) {
+      Values parts;
+      for (const Value* v : all) if (i < v->items().size()) parts.push_back(&v->items()[i]);
+      out.push_back(combine(parts, "", path + "." + std::to_string(i), intervals));
+    }
+    return out;
+  }
+  return combine_leaf(all, key, path, intervals);
+}
+
+/// With several replications a limit is met if its mean over them is; a percentile that is missed once has no mean.
+void judge_again(Value& body) {
+  if (body.at("slo").find("limits") == nullptr) return;
+  bool met = true;
+  Value& limits = body["slo"]["limits"];
+  for (std::size_t i = 0; i < limits.items().size(); ++i) {
+    const double value = limits[i].at("value_s").as_double();
+    const bool ok = value <= limits[i].at("limit_s").as_double();
+    limits[i]["met"] = ok;
+    met = met && ok;
+  }
+  body["slo"]["met"] = met;
+}
+
+Value intervals_of(const RunResult& r, Value values) {
+  Value v = Value::object();
+  v["random"] = strings(r.random);
+  if (values.members().empty()) {
+    v["none"] = r.interval_note;
+    return v;
+  }
+  v["level"] = 0.95;
+  v["method"] = "t over " + std::to_string(r.replications.size()) + " replications";
+  v["sampling_share"] = 1.0;
+  v["model_error_share"] = 0.0;
+  v["values"] = std::move(values);
+  return v;
+}
+
+Value provenance_of(const RunResult& r) {
+  Value v = Value::object();
+  v["version"] = ORRERY_VERSION;
+  v["command"] = r.command;
+  v["config"] = r.config_path;
+  v["inputs"] = Value::array();
+  for (const InputFact& i : r.inputs) {
+    Value input = Value::object();
+    input["role"] = i.role;
+    input["name"] = i.name;
+    input["from"] = i.place;
+    if (!i.hash.empty()) input["hash"] = i.hash;
+    v["inputs"].push_back(std::move(input));
+  }
+  v["hardware_models"] = Value::array();
+  v["hardware_models"].push_back(r.deployment.cost);
+  v["plugins"] = strings(r.plugins);
+  return v;
+}
+
+Value deployment_of(const DeploymentFacts& d) {
+  Value v = Value::object();
+  v["model"] = d.model;
+  v["dtype"] = d.dtype;
+  v["hardware"] = d.hardware;
+  v["cost_model"] = d.cost;
+  v["replicas"] = d.replicas;
+  v["tp"] = d.tp;
+  v["pp"] = d.pp;
+  v["gpus"] = d.gpus();
+  v["weight_bytes_per_gpu"] = d.weight_bytes_per_gpu;
+  v["kv_bytes_per_token"] = d.kv_bytes_per_token;
+  if (d.max_context > 0) v["max_context"] = d.max_context;
+  v["engine"] = d.engine.empty() ? "none" : d.engine;
+  v["host"] = d.host_source;
+  return v;
+}
+
+Value simulator_of(const RunResult& r, const Value& body) {
+  std::int64_t events = 0, iterations = 0;
+  for (const Replication& one : r.replications) {
+    events += one.outcome.events;
+    iterations += one.outcome.iterations;
+  }
+  Value v = Value::object();
+  v["wall_s"] = r.simulator.wall_s;
+  v["cpu_s"] = r.simulator.cpu_s;
+  v["events"] = events;
+  v["iterations"] = iterations;
+  v["peak_rss_bytes"] = r.simulator.peak_rss_bytes;
+  const double simulated = body.at("duration_s").as_double() * static_cast<double>(r.replications.size());
+  v["speed_over_real_time"] = r.simulator.wall_s > 0 ? simulated / r.simulator.wall_s : 0.0;
+  return v;
+}
+
+}  // namespace
+
+std::string hex16(std::uint64_t value) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string out(16, '0');
+  for (int i = 15; i >= 0; --i, value >>= 4) out[static_cast<std::size_t>(i)] = digits[value & 15u];
+  return out;
+}
+
+std::string hash_text(std::string_view text) {
+  std::uint64_t h = text.size();
+  for (const char c : text) h = hash_combine(h, static_cast<unsigned char>(c));
+  return hex16(h);
+}
+
+const Value* find_path(const Value& summary, std::string_view dotted) {
+  const Value* at = &summary;
+  while (at != nullptr && !dotted.empty()) {
+    const std::size_t dot = dotted.find('.');
+    at = at->find(dotted.substr(0, dot));
+    dotted = dot == std::string_view::npos ? "" : dotted.substr(dot + 1);
+  }
+  return at;
+}
+
+std::optional<Interval> interval_of(const Value& summary, const std::string& dotted) {
+  const Value* values = find_path(summary, "intervals.values");
+  const Value* pair = values == nullptr ? nullptr : values->find(dotted);
+  if (pair == nullptr) return std::nullopt;
+  return Interval{pair->items()[0].as_double(), pair->items()[1].as_double()};
+}
+
+Value summary_of(const RunResult& r) {
+  std::vector<Value> bodies;
+  std::uint64_t fingerprint = r.replications.front().outcome.fingerprint;
+  Value seeds = Value::array();
+  for (std::size_t i = 0; i < r.replications.size(); ++i) {
+    bodies.push_back(body_of(r.replications[i], r));
+    if (i > 0) fingerprint = hash_combine(fingerprint, r.replications[i].outcome.fingerprint);
+    seeds.push_back(static_cast<std::int64_t>(r.replications[i].seed));
+  }
+  Values all;
+  for (const Value& b : bodies) all.push_back(&b);
+  Value interval_values = Value::object();
+  Value body = all.size() == 1 ? bodies.front() : combine(all, "", "", interval_values);
+  if (all.size() > 1) judge_again(body);
+
+  Value v = Value::object();
+  v["schema"] = kSummarySchema;
+  v["config_hash"] = r.config_hash;
+  v["seed"] = static_cast<std::int64_t>(r.replications.front().seed);
+  v["seeds"] = std::move(seeds);
+  v["fingerprint"] = hex16(fingerprint);
+  v["metrics_convention"] = r.metrics;
+  v["interrupted"] = r.interrupted;
+  v["provenance"] = provenance_of(r);
+  v["deployment"] = deployment_of(r.deployment);
+  v["policy"]["batching"] = r.batching;
+  v["policy"]["order"] = r.order;
+  v["policy"]["kv"] = r.kv;
+  v["policy"]["router"] = r.router;
+  for (const Value::Member& m : body.members()) v[m.first] = m.second;
+  v["warmup_rule"] = r.first().warmup_rule;
+  v["not_modelled"] = strings(r.deployment.not_modelled);
+  v["intervals"] = intervals_of(r, std::move(interval_values));
+  v["simulator"] = simulator_of(r, body);
+  return v;
+}
+
+}  // namespace orrery
