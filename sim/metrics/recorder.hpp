@@ -90,7 +90,7 @@ class Recorder {
   /// A step of k iterations has ended. `shape`, `padding` and `run` as of iteration 0; for a pipeline `run` is stage 0.
   void on_step(StationId station, int lane, Time start, Time end, std::int64_t k, const StepShape& shape,
                const BatchPlan::Padding& padding, const StepRun& run);
-  /// A further pipeline stage of the same step.
+  /// A further pipeline stage of a step runs in [start, end), which may lie ahead; before the step's on_step.
   void on_stage(StationId station, Time start, Time end, std::int64_t k, const StepRun& run);
   void on_stall(Stall why, Duration time) { stalls_[static_cast<int>(why)] += to_ps(time); }
 
@@ -123,7 +123,8 @@ class Recorder {
     Rates& operator+=(const Rates& o);
   };
   struct Epoch {
-    Epoch(Time begin, Wide area, int classes, bool exact);
+    Epoch(Time start, Wide waited, int n, bool exact);
+    void merge(const Epoch& later);
     Time begin;
     Wide area;                              ///< integral of the number waiting until `begin`
     Histogram itl;
@@ -164,7 +165,8 @@ class Recorder {
   Epoch& epoch_of_end(Time t) { return t > epoch_->begin ? *epoch_ : older_epoch(t); }
   Epoch& older_epoch(Time t);               ///< the last that begins before t; the oldest if there is none
   void rotate(Time now);
-  void merge_pairs();
+  void push_epoch(Time begin);
+  void count_run(StationId station, std::int64_t k, const StepRun& run);
   void deliver_across(Time start, Time end, std::int64_t k, std::int64_t prompt, std::int64_t output,
                       const StepRun& run);
   void itl_across(Time start, Duration first, Duration step, std::int64_t k, std::int64_t n);
@@ -172,8 +174,8 @@ class Recorder {
   std::size_t choose_cut() const;
   void fill_requests(Summary& s, std::size_t cut) const;
   void fill_slo(Summary& s, const std::vector<PerClass>& classes, const PerClass& all, const Histogram& itl) const;
-  void fill_kv(Summary& s) const;
-  void fill_work(Summary& s) const;
+  void fill_kv(Summary& s, Time end) const;
+  void fill_work(Summary& s, Time end) const;
   void fill_state(Summary& s, std::size_t cut) const;
   RunFacts facts(const RunEnd& end) const;
   void kv_advance(Station& s, Time now) {

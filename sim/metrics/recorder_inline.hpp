@@ -70,7 +70,7 @@ inline void Recorder::on_row(const Row& row) {
   if (config_.rows) config_.rows->row(row);
 }
 
-inline void Recorder::on_stage(StationId station, Time start, Time end, std::int64_t k, const StepRun& run) {
+inline void Recorder::count_run(StationId station, std::int64_t k, const StepRun& run) {
   const std::int64_t time = to_ps(run.total(k));
   const std::int64_t half = k * (k - 1) / 2;
   const Wide energy = static_cast<Wide>(run.e_first.value()) * k + static_cast<Wide>(run.e_step.value()) * half;
@@ -83,6 +83,10 @@ inline void Recorder::on_stage(StationId station, Time start, Time end, std::int
   in_range_ += run.in_range ? time : 0;
   flops_ += static_cast<Wide>(run.flops) * k + static_cast<Wide>(run.flops_step) * half;
   bytes_ += static_cast<Wide>(run.bytes) * k + static_cast<Wide>(run.bytes_step) * half;
+}
+
+inline void Recorder::on_stage(StationId station, Time start, Time end, std::int64_t k, const StepRun& run) {
+  count_run(station, k, run);
   if (timeline_) timeline_->stage(start, end, k, run);
 }
 
@@ -98,7 +102,7 @@ inline void Recorder::on_step(StationId station, int lane, Time start, Time end,
   span_ += time;
   running_ += static_cast<Wide>(shape.sequences) * time;
   max_running_ = std::max(max_running_, shape.sequences);
-  on_stage(station, start, end, k, run);
+  count_run(station, k, run);
   const Time first_end = k == 1 ? end : start + run.first;
   if (first_end > last_arrival_) {
     pending_.prompt += prompt;

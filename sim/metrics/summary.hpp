@@ -47,9 +47,8 @@ struct Latencies {
   Quantiles ttft, tpot, itl, e2e, queue;  ///< itl only over all classes
 };
 
-/// STABLE: the number in the system has no upward trend. BACKLOGGED: an upward trend that is slow, or a queue that
-/// takes longer to drain than a tenth of the arrival window. OVERLOADED: more arrives than leaves; latencies then
-/// depend on how long the run is. See verdict() in verdict.hpp for the rule.
+/// STABLE: the queue has no trend. BACKLOGGED: a queue is left at the last arrival that takes long to work off.
+/// OVERLOADED: more arrives than leaves; latencies then depend on how long the run is. The rule is in verdict.hpp.
 enum class LoadState : std::uint8_t { kStable, kBacklogged, kOverloaded };
 
 constexpr std::string_view name(LoadState s) {
@@ -66,7 +65,7 @@ struct SloResult {
 struct Summary {
   std::uint64_t seed = 0;
   LoadState state = LoadState::kStable;
-  double slope = 0, slope_half = 0;   ///< requests in the system a second: trend over the window, half of its 95 % CI
+  double queue_slope = 0, queue_slope_half = 0;  ///< waiting calls a second: trend over the window, half of its 95 % CI
 
   std::int64_t offered = 0;
   std::array<std::int64_t, kStatuses> requests{};  ///< by Status

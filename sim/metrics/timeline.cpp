@@ -47,11 +47,13 @@ void Timeline::grown(Time start, Time end, Blocks growth) {
   split(start, end, [&](Window& w, std::int64_t a, std::int64_t b) { w.held += area(b) - area(a); });
 }
 
-void Timeline::stage(Time start, Time end, std::int64_t k, const StepRun& run) {
-  advance(end);
+void Timeline::spread(const Stage& stage) {
+  const Time start = stage.start, end = stage.end;
+  const std::int64_t k = stage.k;
+  const StepRun& run = stage.run;
   const std::int64_t length = (end - start).count(), busy = to_ps(run.total(k));
   const std::int64_t first = run.e_first.value(), step = run.e_step.value();
-  auto energy_of = [&](std::int64_t j) { return j * first + j * (j - 1) / 2 * step; };
+  auto energy_of = [first, step](std::int64_t j) { return j * first + j * (j - 1) / 2 * step; };
   // Until t after the start: whole iterations and an even share of the one that runs.
   auto energy = [&](std::int64_t t) {
     if (t >= length) return energy_of(k);
@@ -72,6 +74,10 @@ void Timeline::step(StationId station, int lane, Time start, Time end, std::int6
                     std::int64_t output, std::int64_t sequences, const StepRun& run) {
   advance(end);
   windows_.back().prompt_tokens += prompt;
+  spread({start, end, k, run});
+  for (const Stage& s : stages_)
+    if (s.end <= end) spread(s);
+  std::erase_if(stages_, [&](const Stage& s) { return s.end <= end; });
   auto ended = [&](std::int64_t t) {  // iterations that end before t; the last ends now, in the newest window
     return k == 1 ? 0 : std::min(k - 1, iterations_within(run, k, Duration{t - 1}));
   };

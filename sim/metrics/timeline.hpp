@@ -73,15 +73,20 @@ class Timeline {
   /// During a step that ends now, `growth` blocks were taken bit by bit (held() follows with the whole).
   void grown(Time start, Time end, Blocks growth);
   void begin(StationId station, int lane, Time start) { open_[index(station, lane)] = to_ps(start); }
-  /// Energy and busy time of one stage of a step that ends now.
-  void stage(Time start, Time end, std::int64_t k, const StepRun& run);
-  /// After stage(). The station is idle until begin().
+  /// A further pipeline stage of a step; counted when the step has ended.
+  void stage(Time start, Time end, std::int64_t k, const StepRun& run) { stages_.push_back({start, end, k, run}); }
+  /// A step has ended now. Its lane is idle until begin().
   void step(StationId station, int lane, Time start, Time end, std::int64_t k, std::int64_t prompt,
             std::int64_t output, std::int64_t sequences, const StepRun& run);
   /// Hands out everything until `end`.
   void finish(Time end);
 
  private:
+  struct Stage {
+    Time start, end;
+    std::int64_t k;
+    StepRun run;
+  };
   static constexpr std::int64_t kClosed = INT64_MAX;
   std::size_t index(StationId s, int lane) const {
     return static_cast<std::size_t>(s.index) * static_cast<std::size_t>(lanes_) + static_cast<std::size_t>(lane);
@@ -97,6 +102,7 @@ class Timeline {
     since_ = until;
   }
   void cross_edge();
+  void spread(const Stage& stage);          ///< energy and busy time
   void hand_out(std::int64_t until);        ///< windows that end at or before this instant, but the newest
   /// Calls visit(window, a, b) for the part [a, b) of [begin, end) in each window; times in ps, after begin.
   template <class Visit>
@@ -105,6 +111,7 @@ class Timeline {
   TimelineSink* sink_;
   int lanes_;
   std::vector<std::int64_t> open_;          ///< start of the running step by station and lane; kClosed: none
+  std::vector<Stage> stages_;               ///< of running steps
   std::deque<Window> windows_;              ///< consecutive, never empty; the newest holds the present
   std::int64_t since_ = 0;                  ///< until when the two levels are integrated
   std::int64_t queued_ = 0, held_ = 0;

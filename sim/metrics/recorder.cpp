@@ -1,0 +1,331 @@
+#include "sim/metrics/recorder.hpp"
+
+#include <limits>
+#include <utility>
+
+#include "sim/metrics/verdict.hpp"
+
+namespace orrery {
+namespace {
+
+constexpr std::size_t kEpochs = 32;
+constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
+
+double ratio(double a, double b) { return b != 0 ? a / b : 0; }
+double ps_to_s(Wide ps) { return static_cast<double>(ps) * 1e-12; }
+
+Quantiles quantiles(const Histogram& h) {
+  auto at = [&](double p) { return static_cast<double>(h.percentile(p)) * 1e-12; };
+  return {h.mean() * 1e-12, at(50), at(90), at(95), at(99), static_cast<double>(h.max()) * 1e-12, h.count()};
+}
+
+}  // namespace
+
+Recorder::Recorder(RecorderConfig config) : config_(std::move(config)) {
+  if (config_.timeline) timeline_ = std::make_unique<Timeline>(*config_.timeline, config_.stations, config_.stages);
+  stations_.resize(static_cast<std::size_t>(config_.stations));
+  limits_.resize(static_cast<std::size_t>(config_.classes), {kNoLimit, kNoLimit, kNoLimit, kNoLimit});
+  for (const SloLimit& slo : config_.slo)
+    for (std::size_t c = 0; c < limits_.size(); ++c) {
+      if (slo.request_class >= 0 && static_cast<std::size_t>(slo.request_class) != c) continue;
+      auto tighten = [&](std::int64_t& limit) { limit = std::min(limit, to_ps(slo.limit)); };
+      if (slo.metric == Metric::kTtft) tighten(limits_[c].ttft);
+      if (slo.metric == Metric::kTpot) tighten(limits_[c].tpot);
+      if (slo.metric == Metric::kE2e) tighten(limits_[c].e2e);
+      if (slo.metric == Metric::kQueue) tighten(limits_[c].queue);
+    }
+  warming_ = config_.warmup && *config_.warmup > Duration{};
+  push_epoch(Time{});
+}
+
+Recorder::~Recorder() = default;
+
+Recorder::Epoch::Epoch(Time start, Wide waited, int n, bool exact) : begin(start), area(waited), itl(exact) {
+  for (int c = 0; c < n; ++c) classes.emplace_back(exact);
+}
+
+Recorder::Rates& Recorder::Rates::operator+=(const Rates& o) {
+  completed += o.completed;
+  prompt += o.prompt;
+  cached += o.cached;
+  output += o.output;
+  return *this;
+}
+
+void Recorder::PerClass::merge(const PerClass& o) {
+  ttft.merge(o.ttft);
+  tpot.merge(o.tpot);
+  e2e.merge(o.e2e);
+  queue.merge(o.queue);
+  arrived += o.arrived;
+  good += o.good;
+}
+
+void Recorder::Epoch::merge(const Epoch& o) {
+  itl.merge(o.itl);
+  rates += o.rates;
+  for (std::size_t c = 0; c < classes.size(); ++c) classes[c].merge(o.classes[c]);
+}
+
+Recorder::Epoch& Recorder::older_epoch(Time t) {
+  std::size_t i = epochs_.size() - 1;
+  while (i > 0 && epochs_[i]->begin >= t) --i;
+  return *epochs_[i];
+}
+
+void Recorder::push_epoch(Time begin) {
+  wait(begin, 0);
+  epochs_.push_back(std::make_unique<Epoch>(begin, waiting_area_, config_.classes, config_.exact));
+  epoch_ = epochs_.back().get();
+  epoch_arrivals_ = 0;
+}
+
+/// The newest epoch is full, or a warm-up may have ended. Called at the first arrival of an instant.
+void Recorder::rotate(Time now) {
+  if (warming_) {
+    if (now - Time{} < *config_.warmup) return;
+    warming_ = false;
+    measured_ = epochs_.size();
+  } else if (epochs_.size() - measured_ == kEpochs) {
+    for (std::size_t i = 0; i < kEpochs / 2; ++i) {
+      auto& kept = epochs_[measured_ + i] = std::move(epochs_[measured_ + 2 * i]);
+      kept->merge(*epochs_[measured_ + 2 * i + 1]);
+    }
+    epochs_.resize(measured_ + kEpochs / 2);
+    epoch_size_ *= 2;
+  }
+  push_epoch(now);
+}
+
+/// A step of which some iterations ended at or before the last arrival.
+void Recorder::deliver_across(Time start, Time end, std::int64_t k, std::int64_t prompt, std::int64_t output,
+                              const StepRun& run) {
+  auto ended_by = [&](Time t) {
+    if (t >= end) return k;
+    return k == 1 || t < start ? std::int64_t{0} : iterations_within(run, k, t - start);
+  };
+  std::int64_t later = ended_by(last_arrival_);
+  pending_.output += (k - later) * output;
+  if (end <= last_arrival_) epoch_of_end(end).rates.prompt += prompt; else pending_.prompt += prompt;
+  for (std::size_t i = epochs_.size(); i-- > 0 && later > 0;) {
+    const std::int64_t before = i > 0 ? ended_by(epochs_[i]->begin) : 0;
+    epochs_[i]->rates.output += (later - before) * output;
+    later = before;
+  }
+}
+
+void Recorder::itl_across(Time start, Duration first, Duration step, std::int64_t k, std::int64_t n) {
+  StepRun run;
+  run.first = first;
+  run.step = step;
+  std::int64_t later = k;
+  for (std::size_t i = epochs_.size(); i-- > 0 && later > 0;) {
+    const Duration until = epochs_[i]->begin - start;
+    const std::int64_t before = i == 0 || until < Duration{} ? 0 : iterations_within(run, later, until);
+    if (later > before) epochs_[i]->itl.add_run(to_ps(run.at(before)), to_ps(step), later - before, n);
+    later = before;
+  }
+}
+
+std::size_t Recorder::choose_cut() const {
+  std::vector<double> means;
+  for (const auto& e : epochs_) {
+    Wide sum = 0;
+    std::int64_t count = 0;
+    for (const PerClass& c : e->classes) sum += c.ttft.sum(), count += c.ttft.count();
+    if (count == 0) return 0;  // an epoch without a completion: there is no steady state to look for
+    means.push_back(static_cast<double>(sum) / static_cast<double>(count));
+  }
+  return mser(means);
+}
+
+Summary Recorder::finish(const RunEnd& end) {
+  advance(end.end);
+  wait(end.end, 0);
+  for (Station& s : stations_) kv_advance(s, end.end);
+  if (timeline_) timeline_->finish(end.end);
+
+  Summary s;
+  s.seed = config_.seed;
+  s.duration_s = to_seconds(end.end);
+  s.offered = offered_;
+  std::copy(std::begin(statuses_), std::end(statuses_), s.requests.begin());
+  s.mean_in_system = ratio(static_cast<double>(area_), static_cast<double>(to_ps(end.end)));
+
+  const bool given = config_.warmup.has_value();
+  const std::size_t cut = !given ? choose_cut() : warming_ ? epochs_.size() : measured_;
+  if (given) {
+    s.warmup_s = to_seconds(*config_.warmup);
+    s.warmup_rule = *config_.warmup > Duration{} ? "given" : "none";
+  } else {
+    s.warmup_s = cut > 0 ? to_seconds(epochs_[cut]->begin) : 0;
+    s.warmup_rule = "auto: MSER on the mean TTFT of " + std::to_string(epochs_.size()) + " epochs cut " +
+                    std::to_string(cut);
+  }
+  fill_requests(s, cut);
+  fill_kv(s, end.end);
+  fill_work(s, end.end);
+  fill_state(s, cut);
+  s.broken = broken_identities(facts(end));
+  return s;
+}
+
+void Recorder::fill_requests(Summary& s, std::size_t cut) const {
+  std::vector<PerClass> classes;
+  for (int c = 0; c < config_.classes; ++c) classes.emplace_back(config_.exact);
+  Histogram itl(config_.exact);
+  Rates rates;
+  for (std::size_t i = cut; i < epochs_.size(); ++i) {
+    rates += epochs_[i]->rates;
+    itl.merge(epochs_[i]->itl);
+    for (std::size_t c = 0; c < classes.size(); ++c) classes[c].merge(epochs_[i]->classes[c]);
+  }
+  PerClass all(config_.exact);
+  for (const PerClass& c : classes) all.merge(c);
+
+  auto latencies = [](const PerClass& c) {
+    Latencies l;
+    l.ttft = quantiles(c.ttft);
+    l.tpot = quantiles(c.tpot);
+    l.e2e = quantiles(c.e2e);
+    l.queue = quantiles(c.queue);
+    return l;
+  };
+  s.latencies = latencies(all);
+  s.latencies.itl = quantiles(itl);
+  if (classes.size() > 1)
+    for (const PerClass& c : classes) s.by_class.push_back(latencies(c));
+
+  s.measured = all.arrived;
+  s.window_s = cut < epochs_.size() ? to_seconds(last_arrival_ - epochs_[cut]->begin) : 0;
+  s.throughput.requests_per_s = ratio(static_cast<double>(rates.completed), s.window_s);
+  s.throughput.prompt_tokens_per_s = ratio(static_cast<double>(rates.prompt), s.window_s);
+  s.throughput.cached_prompt_tokens_per_s = ratio(static_cast<double>(rates.cached), s.window_s);
+  s.throughput.output_tokens_per_s = ratio(static_cast<double>(rates.output), s.window_s);
+  fill_slo(s, classes, all, itl);
+}
+
+void Recorder::fill_slo(Summary& s, const std::vector<PerClass>& classes, const PerClass& all,
+                        const Histogram& itl) const {
+  s.slo.attainment = all.arrived > 0 ? static_cast<double>(all.good) / static_cast<double>(all.arrived) : 0;
+  s.slo.goodput_rps = ratio(static_cast<double>(all.good), s.window_s);
+  for (const SloLimit& limit : config_.slo) {
+    const PerClass& c = limit.request_class < 0 ? all : classes[static_cast<std::size_t>(limit.request_class)];
+    const Histogram* of[] = {&c.ttft, &c.tpot, &itl, &c.e2e, &c.queue};
+    const std::int64_t value = of[static_cast<int>(limit.metric)]->percentile_or_miss(limit.percentile);
+    SloResult r;
+    r.limit = limit;
+    r.value_s = value == Histogram::kMiss ? std::numeric_limits<double>::infinity() : static_cast<double>(value) * 1e-12;
+    r.met = c.arrived > 0 && value <= to_ps(limit.limit);
+    s.slo.met = s.slo.met && r.met;
+    s.slo.limits.push_back(r);
+  }
+}
+
+void Recorder::fill_kv(Summary& s, Time end) const {
+  const Wide block = config_.block_tokens.value();
+  Wide held = 0, used = 0, reserved = 0, external = 0;
+  Blocks peak;
+  for (const Station& m : stations_) {
+    held += m.held * block;
+    used += m.used;
+    reserved += m.reserved;
+    external += m.external * block;
+    peak = std::max(peak, m.peak);
+  }
+  const double all = static_cast<double>(config_.blocks.value() * block) * static_cast<double>(to_ps(end)) *
+                     static_cast<double>(config_.stations);
+  const Wide internal = held - used - reserved;
+  s.kv.used = ratio(static_cast<double>(used), all);
+  s.kv.reserved = ratio(static_cast<double>(reserved), all);
+  s.kv.internal = ratio(static_cast<double>(internal), all);
+  s.kv.external = ratio(static_cast<double>(external), all);
+  s.kv.fragmented_fraction = ratio(static_cast<double>(internal + external), static_cast<double>(held + external));
+  s.kv.peak_used_fraction = ratio(static_cast<double>(peak.value()), static_cast<double>(config_.blocks.value()));
+  for (const Leave how : {Leave::kRecompute, Leave::kSwap, Leave::kRestart})
+    s.kv.preemptions += departures_[static_cast<int>(how)];
+  s.kv.swaps = departures_[static_cast<int>(Leave::kSwap)];
+  s.kv.prefix_hit_rate = ratio(static_cast<double>(cached_), static_cast<double>(prompt_));
+}
+
+void Recorder::fill_work(Summary& s, Time end) const {
+  s.tokens = {computed_, row_computed_, cached_, recomputed_, wasted_, padded_, open_computed_, prompt_, output_};
+  s.mean_running = ratio(static_cast<double>(running_), static_cast<double>(span_));
+  s.max_running = max_running_;
+  Wide busy = 0, idle = 0;
+  for (const Station& m : stations_) {
+    busy += m.busy;
+    idle += to_ps(end) - m.busy / config_.stages;
+  }
+  const double time = to_seconds(end) * static_cast<double>(config_.stations);
+  s.busy = ratio(ps_to_s(busy) / config_.stages, time);
+  s.mfu = ratio(static_cast<double>(flops_), time * config_.peak_flops);
+  s.mbu = ratio(static_cast<double>(bytes_), time * config_.peak_bytes);
+  // 1 mW for 1 ps is 1e-6 nJ.
+  const Wide idle_energy = idle * config_.idle_milliwatts / 1'000'000;
+  s.joules = static_cast<double>(energy_ + idle_energy) * 1e-9;
+  s.joules_per_output_token = ratio(s.joules, static_cast<double>(output_));
+  s.usd = config_.usd_per_hour * to_seconds(end) / 3600;
+  s.usd_per_million_output_tokens = ratio(s.usd * 1e6, static_cast<double>(output_));
+  Wide all = 0;
+  s.grade = Grade::kMeasured;
+  for (int g = 0; g < 4; ++g) {
+    all += grade_[g];
+    s.time_by_grade_s[static_cast<std::size_t>(g)] = ps_to_s(grade_[g]);
+    if (grade_[g] > 0) s.grade = static_cast<Grade>(g);
+  }
+  s.calibrated_time_fraction = all > 0 ? static_cast<double>(in_range_) / static_cast<double>(all) : 1;
+  s.kv_map_s = ps_to_s(stalls_[static_cast<int>(Stall::kKvMap)]);
+  s.swap_s = ps_to_s(stalls_[static_cast<int>(Stall::kSwap)]);
+  s.transfer_s = ps_to_s(stalls_[static_cast<int>(Stall::kTransfer)]);
+  s.host_s = ps_to_s(host_);
+  s.steps = steps_;
+  s.iterations = iterations_;
+}
+
+void Recorder::fill_state(Summary& s, std::size_t cut) const {
+  std::vector<Point> points;
+  Load load{s.window_s, s.measured, 0, waiting_at_arrival_};
+  for (std::size_t i = cut; i < epochs_.size(); ++i) {
+    load.completed += epochs_[i]->rates.completed;
+    const bool last = i + 1 == epochs_.size();
+    const Time from = epochs_[i]->begin, to = last ? last_arrival_ : epochs_[i + 1]->begin;
+    const Wide waited = (last ? waiting_area_at_arrival_ : epochs_[i + 1]->area) - epochs_[i]->area;
+    const double length = to_seconds(to - from);
+    if (length > 0) points.push_back({to_seconds(from) + length / 2, ps_to_s(waited) / length});
+  }
+  const Trend queue = trend(points);
+  s.queue_slope = queue.slope;
+  s.queue_slope_half = queue.half;
+  s.state = verdict(queue, load);
+}
+
+RunFacts Recorder::facts(const RunEnd& end) const {
+  RunFacts f;
+  f.seed = config_.seed;
+  f.end = end;
+  f.backwards = backwards_;
+  f.odd = odd_;
+  f.offered = offered_;
+  std::copy(std::begin(statuses_), std::end(statuses_), f.rows);
+  f.in_system = in_system_;
+  f.area = area_;
+  const std::int64_t open = statuses_[static_cast<int>(Status::kInFlight)];
+  f.sojourn = sojourn_ + static_cast<Wide>(to_ps(end.end)) * open - open_arrivals_;
+  f.computed = computed_;
+  f.done = row_computed_;
+  f.in_flight = open_computed_;
+  f.recomputed = recomputed_;
+  f.wasted = wasted_;
+  f.restarted = departures_[static_cast<int>(Leave::kRestart)] > 0;
+  f.gaps = gaps_;
+  for (const auto& e : epochs_) f.itl += e->itl.count();
+  f.energy = energy_;
+  for (const Station& m : stations_) {
+    f.station_energy.push_back(m.energy);
+    f.slots.push_back({m.held * config_.block_tokens.value(), m.used, m.reserved});
+  }
+  return f;
+}
+
+}  // namespace orrery
