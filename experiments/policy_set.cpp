@@ -54,28 +54,21 @@ std::unique_ptr<Interface> make(const PolicyChoice& choice, const Registry& regi
   return errors.lines().size() == before ? std::move(policy) : nullptr;
 }
 
-/// A limit of /engine as a parameter of the batching policy.
-template <class T>
-void pass_limit(const std::optional<T>& limit, std::string_view key, std::string_view parameter, const Value& known,
-                PolicyChoice& batching, ErrorList& errors) {
-  if (!limit || batching.parameters.find(parameter) != nullptr) return;
-  if (has_parameter(known, parameter)) {
-    batching.parameters[parameter] = *limit;
-    batching.parameters.anchor(batching.parameters.pointer());
-  } else {
-    errors.add(pointer_to("/engine", key), "the batching policy \"" + batching.name + "\" has no such limit");
-  }
-}
-
 PolicyChoice with_engine_limits(const RunConfig& config, const Registry& registry, ErrorList& errors) {
   PolicyChoice batching = config.policy.batching;
   const auto* entry = registry.find<Batcher>(batching.name);
   if (entry == nullptr) return batching;
   const Value known = parameters_of(*entry);
+  const auto pass = [&](bool given, std::string_view key, std::string_view parameter, const Value& value) {
+    if (!given || batching.parameters.find(parameter) != nullptr) return;
+    if (has_parameter(known, parameter)) batching.parameters[parameter] = value;
+    else errors.add(pointer_to("/engine", key), "the batching policy \"" + batching.name + "\" has no such setting");
+  };
   const EngineConfig& e = config.engine;
-  pass_limit(e.max_num_seqs, "max_num_seqs", "max_running", known, batching, errors);
-  pass_limit(e.max_num_batched_tokens, "max_num_batched_tokens", "token_budget", known, batching, errors);
-  pass_limit(e.chunked_prefill, "chunked_prefill", "chunked_prefill", known, batching, errors);
+  pass(e.max_num_seqs > 0, "max_num_seqs", "max_running", Value(e.max_num_seqs));
+  pass(e.max_num_batched_tokens > 0, "max_num_batched_tokens", "token_budget", Value(e.max_num_batched_tokens));
+  pass(e.chunked_prefill_given, "chunked_prefill", "chunked_prefill", Value(e.chunked_prefill));
+  batching.parameters.anchor(batching.parameters.pointer());
   return batching;
 }
 
@@ -118,7 +111,7 @@ void list_slot(const Registry& registry, std::string_view name, Value& out) {
 PolicySet make_policies(const RunConfig& config, const Registry& registry, ErrorList& errors) {
   PolicySet p;
   const PolicyChoice batching = with_engine_limits(config, registry, errors);
-  for (std::int64_t i = 0; i < config.replicas; ++i) {
+  for (std::int64_t i = 0; i < config.cluster.replicas; ++i) {
     auto batcher = make<Batcher>(batching, registry, errors, i == 0 ? &p.resolved : nullptr);
     if (batcher == nullptr) break;
     p.batchers.push_back(std::move(batcher));

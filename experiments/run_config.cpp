@@ -54,21 +54,31 @@ PolicyChoice read_policy(ObjectReader& slots, std::string_view slot, std::string
   return choice;
 }
 
-void read_cluster(const Value& v, RunConfig& c, ErrorList& errors) {
-  ObjectReader r(v, errors, "/cluster");
-  r.integer("replicas", c.replicas, {1, 65536});
-  r.integer("tp", c.tp, {1, 64});
-  r.integer("pp", c.pp, {1, 64});
-  only_one(r, "ep");
-  only_one(r, "dp");
-  for (const auto* key : {"pools", "nodes", "links", "placement"}) r.not_available(key);
+void refuse_reserved(ObjectReader& r) {
+  for (const std::string& key : reserved_keys(r.pointer())) r.not_available(key);
+}
+
+template <class Described>
+void read_described(ObjectReader& r, Described& out) {
+  JsonDescriber d(r);
+  describe(d, out);
+}
+
+template <class Described>
+void read_section(const Value& v, Described& out, ErrorList& errors) {
+  ObjectReader r(v, errors);
+  read_described(r, out);
+  refuse_reserved(r);
   r.finish();
 }
 
-template <class T>
-void optional_integer(ObjectReader& r, std::string_view key, std::optional<T>& out, Range range) {
-  std::int64_t value = 0;
-  if (r.integer(key, value, range)) out = value;
+void read_cluster(const Value& v, ClusterConfig& out, ErrorList& errors) {
+  ObjectReader r(v, errors);
+  read_described(r, out);
+  only_one(r, "ep");
+  only_one(r, "dp");
+  refuse_reserved(r);
+  r.finish();
 }
 
 void read_prefix_cache(ObjectReader& engine, EngineConfig& out) {
@@ -88,27 +98,13 @@ void read_prefix_cache(ObjectReader& engine, EngineConfig& out) {
 }
 
 void read_engine(const Value& v, EngineConfig& out, ErrorList& errors) {
-  ObjectReader r(v, errors, "/engine");
-  r.string("preset", out.preset);
-  optional_integer(r, "max_num_seqs", out.max_num_seqs, {1, 65536});
-  optional_integer(r, "max_num_batched_tokens", out.max_num_batched_tokens, {1, 1048576});
-  optional_integer(r, "max_model_len", out.max_model_len, {2, 1e8});
-  optional_integer(r, "kv_blocks", out.kv_blocks, {1, 1e12});
-  r.integer("block_size", out.block_size, {1, 65536});
-  double fraction = 0;
-  if (r.number("gpu_memory_utilization", fraction, {0.05, 1})) out.gpu_memory_utilization = fraction;
-  bool chunked = true;
-  if (r.boolean("chunked_prefill", chunked)) out.chunked_prefill = chunked;
+  ObjectReader r(v, errors);
+  read_described(r, out);
+  out.chunked_prefill_given = r.has("chunked_prefill");
   read_prefix_cache(r, out);
-  std::int64_t host = out.host_memory.value();
-  if (r.integer("swap_space", host, {0, kMaxCount}, "bytes")) out.host_memory = Bytes{host};
-  int too_long = static_cast<int>(out.too_long);
-  r.choice("too_long", too_long, {{"reject", 0}, {"truncate", 1}, {"refuse", 2}});
-  out.too_long = static_cast<TooLong>(too_long);
   only_value(r, "kv_format", "fp16");
   only_value(r, "kv_layout", "paged");
-  r.not_available("kv_tiers");
-  r.not_available("kernels");
+  refuse_reserved(r);
   r.finish();
 }
 
@@ -119,7 +115,7 @@ void read_policies(const Value& v, PolicyChoices& out, ErrorList& errors) {
   out.predictor = read_policy(r, "predictor", "none");
   out.kv = read_policy(r, "kv", "paged");
   out.router = read_policy(r, "router", "least-loaded");
-  r.not_available("cluster");
+  refuse_reserved(r);
   r.finish();
 }
 
@@ -137,9 +133,7 @@ ClassConfig read_class(const std::string& name, const Value& v, int index, std::
     for (const SloLimit& l : read_slo(*limits, index, errors)) slo.push_back(l);
   }
   r.integer("priority", c.priority, {-32768, 32767});
-  Duration timeout{};
-  if (r.duration("timeout", timeout, {1e-9})) c.timeout = timeout;
-  for (const auto* key : {"weight", "retry", "qoe"}) r.not_available(key);
+  for (const std::string& key : reserved_keys("/classes/*")) r.not_available(key);
   r.finish();
   return c;
 }
@@ -157,18 +151,9 @@ void read_classes(const Value& v, RunConfig& out, ErrorList& errors) {
   if (out.classes.size() > 65535) errors.add("/classes", "expected at most 65535 classes");
 }
 
-void read_stop(const Value& v, StopConfig& out, ErrorList& errors) {
-  ObjectReader r(v, errors, "/stop");
-  optional_integer(r, "requests", out.requests, {1, kMaxCount});
-  Duration after{};
-  if (r.duration("after", after, {1e-9})) out.after = after;
-  r.boolean("drain", out.drain);
-  r.finish();
-}
-
 void read_replication(const Value& v, ReplicationConfig& out, ErrorList& errors) {
-  ObjectReader r(v, errors, "/replication");
-  r.integer("seeds", out.seeds, {1, 10000});
+  ObjectReader r(v, errors);
+  read_described(r, out);
   if (const Value* resample = r.take("resample"); resample != nullptr) {
     using Resample = ReplicationConfig::Resample;
     if (resample->kind() == Value::Kind::kBool) out.resample = resample->as_bool() ? Resample::kOn : Resample::kOff;
@@ -176,7 +161,7 @@ void read_replication(const Value& v, ReplicationConfig& out, ErrorList& errors)
       r.error("resample", "expected true, false or \"auto\", got " + brief(*resample));
     }
   }
-  r.boolean("model_error", out.model_error);
+  if (out.model_error) r.error("model_error", "not available in this version");
   r.finish();
 }
 
@@ -191,7 +176,58 @@ void read_warmup(const Value& v, std::optional<Duration>& out, ErrorList& errors
   }
 }
 
+constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
+    {"", "scaling"}, {"", "events"}, {"", "signals"}, {"", "power"}, {"", "study"}, {"", "plan"},
+    {"/cluster", "pools"}, {"/cluster", "nodes"}, {"/cluster", "links"}, {"/cluster", "placement"},
+    {"/engine", "kv_tiers"}, {"/engine", "kernels"},
+    {"/policy", "cluster"},
+    {"/classes/*", "weight"}, {"/classes/*", "timeout"}, {"/classes/*", "retry"}, {"/classes/*", "qoe"},
+};
+
 }  // namespace
+
+std::vector<std::string> reserved_keys(std::string_view object_pointer) {
+  std::vector<std::string> keys;
+  for (const auto& [object, key] : kReserved) if (object == object_pointer) keys.emplace_back(key);
+  return keys;
+}
+
+void describe(Describer& d, ClusterConfig& c) {
+  d.field("replicas", c.replicas, {1, 65536}, "Copies of the model, each a station");
+  d.field("tp", c.tp, {1, 64}, "Devices that share every layer of a replica (tensor parallel)");
+  d.field("pp", c.pp, {1, 64}, "Pipeline stages of a replica");
+}
+
+void describe(Describer& d, EngineConfig& e) {
+  d.field("preset", e.preset, "An engine and version, by name; sets what the config leaves open");
+  d.field("max_num_seqs", e.max_num_seqs, {0, 65536}, "Calls that may hold KV at once; 0: the batching policy's own");
+  d.field("max_num_batched_tokens", e.max_num_batched_tokens, {0, 1048576},
+          "Tokens of one iteration; 0: the batching policy's own");
+  d.field("chunked_prefill", e.chunked_prefill, "Split prompts over iterations; for batching policies that have the choice");
+  d.field("max_model_len", e.max_model_len, {0, 1e8}, "Prompt and output of one request at most; 0: the model's context", "tokens");
+  d.field("block_size", e.block_size, {1, 65536}, "Tokens of a KV block", "tokens");
+  d.field("gpu_memory_utilization", e.gpu_memory_utilization, {0.05, 1}, "Share of device memory that the engine uses");
+  d.field("kv_blocks", e.kv_blocks, {0, 1e12}, "KV blocks of a replica, as an engine reports them; 0: derived", "blocks");
+  d.field("swap_space", e.swap_space, {0, 1e15}, "Host memory for swapped KV, of a replica");
+  d.field("too_long", e.too_long, {{"reject", 0}, {"truncate", 1}, {"refuse", 2}},
+          "Requests beyond the context or the KV memory: reject and count, truncate, or refuse the whole run");
+}
+
+void describe(Describer& d, StopConfig& s) {
+  d.field("requests", s.requests, {0, kMaxCount}, "Arrivals; 0: all that the workload has");
+  d.field("after", s.after, {0, 9e6}, "Only arrivals before this time; 0: no limit");
+  d.field("drain", s.drain, "Finish what has arrived; false leaves it in flight and counts it");
+}
+
+void describe(Describer& d, ReplicationConfig& r) {
+  d.field("seeds", r.seeds, {1, 10000}, "Replications, each with its own seed");
+  d.field("model_error", r.model_error, "Draw the coefficients of the cost model from their error");
+}
+
+void describe(Describer& d, GlobalConfig& g) {
+  d.field("seed", g.seed, {0, 9007199254740992.0}, "Seed of all random numbers");
+  d.field("rows", g.rows, "Write requests.csv");
+}
 
 SearchPath search_path_for(const std::string& config_folder) {
   SearchPath path;
@@ -241,22 +277,18 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   if (const Value* v = r.take("hardware"); v != nullptr) c.hardware = *v;
   c.hardware.anchor("/hardware");
   if (const Value* v = r.require("workload"); v != nullptr) c.workload = *v;
-  if (const Value* v = r.take("cluster"); v != nullptr) read_cluster(*v, c, errors);
+  if (const Value* v = r.take("cluster"); v != nullptr) read_cluster(*v, c.cluster, errors);
   if (const Value* v = r.take("engine"); v != nullptr) read_engine(*v, c.engine, errors);
   const Value* policy = r.take("policy");
   read_policies(policy == nullptr ? Value::object() : *policy, c.policy, errors);
   if (const Value* v = r.take("slo"); v != nullptr) c.slo = read_slo(*v, -1, errors);
   if (const Value* v = r.take("classes"); v != nullptr) read_classes(*v, c, errors);
-  for (const auto* key : {"scaling", "events", "signals", "power"}) r.not_available(key);
-  if (const Value* v = r.take("stop"); v != nullptr) read_stop(*v, c.stop, errors);
+  if (const Value* v = r.take("stop"); v != nullptr) read_section(*v, c.stop, errors);
   if (const Value* v = r.take("warmup"); v != nullptr) read_warmup(*v, c.warmup, errors);
   if (const Value* v = r.take("replication"); v != nullptr) read_replication(*v, c.replication, errors);
   r.strings("plugins", c.plugins);
-  std::int64_t seed = 1;
-  r.integer("seed", seed, {0, 9007199254740992.0});
-  c.seed = static_cast<std::uint64_t>(seed);
-  r.boolean("rows", c.rows);
-  for (const auto* key : {"study", "plan"}) r.not_available(key);
+  read_described(r, c.global);
+  refuse_reserved(r);
   r.finish();
   return c;
 }

@@ -14,6 +14,7 @@
 
 #include "experiments/document.hpp"
 #include "sim/base/units.hpp"
+#include "sim/config/describe.hpp"
 #include "sim/config/reader.hpp"
 #include "sim/config/search_path.hpp"
 #include "sim/config/value.hpp"
@@ -35,41 +36,59 @@ struct PolicyChoices {
 /// What happens to a request whose prompt and output do not fit the model's context.
 enum class TooLong : std::uint8_t { kReject, kTruncate, kRefuse };
 
+struct ClusterConfig {
+  std::int64_t replicas = 1, tp = 1, pp = 1;
+};
+void describe(Describer&, ClusterConfig&);
+
 struct EngineConfig {
   std::string preset;                                 ///< "" : none
-  std::optional<std::int64_t> max_num_seqs, max_num_batched_tokens, max_model_len, kv_blocks;
-  std::optional<bool> chunked_prefill;
+  std::int64_t max_num_seqs = 0, max_num_batched_tokens = 0;   ///< 0: the batching policy's own
+  bool chunked_prefill = true, chunked_prefill_given = false;
+  std::int64_t max_model_len = 0;                     ///< tokens; 0: the model's
   std::int64_t block_size = 16;
-  std::optional<double> gpu_memory_utilization;
-  std::string prefix_cache = "none";                  ///< none, hash, radix
-  Bytes host_memory{0};                               ///< for swapped KV, per station
+  double gpu_memory_utilization = 0.9;
+  std::int64_t kv_blocks = 0;                         ///< of one replica; 0: derived
+  Bytes swap_space{0};                                ///< host memory for swapped KV, of one replica
   TooLong too_long = TooLong::kReject;
+  std::string prefix_cache = "none";                  ///< none, hash, radix; not described: it is a name or an object
 };
+void describe(Describer&, EngineConfig&);
 
 struct ClassConfig {
   std::string name;
   std::vector<std::string> tenants, classes;          ///< of the trace; empty: any
   std::int64_t priority = 0;
-  std::optional<Duration> timeout;
 };
 
 struct StopConfig {
-  std::optional<std::int64_t> requests;               ///< arrivals; else all the workload has
-  std::optional<Duration> after;                      ///< arrivals before this time only
+  std::int64_t requests = 0;                          ///< arrivals; 0: all the workload has
+  Duration after{};                                   ///< only arrivals before this time; 0: no limit
   bool drain = true;
 };
+void describe(Describer&, StopConfig&);
 
 struct ReplicationConfig {
   std::int64_t seeds = 1;
-  enum class Resample : std::uint8_t { kAuto, kOff, kOn } resample = Resample::kAuto;
   bool model_error = false;
+  enum class Resample : std::uint8_t { kAuto, kOff, kOn } resample = Resample::kAuto;   ///< not described: true, false, "auto"
 };
+void describe(Describer&, ReplicationConfig&);
+
+struct GlobalConfig {
+  std::int64_t seed = 1;
+  bool rows = true;
+};
+void describe(Describer&, GlobalConfig&);
+
+/// Keys that are reserved for mechanisms that are not there yet, by the pointer of their object.
+std::vector<std::string> reserved_keys(std::string_view object_pointer);
 
 struct RunConfig {
   Document document;
   SearchPath search;
   Value model, hardware, workload;
-  std::int64_t replicas = 1, tp = 1, pp = 1;
+  ClusterConfig cluster;
   EngineConfig engine;
   PolicyChoices policy;
   std::vector<SloLimit> slo;                          ///< of all classes
@@ -78,8 +97,9 @@ struct RunConfig {
   std::optional<Duration> warmup;                     ///< none: auto
   ReplicationConfig replication;
   std::vector<std::string> plugins;
-  std::uint64_t seed = 1;
-  bool rows = true;
+  GlobalConfig global;
+
+  std::uint64_t seed() const { return static_cast<std::uint64_t>(global.seed); }
 };
 
 RunConfig read_run_config(Document document, ErrorList& errors);

@@ -176,7 +176,7 @@ std::string rate_lines(const Value& s) {
 }
 
 std::string state_line(const Value& s) {
-  std::string out = text_at(s, "state") + " (requests in system " + significant(number_at(s, "queue_trend.requests_per_s"), 2) +
+  std::string out = text_at(s, "state") + " (waiting " + significant(number_at(s, "queue_trend.requests_per_s"), 2) +
                     " +/- " + significant(number_at(s, "queue_trend.half_width"), 2) + " a second) | warm-up cut " +
                     seconds_text(number_at(s, "warmup_s")) + " | preemptions " + grouped(count_at(s, "kv.preemptions"));
   if (count_at(s, "kv.swaps") > 0) out += ", swaps " + grouped(count_at(s, "kv.swaps"));

@@ -145,8 +145,8 @@ Value body_of(const Replication& r, const RunResult& result) {
   const DeploymentFacts& d = result.deployment;
   Value v = Value::object();
   v["state"] = name(s.state);
-  v["queue_trend"]["requests_per_s"] = s.slope;
-  v["queue_trend"]["half_width"] = s.slope_half;
+  v["queue_trend"]["requests_per_s"] = s.queue_slope;
+  v["queue_trend"]["half_width"] = s.queue_slope_half;
   v["requests"] = requests(s);
   v["requests"]["cut_to_context"] = r.outcome.cut;
   v["duration_s"] = s.duration_s;

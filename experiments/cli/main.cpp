@@ -1,1 +1,7 @@
-int main() { return 0; }
+#include <iostream>
+
+#include "experiments/cli/cli.hpp"
+
+int main(int argc, char** argv) {
+  return orrery::run_cli({argv + 1, argv + argc}, std::cout, std::cerr);
+}

@@ -1,0 +1,229 @@
+#include "experiments/cli/cli.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <new>
+#include <ostream>
+
+#include "experiments/run.hpp"
+#include "experiments/verbs.hpp"
+#include "sim/config/names.hpp"
+#include "sim/config/value.hpp"
+#include "sim/engine/simulation.hpp"
+
+namespace orrery {
+namespace {
+
+/// A verb of DESIGN section 2 that this version does not have yet.
+struct Later { const char *name, *help; };
+constexpr std::array kLater{
+    Later{"sweep", "run a study"},
+    Later{"compare", "compare configs by paired runs"},
+    Later{"plan", "cheapest deployment under an SLO"},
+    Later{"explain", "where the tail comes from"},
+    Later{"report", "one HTML file of results"},
+    Later{"trace", "import, fit and describe traces"},
+    Later{"calibrate", "fit a cost model on this machine or from logs"},
+    Later{"validate", "a real run beside the simulation"},
+    Later{"paper", "the experiments of the papers"},
+    Later{"support", "what is supported"},
+    Later{"init", "write a config to start from"},
+    Later{"bundle", "pack results with their inputs"},
+    Later{"cite", "what to cite for a result"},
+    Later{"new", "write the skeleton of a policy"},
+};
+
+std::string quoted(const std::string& argument) {
+  const bool plain = !argument.empty() && argument.find_first_of(" \t\n\"'\\$`*?[]{}()<>|&;#~!") == std::string::npos;
+  if (plain) return argument;
+  std::string out = "'";
+  for (const char c : argument) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+std::string command_of(const std::vector<std::string>& arguments) {
+  std::string out = "orrery";
+  for (const std::string& a : arguments) out += " " + quoted(a);
+  return out;
+}
+
+/// Multi-line messages become one error a line, each with the program's name.
+int complain(std::ostream& err, std::string_view message) {
+  while (!message.empty()) {
+    const std::size_t end = message.find('\n');
+    err << "orrery: " << message.substr(0, end) << '\n';
+    message = end == std::string_view::npos ? "" : message.substr(end + 1);
+  }
+  return kExitCannotRun;
+}
+
+class Program {
+ public:
+  Program(std::ostream& out, std::ostream& err) : out_(out), err_(err) {
+    app_.require_subcommand(0, 1);
+    app_.set_version_flag("--version", std::string("orrery ") + ORRERY_VERSION);
+    add_run();
+    add_check();
+    add_cost();
+    add_policies();
+    add_schema();
+    add_rerun();
+    for (const Later& v : kLater) {
+      app_.add_subcommand(v.name, std::string(v.help) + " (not available in this version)")->allow_extras()->prefix_command();
+    }
+  }
+
+  int run(const std::vector<std::string>& arguments) {
+    run_.command = command_of(arguments);
+    if (!arguments.empty() && arguments[0].rfind('-', 0) != 0 && !known_verb(arguments[0])) {
+      return complain(err_, unknown_name("verb", arguments[0], verbs()));
+    }
+    try {
+      std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+      app_.parse(std::move(reversed));
+    } catch (const CLI::CallForHelp&) {
+      const auto chosen = app_.get_subcommands();
+      out_ << (chosen.empty() ? app_.help() : chosen.front()->help());
+      return kExitDone;
+    } catch (const CLI::CallForVersion& e) {
+      out_ << e.what() << '\n';
+      return kExitDone;
+    } catch (const CLI::ParseError& e) {
+      return complain(err_, e.what());
+    }
+    return dispatch();
+  }
+
+ private:
+  CLI::App* verb(const char* name, const char* help, std::function<int()> action) {
+    CLI::App* sub = app_.add_subcommand(name, help);
+    actions_.emplace_back(sub, std::move(action));
+    return sub;
+  }
+
+  void add_run() {
+    CLI::App* v = verb("run", "simulate a config", [this] { return run_verb(run_, out_, err_); });
+    v->add_option("CONFIG", run_.config, "run config (JSON)")->required();
+    add_set(v, run_.sets);
+    add_plugin(v, run_.plugins);
+    v->add_option("--out", run_.out, "folder for the results")->type_name("DIR");
+    v->add_flag("--force", run_.force, "replace an earlier result in --out");
+    v->add_option("--seed", run_.seed, "seed of the random numbers")->check(CLI::NonNegativeNumber)->type_name("N");
+    v->add_option("--seeds", run_.seeds, "replications, with intervals over them")->check(CLI::PositiveNumber)->type_name("K");
+    v->add_option("--executor", run_.executor, "what runs the batches")->check(CLI::IsMember({"model", "cpu", "cuda"}));
+    v->add_option("--metrics", run_.metrics, "whose definitions of TPOT and ITL")
+        ->check(CLI::IsMember({"vllm", "guidellm", "aiperf", "mlperf"}));
+    v->add_flag("--no-rows", run_.no_rows, "write no requests.csv");
+    v->add_flag("--no-fast-forward", run_.no_fast_forward, "step through every iteration");
+    v->add_flag("--verify-fast-forward", run_.verify_fast_forward, "ask the policy at every skipped iteration");
+    v->add_option("--timeline", run_.timeline, "trace this part of the run, for the Perfetto viewer")->type_name("A..B");
+    v->add_flag("--exact", run_.exact, "keep every value: exact percentiles, more memory");
+    add_output(v, run_);
+  }
+
+  void add_rerun() {
+    CLI::App* v = verb("rerun", "repeat a result from its folder and compare", [this] {
+      return rerun_verb(folder_, run_, out_, err_);
+    });
+    v->add_option("OUT", folder_, "folder of a result")->required();
+    add_output(v, run_);
+  }
+
+  void add_check() {
+    CLI::App* v = verb("check", "what a config resolves to", [this] { return check_verb(check_, out_); });
+    v->add_option("CONFIG", check_.config, "run config (JSON)")->required();
+    add_set(v, check_.sets);
+    add_plugin(v, check_.plugins);
+    v->add_flag("--json", check_.json, "print JSON");
+  }
+
+  void add_cost() {
+    CLI::App* v = verb("cost", "time of one operator on a device", [this] { return cost_verb(cost_, out_); });
+    v->add_option("HW", cost_.hardware, "hardware")->required();
+    v->add_option("--op", cost_.op, "operator")->type_name("OP");
+    v->add_option("--set", cost_.sets, "its shape: k=v,k=v")->type_name("k=v,...")->delimiter(',');
+    v->add_option("--predict", cost_.predict, "a CSV file of shapes")->type_name("SHAPES.csv");
+    v->add_flag("--crossovers", cost_.crossovers, "where the fastest kernel changes");
+    v->add_flag("--json", cost_.json, "print JSON");
+  }
+
+  void add_policies() {
+    CLI::App* v = verb("policies", "list the policies", [this] { return policies_verb(policy_, policies_json_, out_); });
+    v->add_option("NAME", policy_, "only this one");
+    v->add_flag("--json", policies_json_, "print JSON");
+  }
+
+  void add_schema() {
+    CLI::App* v = verb("schema", "JSON schema of the configs", [this] { return schema_verb(schema_, out_); });
+    v->add_option("KIND", schema_, "study or plan; a run config without it");
+  }
+
+  static void add_set(CLI::App* v, std::vector<std::string>& sets) {
+    // Each --set takes one argument, or CONFIG would be swallowed.
+    v->add_option("--set", sets, "change one value of the config")->type_name("/json/pointer=VALUE")->allow_extra_args(false);
+  }
+  static void add_plugin(CLI::App* v, std::vector<std::string>& plugins) {
+    v->add_option("--plugin", plugins, "where the plug-in NAME of the config lies")->type_name("NAME=PATH")->allow_extra_args(false);
+  }
+  static void add_output(CLI::App* v, RunOptions& o) {
+    v->add_flag("--json", o.json, "print the summary as JSON and nothing else");
+    v->add_flag("--quiet", o.quiet, "print nothing but errors and a missed SLO");
+  }
+
+  std::vector<std::string> verbs() const {
+    std::vector<std::string> names;
+    for (const auto& [sub, action] : actions_) names.push_back(sub->get_name());
+    for (const Later& v : kLater) names.emplace_back(v.name);
+    return names;
+  }
+  bool known_verb(const std::string& name) const {
+    const auto all = verbs();
+    return std::find(all.begin(), all.end(), name) != all.end();
+  }
+
+  int dispatch() {
+    const auto chosen = app_.get_subcommands();
+    if (chosen.empty()) {
+      out_ << app_.help();
+      return kExitDone;
+    }
+    for (const auto& [sub, action] : actions_) {
+      if (sub == chosen.front()) return action();
+    }
+    return complain(err_, chosen.front()->get_name() + ": not available in this version");
+  }
+
+  std::ostream& out_;
+  std::ostream& err_;
+  CLI::App app_{"Orrery: trace-driven simulator of LLM inference serving", "orrery"};
+  std::vector<std::pair<CLI::App*, std::function<int()>>> actions_;
+  RunOptions run_;
+  CheckOptions check_;
+  CostOptions cost_;
+  std::string folder_, policy_, schema_;
+  bool policies_json_ = false;
+};
+
+}  // namespace
+
+int run_cli(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+  try {
+    const int code = Program(out, err).run(arguments);
+    out.flush();
+    return out ? code : complain(err, "cannot write to standard output");
+  } catch (const ConfigError& e) {
+    return complain(err, e.what());
+  } catch (const RequestRefused& e) {
+    return complain(err, e.what());
+  } catch (const EngineError& e) {
+    return complain(err, std::string("a promise of the engine is broken, please report it: ") + e.what());
+  } catch (const std::bad_alloc&) {
+    return complain(err, "out of memory");
+  } catch (const std::exception& e) {
+    return complain(err, e.what());
+  }
+}
+
+}  // namespace orrery
