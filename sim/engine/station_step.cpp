@@ -13,7 +13,7 @@ void Station::end_step(Lane& lane, Time now) {
   if (lane.k > 1) {
     const Tokens n{lane.group.size()};
     run_->recorder->on_kv_run(id_, lane.start, lane.k, lane.run, n, Tokens{lane.group.roomy()},
-                              [&](std::int64_t i) { return lane.group.need(i); });
+                              [&](std::int64_t i) { return lane.group.need(i).value(); });
   }
   end_swaps(lane);
   if (lane.plan.decodes()) advance_group(lane, now);
