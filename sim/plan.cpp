@@ -9,7 +9,7 @@ namespace {
 /// Does a member need another block for its next token?
 bool needs_block(const StationView& s, CallId id) {
   const Tokens context = s.context(id);
-  return context >= s.progress(id).reserved && context % s.kv.block_tokens == Tokens{};
+  return context >= s.progress(id).reserved && s.kv.block_tokens.divides(context);
 }
 
 }  // namespace
@@ -83,7 +83,7 @@ bool BatchPlan::admit(CallId id, Tokens chunk) {
   if (s.kv.contiguous) {
     if (!take_run(reserve)) return false;
   } else {
-    const Blocks shared{hit.tokens / s.kv.block_tokens};
+    const Blocks shared = s.kv.block_tokens.whole(hit.tokens);
     const Blocks need = s.kv.blocks_for(reserve) - shared + hit.evictable;
     if (need + watermark() > available_) return false;
     available_ -= need;

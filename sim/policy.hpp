@@ -13,6 +13,7 @@
 
 #include <array>
 #include <bit>
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -48,10 +49,33 @@ struct GroupView {
 /// Free runs of slots of a contiguous KV pool: entry i counts runs of 2^i slots.
 using BuddyRuns = std::array<std::int32_t, 40>;
 
+/// Tokens of a KV block, and arithmetic with it: shifts where it is a power of two, which it nearly always is.
+class BlockSize {
+ public:
+  constexpr BlockSize() = default;
+  constexpr BlockSize(Tokens tokens)  // NOLINT: a number of tokens is a block size
+      : tokens_(tokens), shift_(std::has_single_bit(static_cast<std::uint64_t>(tokens.value()))
+                                    ? std::countr_zero(static_cast<std::uint64_t>(tokens.value())) : -1) {}
+  constexpr std::int64_t value() const { return tokens_.value(); }
+  constexpr operator Tokens() const { return tokens_; }  // NOLINT: reads as what it is
+  friend constexpr Tokens operator*(BlockSize b, std::int64_t n) { return b.tokens_ * n; }
+  /// Blocks that hold t tokens; t >= 0.
+  constexpr Blocks blocks_for(Tokens t) const { return whole(t + tokens_ - Tokens{1}); }
+  /// Blocks that t tokens fill.
+  constexpr Blocks whole(Tokens t) const { return Blocks{shift_ >= 0 ? t.value() >> shift_ : t / tokens_}; }
+  constexpr bool divides(Tokens t) const {
+    return shift_ >= 0 ? (t.value() & (tokens_.value() - 1)) == 0 : t % tokens_ == Tokens{};
+  }
+
+ private:
+  Tokens tokens_{16};
+  int shift_ = 4;
+};
+
 /// Room for KV, in one value that a plan can copy and book against.
 struct KvState {
   bool contiguous = false;             ///< each lease is one run of 2^i slots (buddy allocator); block_tokens is 1
-  Tokens block_tokens{16};
+  BlockSize block_tokens;
   Blocks total;                        ///< all blocks of the station
   Blocks free;                         ///< held by nobody
   Blocks evictable;                    ///< held by the prefix cache alone, can be had at once
@@ -66,7 +90,7 @@ struct KvState {
     const auto all = static_cast<std::uint64_t>((block_tokens * total.value()).value());
     return Tokens{static_cast<std::int64_t>(contiguous ? std::bit_floor(all) : all)};
   }
-  Blocks blocks_for(Tokens t) const { return Blocks{ceil_div(t.value(), block_tokens.value())}; }
+  Blocks blocks_for(Tokens t) const { return block_tokens.blocks_for(t); }
 };
 
 /// What the prefix cache holds of a waiting call's prompt.

@@ -60,6 +60,12 @@ class DecodeGroup {
     }
   }
 
+  /// Takes a member out before its last token.
+  void leave_early(CallId id, CallTable& calls) {
+    const Progress& p = calls.progress(id);
+    stale_ += 1 + (p.reserved > p.computed);
+    leave(id, calls);
+  }
   /// Takes a member out and brings its progress up to date.
   void leave(CallId id, CallTable& calls) {
     Progress& p = calls.progress(id);
@@ -168,7 +174,9 @@ class DecodeGroup {
     return p.joined + ahead != d.clock();
   }
   void drop_stale(const CallTable& calls) {
+    if (stale_ == 0) return;
     while (!due_.empty() && stale(due_.front(), calls)) pop();
+    if (due_.empty()) stale_ = 0;
   }
 
   std::int64_t block_;
@@ -179,6 +187,7 @@ class DecodeGroup {
   std::vector<std::int32_t> phase_;   ///< of these, by phase
   std::vector<CallId> members_;
   std::vector<Due> due_;
+  std::int64_t stale_ = 0;        ///< > 0: some entries may be of members that left early
 };
 
 }  // namespace orrery

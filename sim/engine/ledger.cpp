@@ -16,7 +16,7 @@ void PromptPaths::set(CallId id, const Request& request) {
 }
 
 KvLedger::KvLedger(const KvConfig& config, CallTable& calls, const PromptPaths& paths)
-    : config_(config), calls_(&calls), paths_(&paths), free_(config.total),
+    : config_(config), calls_(&calls), paths_(&paths), block_(config.block_tokens), free_(config.total),
       watermark_(static_cast<std::int64_t>(config.watermark * static_cast<double>(config.total.value()))),
       host_free_(config.host_tokens) {
   if (config.contiguous) buddy_.emplace(config.total.value());
@@ -24,7 +24,7 @@ KvLedger::KvLedger(const KvConfig& config, CallTable& calls, const PromptPaths& 
 }
 
 KvState KvLedger::state() const {
-  return {.contiguous = config_.contiguous, .block_tokens = config_.block_tokens, .total = config_.total, .free = free_,
+  return {.contiguous = config_.contiguous, .block_tokens = block_, .total = config_.total, .free = free_,
           .evictable = prefix_ ? prefix_->evictable() : Blocks{}, .promised = promised_, .watermark = watermark_,
           .host_free = host_free_, .runs = buddy_ ? &buddy_->runs() : nullptr};
 }
@@ -100,7 +100,7 @@ void KvLedger::admit(const BatchPlan::Admission& a) {
     l = {};
     if (a.cached > Tokens{}) {
       prefix_->pin(l.pin, paths_->path(a.call), a.cached);
-      l.shared = Blocks{a.cached / config_.block_tokens};
+      l.shared = block_.whole(a.cached);
       l.published = a.cached;
       note(KvOp::kAdopt, a.call, a.cached);
     }

@@ -68,7 +68,7 @@ class KvLedger final : public PrefixView {
   KvState state() const;
   /// Blocks that can be had: free or evictable.
   Blocks available() const { return prefix_ ? free_ + prefix_->evictable() : free_; }
-  Blocks blocks_for(Tokens t) const { return Blocks{ceil_div(t.value(), config_.block_tokens.value())}; }
+  Blocks blocks_for(Tokens t) const { return block_.blocks_for(t); }
   bool never_fits(Tokens reserve, Tokens promise, Tokens lifetime) const;
 
   PrefixMatch match(CallId id) const override;
@@ -115,6 +115,7 @@ class KvLedger final : public PrefixView {
   CallTable* calls_;
   const PromptPaths* paths_;
   std::vector<const DecodeGroup*> groups_;
+  BlockSize block_;
   Blocks free_, watermark_, promised_;
   Tokens host_free_;
   Tokens used_;             ///< tokens of calls whose KV exists, shared blocks left out

@@ -67,6 +67,7 @@ void Station::plan(Time now) {
       start(lane, now);
     }
   load_->kv_held = parts_.kv.total - ledger_.available();
+  tell_kv(now);
 }
 
 Tokens Station::context(CallId id) const {

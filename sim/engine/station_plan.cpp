@@ -81,7 +81,7 @@ void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
   decide(lane, decision_of(d.how), d.call, context, now);
   if (p.stage == Stage::kDecode) {
     leave_cohort(lane, d.call);
-    lane.group.leave(d.call, calls);
+    lane.group.leave_early(d.call, calls);
     std::erase(lane.full, d.call);
   } else {
     std::erase(lane.prefilling, d.call);
@@ -183,7 +183,6 @@ void Station::run_step(Lane& lane, Time now) {
   lane.run = parts_.executor->begin(lane.plan, lane.shape, ledger_.journal(), lane.view);
   ledger_.clear_journal();
   run_->recorder->on_begin(id_, lane.index, now);
-  tell_kv(now);
   if (lanes_.size() > 1) return run_pipeline(lane, now);
   lane.k = iterations_at_once(lane);
   lane.at = now + lane.run.total(lane.k);

@@ -19,7 +19,6 @@ void Station::end_step(Lane& lane, Time now) {
   if (lane.plan.decodes()) advance_group(lane, now);
   end_chunks(lane, now);
   if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
-  tell_kv(now);
 }
 
 void Station::end_swaps(Lane& lane) {
