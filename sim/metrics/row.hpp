@@ -26,11 +26,11 @@ struct Row {
   Time first_schedule = kNever;   ///< start of the plan that first admitted it
   Time first_token = kNever;
   Time finish = kNever;           ///< left the system; kNever if in flight
-  Tokens32 prompt;
-  Tokens32 output;                ///< tokens emitted
-  Tokens32 cached;                ///< prompt tokens found in the prefix cache at the first admission
-  Tokens32 computed;              ///< tokens computed for it since its last admission (not yet recomputed or wasted)
-  StationId station;              ///< that first ran it; none if never scheduled
+  Tokens32 prompt{};
+  Tokens32 output{};              ///< tokens emitted
+  Tokens32 cached{};              ///< prompt tokens found in the prefix cache at the first admission
+  Tokens32 computed{};            ///< tokens computed for it since its last admission (not yet recomputed or wasted)
+  StationId station{};            ///< that first ran it; none if never scheduled
   std::uint32_t session = 0;
   std::uint16_t tenant = 0, request_class = 0, model = 0;
   std::uint16_t preemptions = 0;
