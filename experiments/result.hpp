@@ -63,6 +63,8 @@ struct RunResult {
   std::vector<std::string> plugins;
   std::vector<std::string> classes;                ///< names by index; empty where there is one class without a name
   std::string batching, router, kv, order;         ///< as the policy line says them
+  std::string workload;                            ///< "azure-conv-2023, poisson 12/s, 20000 requests"
+  std::vector<std::string> workload_notes;
   std::string metrics = "vllm";
   std::vector<std::string> random;                 ///< what replications vary; empty: nothing is random
   std::string interval_note;                       ///< why there are no intervals, if there are none

@@ -135,7 +135,9 @@ std::string deployment_lines(const Value& s) {
               (find_path(s, "predictor.oracle")->as_bool() ? " (ORACLE: knows the truth)"
                                                             : ", right " + percent(number_at(s, "predictor.accuracy")));
   }
-  return line("model", what) + line("policy", policy) +
+  std::string workload = text_at(s, "workload.text");
+  if (const std::string notes = joined(*find_path(s, "workload.notes"), "; "); !notes.empty()) workload += " (" + notes + ")";
+  return line("model", what) + line("workload", workload) + line("policy", policy) +
          line("engine", text_at(s, "deployment.engine") + " | " + text_at(s, "deployment.host"));
 }
 

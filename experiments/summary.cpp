@@ -412,6 +412,8 @@ Value summary_of(const RunResult& r) {
   v["policy"]["order"] = r.order;
   v["policy"]["kv"] = r.kv;
   v["policy"]["router"] = r.router;
+  v["workload"]["text"] = r.workload;
+  v["workload"]["notes"] = strings(r.workload_notes);
   for (const Value::Member& m : body.members()) v[m.first] = m.second;
   v["warmup_rule"] = r.first().warmup_rule;
   v["not_modelled"] = strings(r.deployment.not_modelled);

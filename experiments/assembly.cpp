@@ -1,0 +1,228 @@
+#include "experiments/assembly.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "experiments/sources.hpp"
+#include "experiments/summary.hpp"
+#include "policies/register.hpp"
+#include "sim/metrics/recorder.hpp"
+
+namespace orrery {
+namespace {
+
+/// Counts how often a predictor is right.
+class CountingPredictor final : public LengthPredictor {
+ public:
+  CountingPredictor(const LengthPredictor& inner, PredictorFacts& facts) : inner_(&inner), facts_(&facts) {}
+  Prediction predict(const Call& call, Tokens32 truth, Rng rng) const override {
+    const Prediction p = inner_->predict(call, truth, rng);
+    ++facts_->predicted;
+    if (truth < p.low || truth > p.high) ++facts_->mispredicted;
+    return p;
+  }
+  bool oracle() const override { return inner_->oracle(); }
+
+ private:
+  const LengthPredictor* inner_;
+  PredictorFacts* facts_;
+};
+
+std::unique_ptr<RequestSource> make_requests(const RunConfig& c, std::uint64_t seed, ResolvedInfo& info) {
+  auto source = make_source(c.workload, seed, c.search, info);
+  source = limit_source(std::move(source), c.stop);
+  if (!c.classes.empty()) source = classify_source(std::move(source), c.classes, info.tenants, info.classes);
+  return source;
+}
+
+/// The ledger of a station under a KV policy.
+KvConfig kv_config(const DeploymentParts& d, const EngineConfig& engine, const KvPolicy& policy) {
+  KvConfig kv = d.kv;
+  kv.watermark = policy.watermark();
+  kv.contiguous = policy.contiguous();
+  if (const Tokens own = policy.block_tokens(); own > Tokens{}) {
+    kv.total = Blocks{kv.total.value() * kv.block_tokens.value() / own.value()};
+    kv.block_tokens = own;
+  }
+  const std::int64_t per_token = std::max<std::int64_t>(1, d.kv_bytes_per_token.value());
+  kv.host_tokens = Tokens{engine.swap_space.value() / per_token};
+  kv.prefix = engine.prefix_cache == "hash" ? PrefixKind::kHash
+              : engine.prefix_cache == "radix" ? PrefixKind::kRadix : PrefixKind::kNone;
+  return kv;
+}
+
+RecorderConfig recorder_config(const Assembly& a, std::uint64_t seed, const KvConfig& kv, int stages, const Watch& watch) {
+  const DeploymentFacts& f = a.deployment.facts;
+  RecorderConfig r;
+  r.stations = static_cast<int>(f.replicas);
+  r.stages = stages;
+  r.seed = seed;
+  r.block_tokens = kv.block_tokens;
+  r.blocks = kv.total;
+  r.warmup = a.config.warmup;
+  r.exact = watch.exact;
+  r.classes = std::max<int>(1, static_cast<int>(a.class_names().size()));
+  r.slo = a.config.slo;
+  r.peak_flops = f.peak_flops;
+  r.peak_bytes = f.peak_bytes;
+  r.idle_milliwatts = static_cast<std::int64_t>(f.idle_watts * 1e3);
+  r.usd_per_hour = f.usd_per_hour;
+  r.rows = watch.rows;
+  r.timeline = watch.timeline;
+  return r;
+}
+
+void check_together(const RunConfig& c, const PolicySet& p, ErrorList& errors) {
+  const bool named_kv_contiguous = p.kv != nullptr && p.kv->block_tokens() == Tokens{1};
+  if (named_kv_contiguous && c.engine.prefix_cache != "none") {
+    errors.add("/engine/prefix_cache", "needs paged KV; /policy/kv \"" + p.resolved.at("kv").at("name").as_string() +
+                                           "\" keeps each request in one piece");
+  }
+  if (c.replication.resample == ReplicationConfig::Resample::kOn) {
+    errors.add("/replication/resample", "not available in this version");
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> Assembly::class_names() const {
+  std::vector<std::string> names;
+  if (!config.classes.empty()) {
+    for (const ClassConfig& c : config.classes) names.push_back(c.name);
+    names.emplace_back("other");
+  } else if (workload.classes.size() > 1) {
+    for (const std::string& c : workload.classes) names.push_back(c.empty() ? "other" : c);
+  }
+  return names;
+}
+
+std::vector<std::string> Assembly::random() const {
+  const auto one_of = [](const std::string& name, std::initializer_list<std::string_view> names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  std::vector<std::string> out;
+  if (workload.random) out.emplace_back("workload");
+  const std::string& router = resolved_policies.at("router").at("name").as_string();
+  if (config.cluster.replicas > 1 && one_of(router, {"random", "power-of-two"})) out.push_back("router " + router);
+  if (one_of(predictor, {"bucket", "gaussian"})) out.push_back("predictor " + predictor);
+  return out;
+}
+
+Assembly assemble(Document document, const std::vector<std::string>& plugins) {
+  Assembly a;
+  ErrorList errors;
+  a.config = read_run_config(std::move(document), errors);
+  a.registry = std::make_shared<Registry>();
+  register_policies(*a.registry);
+  if (!plugins.empty()) errors.add(ConfigError("--plugin " + plugins.front() + ": not available in this version"));
+  if (!a.config.plugins.empty()) errors.add("/plugins", "not available in this version");
+  apply_preset(a.config, errors);
+  a.deployment = make_deployment(a.config, errors);
+  const PolicySet policies = make_policies(a.config, *a.registry, errors);
+  check_together(a.config, policies, errors);
+  if (a.config.document.value.find("workload") != nullptr) {
+    try {
+      make_requests(a.config, a.config.seed(), a.workload);
+    } catch (const ConfigError& e) {
+      errors.add(e);
+    }
+  }
+  errors.throw_if_any();
+  a.resolved_policies = policies.resolved;
+  const std::string& predictor = policies.resolved.at("predictor").at("name").as_string();
+  if (predictor != "none") a.predictor = predictor;
+  a.oracle = policies.predictor->oracle();
+  a.staleness = policies.router->staleness();
+  const KvConfig kv = kv_config(a.deployment, a.config.engine, *policies.kv);
+  a.deployment.facts.blocks = kv.total.value();
+  a.deployment.facts.block_tokens = kv.block_tokens.value();
+  return a;
+}
+
+Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch) {
+  ErrorList errors;
+  PolicySet policies = make_policies(a.config, *a.registry, errors);
+  errors.throw_if_any();
+  ResolvedInfo info;
+  const auto source = make_requests(a.config, seed, info);
+  const KvConfig kv = kv_config(a.deployment, a.config.engine, *policies.kv);
+  const CostModel& cost = *a.deployment.cost;
+  ModelExecutor executor(cost);
+  Recorder recorder(recorder_config(a, seed, kv, cost.stages(), watch));
+  Replication out;
+  out.seed = seed;
+  const CountingPredictor predictor(*policies.predictor, out.predictor);
+
+  SimulationParts parts;
+  const bool fcfs = a.resolved_policies.at("order").at("name").as_string() == "fcfs";
+  for (const auto& batcher : policies.batchers) {
+    StationParts s;
+    s.batcher = batcher.get();
+    s.kv_policy = policies.kv.get();
+    s.order = fcfs ? nullptr : policies.order.get();
+    s.executor = &executor;
+    s.cost = &cost;
+    s.kv = kv;
+    s.kv_bytes_per_token = a.deployment.kv_bytes_per_token;
+    parts.stations.push_back(s);
+  }
+  parts.router = policies.router.get();
+  if (!a.predictor.empty()) {
+    out.predictor.name = a.predictor;
+    out.predictor.oracle = a.oracle;
+    parts.predictor = &predictor;
+  }
+  parts.source = source.get();
+  parts.recorder = &recorder;
+  parts.seed = seed;
+  if (a.deployment.facts.max_context > 0) parts.max_context = Tokens{a.deployment.facts.max_context};
+  parts.oversize = static_cast<Oversize>(a.config.engine.too_long);
+  parts.drain = a.config.stop.drain;
+  parts.fast_forward = watch.fast_forward;
+  parts.verify_fast_forward = watch.verify_fast_forward;
+  parts.interrupt = watch.interrupt;
+  parts.progress = watch.progress;
+  out.outcome = Simulation(std::move(parts)).run();
+  return out;
+}
+
+Value resolved_config(const Assembly& a) {
+  const RunConfig& c = a.config;
+  const auto section = [](auto described) {
+    DumpDescriber dump;
+    describe(dump, described);
+    return dump.values;
+  };
+  Value v = Value::object();
+  Value& found = v["// found"];
+  found = Value::object();
+  found["version"] = ORRERY_VERSION;
+  found["search"] = Value::array();
+  for (const std::string& folder : c.search.folders) {
+    found["search"].push_back(std::filesystem::absolute(folder).lexically_normal().string());
+  }
+  found["inputs"] = Value::array();
+  for (const InputFact& i : a.deployment.inputs) found["inputs"].push_back(i.role + " " + i.name + ": " + i.place);
+  for (const auto& i : a.workload.inputs) found["inputs"].push_back(i.format + " " + i.path);
+  v["model"] = a.deployment.resolved_model;
+  v["hardware"] = a.deployment.resolved_hardware;
+  v["cluster"] = section(c.cluster);
+  v["engine"] = section(c.engine);
+  if (c.engine.preset.empty()) v["engine"].erase("preset");
+  if (!c.engine.chunked_prefill_given) v["engine"].erase("chunked_prefill");
+  v["engine"]["prefix_cache"]["kind"] = c.engine.prefix_cache;
+  v["policy"] = a.resolved_policies;
+  v["workload"] = a.workload.workload;
+  for (const auto* key : {"slo", "classes", "plugins"}) {
+    if (const Value* given = c.document.value.find(key); given != nullptr) v[key] = *given;
+  }
+  v["stop"] = section(c.stop);
+  if (c.warmup) v["warmup"] = format_duration(*c.warmup);
+  else v["warmup"] = "auto";
+  v["replication"] = section(c.replication);
+  const Value globals = section(c.global);
+  for (const Value::Member& m : globals.members()) v[m.first] = m.second;
+  return v;
+}
+
+}  // namespace orrery

@@ -1,0 +1,56 @@
+/// Everything that a config comes to, checked: deployment, workload, policies. Replications are made from it.
+///
+///   Assembly a = assemble(load_document("run.json", {}));      // throws ConfigError with all errors
+///   Replication r = replicate(a, seed, {});                    // one run
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "experiments/deployment.hpp"
+#include "experiments/policy_set.hpp"
+#include "experiments/result.hpp"
+#include "experiments/run_config.hpp"
+#include "sim/metrics/timeline.hpp"
+#include "sim/registry.hpp"
+#include "traces/make_source.hpp"
+
+namespace orrery {
+
+struct Assembly {
+  RunConfig config;
+  std::shared_ptr<Registry> registry;
+  DeploymentParts deployment;
+  ResolvedInfo workload;
+  Value resolved_policies;                   ///< /policy with every default
+  std::string predictor;                     ///< "" : none
+  bool oracle = false;
+  Duration staleness{};                      ///< of the router's views
+
+  std::vector<std::string> class_names() const;
+  /// What the seed changes: "arrivals and lengths", "router", "predictor"; empty: nothing.
+  std::vector<std::string> random() const;
+};
+
+/// `plugins`: "NAME=PATH" of the command line.
+Assembly assemble(Document document, const std::vector<std::string>& plugins = {});
+
+/// What one run may be asked for besides its result. Nothing is owned.
+struct Watch {
+  RowSink* rows = nullptr;
+  TimelineSink* timeline = nullptr;
+  bool exact = false, fast_forward = true, verify_fast_forward = false;
+  const std::atomic<bool>* interrupt = nullptr;
+  std::function<void(Time now, std::int64_t arrived)> progress;
+};
+
+Replication replicate(const Assembly& assembly, std::uint64_t seed, const Watch& watch);
+
+/// config.json: the document with every default and what the command line set; runs again to the same result.
+Value resolved_config(const Assembly& assembly);
+
+}  // namespace orrery

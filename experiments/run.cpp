@@ -1,0 +1,286 @@
+#include "experiments/run.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <ctime>
+#include <filesystem>
+#include <ostream>
+
+#include "experiments/assembly.hpp"
+#include "experiments/conventions.hpp"
+#include "experiments/output.hpp"
+#include "experiments/screen.hpp"
+#include "experiments/summary.hpp"
+#include "sim/metrics/rows_csv.hpp"
+
+namespace orrery {
+namespace {
+
+std::atomic<bool> interrupted{false};
+
+extern "C" void on_interrupt(int) {
+  interrupted.store(true, std::memory_order_relaxed);
+  std::signal(SIGINT, SIG_DFL);  // a second one ends the program at once
+}
+
+/// SIGINT means "stop and tell what there is" while this lives.
+class InterruptGuard {
+ public:
+  InterruptGuard() : before_(std::signal(SIGINT, on_interrupt)) { interrupted = false; }
+  ~InterruptGuard() { std::signal(SIGINT, before_); }
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+ private:
+  void (*before_)(int);
+};
+
+/// "12,000 of 20,000 requests, 1,003 s simulated" on one line of the terminal, about ten times a second.
+class Progress {
+ public:
+  Progress(std::ostream& err, bool wanted, std::int64_t requests)
+      : err_(err), active_(wanted && ::isatty(STDERR_FILENO) == 1), requests_(requests) {}
+  ~Progress() {
+    if (shown_) err_ << "\r\033[K" << std::flush;
+  }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  std::function<void(Time, std::int64_t)> watcher(std::size_t number, std::size_t of) {
+    if (!active_) return {};
+    return [this, number, of](Time now, std::int64_t arrived) {
+      const auto wall = std::chrono::steady_clock::now();
+      if (wall - last_ < std::chrono::milliseconds(100)) return;
+      last_ = wall;
+      shown_ = true;
+      err_ << '\r' << (of > 1 ? "replication " + std::to_string(number + 1) + " of " + std::to_string(of) + ": " : "")
+           << grouped(arrived) << (requests_ > 0 ? " of " + grouped(requests_) : "") << " requests, "
+           << grouped(static_cast<std::int64_t>(to_seconds(now))) << " s simulated\033[K" << std::flush;
+    };
+  }
+
+ private:
+  std::ostream& err_;
+  bool active_, shown_ = false;
+  std::int64_t requests_;
+  std::chrono::steady_clock::time_point last_{};
+};
+
+double cpu_seconds() {
+  std::timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+std::int64_t peak_rss() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
+}
+
+/// Options that are keys of the config become --set, so that config.json has them.
+std::vector<std::string> all_sets(const RunOptions& o) {
+  std::vector<std::string> sets = o.sets;
+  if (o.seed) sets.push_back("/seed=" + std::to_string(*o.seed));
+  if (o.seeds) sets.push_back("/replication/seeds=" + std::to_string(*o.seeds));
+  if (o.no_rows) sets.emplace_back("/rows=false");
+  return sets;
+}
+
+void refuse_what_is_not_there(const RunOptions& o) {
+  if (o.executor != "model") throw ConfigError("--executor " + o.executor + ": not available in this version");
+  if (!o.timeline.empty()) throw ConfigError("--timeline: not available in this version");
+}
+
+/// "sarathi (token_budget 512, max_running 128)": the parameters that the config states, and the usual limits.
+std::string policy_text(const Value& resolved, const PolicyChoice& choice) {
+  std::string parameters;
+  for (const Value::Member& m : resolved.members()) {
+    const bool limit = m.first == "token_budget" || m.first == "max_running";
+    if (m.first == "name" || !(limit || choice.parameters.find(m.first) != nullptr)) continue;
+    const std::string value = m.second.is_string() ? m.second.as_string() : to_json(m.second, -1);
+    parameters += (parameters.empty() ? "" : ", ") + m.first + " " + value;
+  }
+  return resolved.at("name").as_string() + (parameters.empty() ? "" : " (" + parameters + ")");
+}
+
+void add_facts(const Assembly& a, RunResult& r) {
+  r.deployment = a.deployment.facts;
+  r.inputs = a.deployment.inputs;
+  for (const auto& i : a.workload.inputs) {
+    const std::string name = std::filesystem::path(i.path).filename().string();
+    r.inputs.push_back({"workload (" + i.format + ")", name, i.path, hex16(i.content_hash)});
+  }
+  r.plugins = a.config.plugins;
+  r.classes = a.class_names();
+  r.batching = policy_text(a.resolved_policies.at("batching"), a.config.policy.batching);
+  r.order = policy_text(a.resolved_policies.at("order"), a.config.policy.order);
+  r.kv = policy_text(a.resolved_policies.at("kv"), a.config.policy.kv);
+  r.router = policy_text(a.resolved_policies.at("router"), a.config.policy.router);
+  r.random = a.random();
+  r.workload = a.workload.summary;
+  r.workload_notes = a.workload.notes;
+  r.resolved = resolved_config(a);
+  Value hashed = r.resolved;
+  hashed.erase("// found");
+  r.config_hash = hash_text(to_json(hashed, -1));
+}
+
+/// Why a run has no intervals.
+std::string interval_note(const RunResult& r) {
+  if (r.random.empty()) return "none: nothing in this run is random (a trace under deterministic policies)";
+  return "none: one replication; --seeds K gives them";
+}
+
+/// Files of one run, if they are wanted.
+struct Files {
+  std::unique_ptr<OutputFolder> folder;
+  std::unique_ptr<RequestsCsv> rows;
+  std::unique_ptr<TimelineCsv> timeline;
+
+  void open(const RunOptions& o) {
+    if (!o.out.empty()) folder = std::make_unique<OutputFolder>(o.out, o.force);
+  }
+  void open_tables(const Assembly& a) {
+    if (folder == nullptr) return;
+    const CsvNames names{a.workload.tenants, a.config.classes.empty() ? a.workload.classes : a.class_names(),
+                         {a.deployment.facts.model}, "main"};
+    if (a.config.global.rows) rows = std::make_unique<RequestsCsv>(folder->file("requests.csv"), names);
+    const DeploymentFacts& f = a.deployment.facts;
+    TimelineCsv::Config scale;
+    scale.replicas = static_cast<int>(f.replicas);
+    scale.stages = a.deployment.cost->stages();
+    scale.blocks = f.blocks * f.replicas;
+    scale.idle_milliwatts = static_cast<std::int64_t>(f.idle_watts * 1e3);
+    scale.usd_per_hour = f.usd_per_hour;
+    timeline = std::make_unique<TimelineCsv>(folder->file("timeline.csv"), scale);
+  }
+  void finish(const RunResult& r, const Value& summary) {
+    if (folder == nullptr) return;
+    if (rows) rows->close();
+    timeline->close();
+    folder->write("config.json", to_json(r.resolved) + "\n");
+    folder->write("summary.json", to_json(summary) + "\n");
+    write_actions_csv(*folder);
+    folder->commit();
+  }
+};
+
+/// Rows go to the file and to what re-derives metrics.
+class RowTee final : public RowSink {
+ public:
+  RowTee(RowSink* a, RowSink* b) : a_(a), b_(b) {}
+  void row(const Row& r) override {
+    if (a_) a_->row(r);
+    if (b_) b_->row(r);
+  }
+
+ private:
+  RowSink *a_, *b_;
+};
+
+void run_replications(const Assembly& a, const RunOptions& o, Files& files, std::ostream& err, RunResult& r) {
+  InterruptGuard guard;
+  Progress progress(err, !o.quiet, a.workload.requests);
+  const auto k = static_cast<std::size_t>(r.random.empty() ? 1 : a.config.replication.seeds);
+  for (std::size_t i = 0; i < k && !interrupted; ++i) {
+    const auto convention = make_convention(o.metrics);
+    RowTee rows(i == 0 ? files.rows.get() : nullptr, convention.get());
+    Watch watch;
+    watch.exact = o.exact;
+    watch.fast_forward = !o.no_fast_forward;
+    watch.verify_fast_forward = o.verify_fast_forward;
+    watch.interrupt = &interrupted;
+    watch.progress = progress.watcher(i, k);
+    if (convention != nullptr || (i == 0 && files.rows != nullptr)) watch.rows = &rows;
+    if (i == 0 && files.timeline != nullptr) watch.timeline = files.timeline.get();
+    Replication one = replicate(a, a.config.seed() + i, watch);
+    if (i > 0 && one.outcome.interrupted) break;  // a part of a replication is no replication
+    if (convention != nullptr) convention->apply(one.outcome.summary);
+    r.replications.push_back(std::move(one));
+  }
+  r.interrupted = interrupted;
+}
+
+void check_identities(const RunResult& r) {
+  std::string broken;
+  for (const Replication& one : r.replications) {
+    for (const std::string& b : one.outcome.summary.broken) {
+      broken += (broken.empty() ? "" : "\n") + b + " (seed " + std::to_string(one.seed) + "; repeat: " + r.command + ")";
+    }
+  }
+  if (!broken.empty()) throw EngineError(broken);
+}
+
+RunResult simulate(const Assembly& a, const RunOptions& o, Files& files, std::ostream& err) {
+  RunResult r;
+  const auto wall = std::chrono::steady_clock::now();
+  const double cpu = cpu_seconds();
+  r.config_path = a.config.document.files.front();
+  r.command = o.command;
+  r.metrics = o.metrics;
+  add_facts(a, r);
+  run_replications(a, o, files, err, r);
+  r.interval_note = interval_note(r);
+  r.simulator.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - wall).count();
+  r.simulator.cpu_s = cpu_seconds() - cpu;
+  r.simulator.peak_rss_bytes = peak_rss();
+  check_identities(r);
+  return r;
+}
+
+int report(const RunResult& r, const Value& summary, const RunOptions& o, std::ostream& out) {
+  const std::string missed = missed_slo(summary);
+  if (o.json) {
+    out << to_json(summary) << '\n';
+  } else if (!o.quiet) {
+    out << screen_of(summary);
+  } else if (!missed.empty()) {
+    out << missed << '\n';
+  }
+  if (r.interrupted) return kExitCannotRun;
+  return missed.empty() ? kExitDone : kExitMissed;
+}
+
+}  // namespace
+
+int run_verb(const RunOptions& o, std::ostream& out, std::ostream& err) {
+  refuse_what_is_not_there(o);
+  Files files;
+  files.open(o);
+  const Assembly a = assemble(load_document(o.config, all_sets(o)), o.plugins);
+  files.open_tables(a);
+  const RunResult r = simulate(a, o, files, err);
+  const Value summary = summary_of(r);
+  files.finish(r, summary);
+  if (r.interrupted) err << "orrery: interrupted; the result is of the part that was simulated\n";
+  return report(r, summary, o, out);
+}
+
+int rerun_verb(const std::string& folder, const RunOptions& options, std::ostream& out, std::ostream& err) {
+  const std::string config = folder + "/config.json";
+  const Value before = parse_json_file(folder + "/summary.json");
+  RunOptions o = options;
+  o.config = config;
+  o.metrics = before.at("metrics_convention").as_string();
+  Document document = load_document(config, {});
+  const Assembly a = assemble(std::move(document), {});
+  Files none;
+  const RunResult r = simulate(a, o, none, err);
+  const Value summary = summary_of(r);
+  const std::string was = before.at("fingerprint").as_string(), is = summary.at("fingerprint").as_string();
+  const int code = report(r, summary, o, out);
+  if (r.interrupted) return kExitCannotRun;
+  if (was == is) {
+    if (!o.json) out << "rerun: fingerprint " << is << ", the same\n";
+    return code == kExitMissed ? kExitDone : code;
+  }
+  throw ConfigError("rerun: fingerprint " + is + " differs from " + was + " of " + folder + " (version " +
+                    before.at("provenance").at("version").as_string() + ", this is " + ORRERY_VERSION + ")");
+}
+
+}  // namespace orrery

@@ -1,0 +1,24 @@
+/// Request sources around a source: what /stop and /classes do to a workload.
+///
+///   auto limited = limit_source(std::move(source), {.requests = 1000});
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "experiments/run_config.hpp"
+#include "sim/request.hpp"
+
+namespace orrery {
+
+/// Ends the arrivals after a number of requests or at a time; the source itself where there is no limit.
+std::unique_ptr<RequestSource> limit_source(std::unique_ptr<RequestSource> source, const StopConfig& stop);
+
+/// Gives each request the first class that matches its tenant and class of the trace, and that class's priority; the
+/// last class is "other", for those that match none. `tenants`, `classes`: names by number, as the trace has them.
+std::unique_ptr<RequestSource> classify_source(std::unique_ptr<RequestSource> source, const std::vector<ClassConfig>& rules,
+                                               const std::vector<std::string>& tenants,
+                                               const std::vector<std::string>& classes);
+
+}  // namespace orrery
