@@ -1,0 +1,243 @@
+#include "experiments/schema.hpp"
+
+#include "experiments/policy_set.hpp"
+#include "experiments/run_config.hpp"
+#include "sim/config/reader.hpp"
+#include "traces/workload_model.hpp"
+
+namespace orrery {
+namespace {
+
+Value typed(const char* type, std::string_view description = "") {
+  Value v = Value::object();
+  v["type"] = type;
+  if (!description.empty()) v["description"] = description;
+  return v;
+}
+
+template <class... Alternatives>
+Value any_of(Alternatives... alternatives) {
+  Value v = Value::object();
+  v["anyOf"] = Value::array();
+  (v["anyOf"].push_back(std::move(alternatives)), ...);
+  return v;
+}
+
+Value names_schema(const std::vector<std::string>& names) {
+  Value v = Value::object();
+  v["enum"] = Value::array();
+  for (const std::string& n : names) v["enum"].push_back(n);
+  return v;
+}
+
+/// A number in SI, or a string with a unit.
+Value quantity(const char* example, std::string_view description = "") {
+  Value text = typed("string");
+  text["examples"] = Value::array();
+  text["examples"].push_back(example);
+  Value v = any_of(typed("number"), std::move(text));
+  if (!description.empty()) v["description"] = description;
+  return v;
+}
+
+Value object_of(Value properties) {
+  Value v = typed("object");
+  v["properties"] = std::move(properties);
+  v["patternProperties"]["^//"] = Value::object();
+  v["additionalProperties"] = false;
+  return v;
+}
+
+/// One entry of a ListDescriber.
+Value parameter_schema(const Value& p) {
+  const std::string& type = p.at("type").as_string();
+  const Value* unit = p.find("unit");
+  const bool with_unit = unit != nullptr && dimension_of(unit->as_string()) != Dimension::kNumber;
+  Value v = Value::object();
+  if (type == "duration") {
+    v = quantity("200ms");
+  } else if (type == "numbers") {
+    v = typed("array");
+    v["items"] = typed("number");
+  } else if (type == "enum") {
+    v["enum"] = p.at("values");
+  } else if (with_unit) {
+    v = quantity("2MB");
+  } else {
+    v = typed(type.c_str());
+    if (const Value* min = p.find("min")) v["minimum"] = *min;
+    if (const Value* max = p.find("max")) v["maximum"] = *max;
+  }
+  v["default"] = p.at("default");
+  v["description"] = p.at("help").as_string() + (unit != nullptr ? " (" + unit->as_string() + ")" : "");
+  return v;
+}
+
+Value properties_of(const Value& parameters) {
+  Value v = Value::object();
+  for (const Value& p : parameters.items()) v[p.at("name").as_string()] = parameter_schema(p);
+  return v;
+}
+
+template <class Described>
+Value described_properties() {
+  ListDescriber list;
+  Described defaults;
+  describe(list, defaults);
+  return properties_of(list.parameters);
+}
+
+/// Reserved keys accept nothing here, and say why.
+void add_reserved(Value& properties, std::string_view pointer) {
+  for (const std::string& key : reserved_keys(pointer)) {
+    Value v = Value::object();
+    v["not"] = Value::object();
+    v["description"] = "not available in this version";
+    properties[key] = std::move(v);
+  }
+}
+
+Value policy_slots(const Registry& registry) {
+  Value slots = Value::object();
+  const Value all = list_policies(registry, "");
+  for (const Value& p : all.items()) {
+    Value& alternatives = slots[p.at("slot").as_string()]["anyOf"];
+    std::vector<std::string> names{p.at("name").as_string()};
+    for (const Value& alias : p.at("aliases").items()) names.push_back(alias.as_string());
+    Value properties = properties_of(p.at("parameters"));
+    properties["name"] = names_schema(names);
+    Value object = object_of(std::move(properties));
+    object["required"] = Value::array();
+    object["required"].push_back("name");
+    object["description"] = p.at("system");
+    alternatives.push_back(names_schema(names));
+    alternatives.push_back(std::move(object));
+  }
+  add_reserved(slots, "/policy");
+  return object_of(std::move(slots));
+}
+
+Value slo_schema() {
+  Value v = typed("object", "Limits on percentiles, for instance ttft_p99");
+  v["patternProperties"]["^(ttft|tpot|itl|e2e|queue)_p[0-9.]+$"] = quantity("500ms");
+  v["patternProperties"]["^//"] = Value::object();
+  v["additionalProperties"] = false;
+  return v;
+}
+
+Value distribution(std::string_view description) {
+  Value text = typed("string");
+  text["examples"] = Value::array();
+  for (const auto* e : {"lognormal:1155,1.1", "uniform:820..1024", "exponential:200", "empirical:file.csv"}) {
+    text["examples"].push_back(e);
+  }
+  Value v = any_of(typed("number"), std::move(text));
+  v["description"] = description;
+  return v;
+}
+
+Value arrival_schema() {
+  Value p = Value::object();
+  p["process"] = names_schema({"constant", "poisson", "gamma", "onoff", "profile", "closed"});
+  p["rate"] = quantity("12/s", "Requests a second, over the whole cluster");
+  p["cv"] = typed("number", "Coefficient of variation of the gaps (gamma)");
+  p["on"] = distribution("Length of the phases with arrivals (onoff)");
+  p["off"] = distribution("Length of the phases without (onoff)");
+  p["profile"] = typed("string", "CSV file t_s,rate (profile)");
+  p["users"] = typed("integer", "Users who wait for their answer (closed)");
+  p["think"] = distribution("Time between an answer and the next request (closed)");
+  return object_of(std::move(p));
+}
+
+Value lengths_schema() {
+  Value p = Value::object();
+  p["name"] = typed("string", "A workload model");
+  p["prompt"] = distribution("Prompt tokens");
+  p["output"] = distribution("Output tokens");
+  p["trace"] = typed("string", "A file whose rows are drawn as pairs");
+  p["max_tokens"] = distribution("What the client asks for at most; \"exact\": the output");
+  p["max_total"] = typed("integer", "Prompt and output are cut to this sum");
+  Value name = typed("string");
+  name["examples"] = names_schema(builtin_workload_models()).at("enum");
+  return any_of(std::move(name), object_of(std::move(p)));
+}
+
+Value workload_schema() {
+  Value p = Value::object();
+  p["arrival"] = arrival_schema();
+  p["lengths"] = lengths_schema();
+  p["requests"] = typed("integer", "How many");
+  p["trace"] = typed("string", "A trace file, looked up beside the config, in the user's config folder and in $ORRERY_DATA");
+  p["scale"] = typed("object", "{\"factor\": 3, \"method\": \"resample|speedup|thin\"}");
+  p["window"] = typed("string", "Part of the trace: \"14:00..15:00\" or \"600s..1200s\"");
+  p["sessions"] = any_of(typed("string"), typed("object", "{\"turns\": D, \"think\": D}"));
+  p["prefixes"] = typed("array", "[{\"tokens\": 1800, \"share\": 0.6}]");
+  return object_of(std::move(p));
+}
+
+Value engine_schema() {
+  Value p = described_properties<EngineConfig>();
+  Value kind = Value::object();
+  kind["kind"] = names_schema({"none", "hash", "radix"});
+  p["prefix_cache"] = any_of(names_schema({"none", "hash", "radix"}), object_of(std::move(kind)));
+  p["kv_format"] = names_schema({"fp16"});
+  p["kv_layout"] = names_schema({"paged"});
+  add_reserved(p, "/engine");
+  return object_of(std::move(p));
+}
+
+Value classes_schema() {
+  Value match = Value::object();
+  for (const auto* key : {"tenant", "class"}) {
+    match[key] = typed("array");
+    match[key]["items"] = typed("string");
+  }
+  Value p = Value::object();
+  p["match"] = object_of(std::move(match));
+  p["slo"] = slo_schema();
+  p["priority"] = typed("integer", "Lower is more urgent");
+  add_reserved(p, "/classes/*");
+  Value v = typed("object", "Classes by name; the first that matches counts");
+  v["additionalProperties"] = object_of(std::move(p));
+  return v;
+}
+
+Value name_or_object(std::string_view description) {
+  Value v = any_of(typed("string"), typed("object"));
+  v["description"] = description;
+  return v;
+}
+
+}  // namespace
+
+Value run_schema(const Registry& registry) {
+  Value p = described_properties<GlobalConfig>();
+  p["$schema"] = typed("string");
+  p["extends"] = typed("string", "A config that this one changes, relative to this file");
+  p["model"] = name_or_object("A model, or {\"name\", \"dtype\", \"kv_dtype\"}");
+  p["hardware"] = name_or_object("A device, or {\"name\", \"cost\"}");
+  Value cluster = described_properties<ClusterConfig>();
+  add_reserved(cluster, "/cluster");
+  p["cluster"] = object_of(std::move(cluster));
+  p["engine"] = engine_schema();
+  p["policy"] = policy_slots(registry);
+  p["workload"] = workload_schema();
+  p["slo"] = slo_schema();
+  p["classes"] = classes_schema();
+  p["stop"] = object_of(described_properties<StopConfig>());
+  p["warmup"] = quantity("30s", "\"auto\", 0, or a time");
+  Value replication = described_properties<ReplicationConfig>();
+  replication["resample"] = any_of(typed("boolean"), names_schema({"auto"}));
+  p["replication"] = object_of(std::move(replication));
+  p["plugins"] = typed("array", "Names of plug-ins");
+  add_reserved(p, "");
+  Value v = object_of(std::move(p));
+  v["$schema"] = "https://json-schema.org/draft/2020-12/schema";
+  v["title"] = "Orrery run config";
+  v["required"] = Value::array();
+  v["required"].push_back("model");
+  v["required"].push_back("workload");
+  return v;
+}
+
+}  // namespace orrery
