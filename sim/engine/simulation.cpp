@@ -25,9 +25,12 @@ Simulation::Simulation(SimulationParts parts)
 
 Simulation::~Simulation() = default;
 
-Time Simulation::next_instant() const {
+Time Simulation::next_instant() {
+  while (!cancels_.empty() && !run_.calls.alive(cancels_.top().id)) cancels_.pop();
+  while (!delayed_.empty() && !run_.calls.alive(delayed_.top().id)) delayed_.pop();
   Time t = std::min(Time{Duration{events_.min()}}, parts_.source->peek());
   if (!delayed_.empty()) t = std::min(t, delayed_.top().ready);
+  if (!cancels_.empty()) t = std::min(t, cancels_.top().ready);
   return t;
 }
 
@@ -42,6 +45,7 @@ Outcome Simulation::run() {
       touch(s);
       events_.set(s, MinTree::kNone);
     }
+    deliver_cancels(t);
     deliver_arrivals(t);
     if (touched_.size() > 1) std::sort(touched_.begin(), touched_.end());
     for (const std::size_t s : touched_) {
@@ -80,7 +84,7 @@ void Simulation::deliver_arrivals(Time now) {
     if (predicted) {
       const CallId id = delayed_.top().id;
       delayed_.pop();
-      route(id, now);
+      if (run_.calls.alive(id)) route(id, now);
     } else if (parts_.source->peek() == now) {
       request = {};
       parts_.source->pop(request);
@@ -88,6 +92,22 @@ void Simulation::deliver_arrivals(Time now) {
     } else {
       return;
     }
+  }
+}
+
+/// Clients that give up, unless they have got their answer.
+void Simulation::deliver_cancels(Time now) {
+  while (!cancels_.empty() && cancels_.top().ready == now) {
+    const CallId id = cancels_.top().id;
+    cancels_.pop();
+    if (!run_.calls.alive(id)) continue;
+    const StationId at = run_.calls.secret(id).station;
+    if (!at.valid()) {  // still waits for its prediction
+      leave_unserved(id, Status::kCancelled, now);
+      continue;
+    }
+    stations_[static_cast<std::size_t>(at.index)]->cancel(id, now);
+    touch(static_cast<std::size_t>(at.index));
   }
 }
 
@@ -122,7 +142,8 @@ void Simulation::arrive(Request& r, Time now) {
   run_.calls.secret(id).output = r.output_tokens;
   run_.calls.secret(id).turn = r.turn;
   if (prefix_) run_.paths.set(id, r);
-  if (!fits) return reject(id, now);
+  if (!fits) return leave_unserved(id, Status::kRejected, now);
+  if (r.cancel_after < kNever - now) cancels_.push({now + r.cancel_after, r.number, id});
   if (!parts_.predictor) return route(id, now);
   const Prediction p = parts_.predictor->predict(call, r.output_tokens, Rng(parts_.seed, Purpose::kPredictor, r.number));
   call.predicted_low = p.low;
@@ -151,17 +172,17 @@ void Simulation::route(CallId id, Time now) {
       throw RequestRefused("request " + std::to_string(run_.calls.call(id).number) + ": " +
                            std::to_string(run_.calls.call(id).prompt.value()) + " prompt tokens do not fit the KV memory of " +
                            std::to_string(station.ledger().config().total.value()) + " blocks");
-    return reject(id, now);
+    return leave_unserved(id, Status::kRejected, now);
   }
   station.enqueue(id, now);
   touch(target);
 }
 
-void Simulation::reject(CallId id, Time now) {
+void Simulation::leave_unserved(CallId id, Status status, Time now) {
   const Call& call = run_.calls.call(id);
   run_.row({.number = call.number, .arrival = call.arrival, .finish = now, .prompt = call.prompt, .output = {},
             .cached = {}, .computed = {}, .station = {}, .session = call.session, .tenant = call.tenant,
-            .request_class = call.request_class, .model = call.model, .status = Status::kRejected});
+            .request_class = call.request_class, .model = call.model, .status = status});
   left(id, now);
 }
 

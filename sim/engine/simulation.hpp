@@ -1,8 +1,9 @@
 /// The simulation: requests in, stations, results out. One loop over instants; within an instant the order is fixed:
 ///
 ///   1. steps that end, by station and lane      tokens are delivered before anybody decides
-///   2. arrivals, by time and number             a call that comes at a boundary is seen by the plan made there
-///   3. plans, by station and lane
+///   2. clients that give up, by number          after the tokens that came in time, before anything new is planned
+///   3. arrivals, by time and number             a call that comes at a boundary is seen by the plan made there
+///   4. plans, by station and lane
 ///
 /// A call that fails while plans are made may bring a closed-loop request at the same instant; the loop then comes
 /// back to that instant. Entities (stations) have one next event each in a tournament tree; arrivals are a sorted
@@ -65,7 +66,7 @@ class Simulation final : private LeaveListener {
   Outcome run();
 
  private:
-  struct Delayed {                ///< waits for its prediction
+  struct Delayed {                ///< waits for its prediction, or until its client gives up
     Time ready;
     std::uint64_t number;
     CallId id;
@@ -74,12 +75,13 @@ class Simulation final : private LeaveListener {
     }
   };
 
-  Time next_instant() const;
+  Time next_instant();
   void deliver_arrivals(Time now);
+  void deliver_cancels(Time now);
   void arrive(Request& request, Time now);
   bool fits_context(Request& request);
   void route(CallId id, Time now);
-  void reject(CallId id, Time now);
+  void leave_unserved(CallId id, Status status, Time now);
   void touch(std::size_t station);
   void snapshot(Time now);
   void left(CallId id, Time now) override;
@@ -94,7 +96,7 @@ class Simulation final : private LeaveListener {
   MinTree events_;
   std::vector<std::size_t> touched_;              ///< stations with work in this instant
   std::vector<std::uint8_t> is_touched_;
-  std::priority_queue<Delayed, std::vector<Delayed>, std::greater<>> delayed_;
+  std::priority_queue<Delayed, std::vector<Delayed>, std::greater<>> delayed_, cancels_;
   Duration staleness_{};
   Time next_snapshot_{};
   Time now_{};

@@ -67,6 +67,9 @@ class Station {
   /// Would this call fit an empty station?
   bool accepts(CallId id) const;
   void enqueue(CallId id, Time now);
+  /// The client gives up. A call of a lane that runs a step leaves when that ends (if it has several iterations: at the
+  /// first boundary that is not before `now`), unless it is done by then; any other leaves at once.
+  void cancel(CallId id, Time now);
   /// The next instant at which this station has something to do; kNever if it waits for calls.
   Time next() const;
   void end_steps(Time now);
@@ -99,7 +102,7 @@ class Station {
     DecodeGroup group;
     BatchPlan plan;
     StationView view;
-    std::vector<CallId> prefilling, full, held, done;
+    std::vector<CallId> prefilling, full, held, done, cancelled;
     std::vector<ChunkShape> chunks;
     std::vector<SwapOut> swapping;
     Tokens host_returning;           ///< host memory given back when the step ends
@@ -136,6 +139,8 @@ class Station {
   void complete(Lane& lane, CallId id, Time now);
   void release_held(Lane& lane, Time now);
   void cut(Lane& lane, Time now);
+  void drop(CallId id, Time now);
+  void take_out(Lane& lane, CallId id);
   void finish(CallId id, Tokens context, Tokens emitted, Status status, Time now);
 
   std::int64_t key(CallId id, const StationView* view) const;

@@ -79,14 +79,7 @@ void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
   Progress& p = calls.progress(d.call);
   const Tokens context = this->context(d.call);
   decide(lane, decision_of(d.how), d.call, context, now);
-  if (p.stage == Stage::kDecode) {
-    leave_cohort(lane, d.call);
-    lane.group.leave_early(d.call, calls);
-    std::erase(lane.full, d.call);
-  } else {
-    std::erase(lane.prefilling, d.call);
-  }
-  --running_;
+  take_out(lane, d.call);
   if (d.how == Leave::kSwap) {
     run_->recorder->on_departure(d.how, Tokens{});
     p.stage = Stage::kSwapped;
@@ -111,6 +104,18 @@ void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
   }
   if (p.preemptions < 255) ++p.preemptions;
   if (events_) tell(CallEvent::kPreempted, d.call, now, lane.index);
+}
+
+/// Out of the decode group or the list of prefilling calls; its KV stays.
+void Station::take_out(Lane& lane, CallId id) {
+  if (run_->calls.progress(id).stage == Stage::kDecode) {
+    leave_cohort(lane, id);
+    lane.group.leave_early(id, run_->calls);
+    std::erase(lane.full, id);
+  } else {
+    std::erase(lane.prefilling, id);
+  }
+  --running_;
 }
 
 void Station::resume(Lane& lane, CallId id, Time now) {

@@ -19,6 +19,9 @@ void Station::end_step(Lane& lane, Time now) {
   if (lane.plan.decodes()) advance_group(lane, now);
   end_chunks(lane, now);
   if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
+  for (CallId id : lane.cancelled)
+    if (run_->calls.alive(id)) drop(id, now);
+  lane.cancelled.clear();
 }
 
 void Station::end_swaps(Lane& lane) {
@@ -186,6 +189,43 @@ void Station::cut(Lane& lane, Time now) {
   if (j >= lane.k) return;
   lane.k = j;
   lane.at = lane.start + lane.run.total(j);
+}
+
+void Station::cancel(CallId id, Time now) {
+  const Progress& p = run_->calls.progress(id);
+  if (p.lane >= 0) {
+    Lane& lane = lanes_[static_cast<std::size_t>(p.lane)];
+    const auto swaps = [&](const SwapOut& w) { return w.call == id; };
+    const bool inside = p.stage == Stage::kPrefill || p.stage == Stage::kDecode ||
+                        std::any_of(lane.swapping.begin(), lane.swapping.end(), swaps);
+    if (inside && lane.state == State::kRunning) {
+      lane.cancelled.push_back(id);
+      if (lane.k > 1) cut(lane, now);
+      return;
+    }
+  }
+  drop(id, now);
+}
+
+/// Gives up a call wherever it stands; what was computed for it is wasted.
+void Station::drop(CallId id, Time now) {
+  const Progress& p = run_->calls.progress(id);
+  Lane& lane = lanes_[static_cast<std::size_t>(std::max<std::int16_t>(p.lane, 0))];
+  if (p.stage == Stage::kHeld) return;  // its answer is complete
+  decide(lane, Decision::kCancel, id, Tokens{}, now);
+  if (p.stage == Stage::kWaiting) {
+    waiting_.remove(id);
+    --load_->waiting;
+    run_->recorder->on_waiting(now, -1);
+  } else if (p.stage == Stage::kSwapped) {
+    swapped_.remove(id);
+    ledger_.book_host(-Tokens{p.computed});
+  } else {
+    take_out(lane, id);
+    ledger_.release(id, p.computed);
+  }
+  run_->recorder->on_departure(Leave::kFail, Tokens{p.computed} - p.cached);
+  finish(id, Tokens{p.cached}, p.emitted, Status::kCancelled, now);
 }
 
 void Station::finish(CallId id, Tokens context, Tokens emitted, Status status, Time now) {
