@@ -314,7 +314,7 @@ std::vector<DeclaredPrefix> read_prefixes(Context& c, const Value& v) {
   return list;
 }
 
-struct Window { Duration from{}, to{}; bool clock = false; };
+struct Window { Duration from{}, to{}; bool given = false, clock = false; };
 
 /// "14:00", "14:00:30" as time of day.
 std::optional<Duration> clock_time(std::string_view text) {
@@ -331,24 +331,24 @@ std::optional<Duration> clock_time(std::string_view text) {
 }
 
 /// "14:00..15:00" (time of day) or "600..1200", "10min..20min" (since the start of the trace).
-std::optional<Window> read_window(Context& c, const Value& v) {
+Window read_window(Context& c, const Value& v) {
   const std::string text = v.is_string() ? v.as_string() : "";
   const auto dots = text.find("..");
   const auto wrong = [&] {
     c.errors.add(v.pointer(), "expected a window like \"14:00..15:00\" or \"600s..1200s\", got " + to_json(v, -1));
-    return std::nullopt;
+    return Window{};
   };
   if (dots == text.npos) return wrong();
   const std::string from = text.substr(0, dots), to = text.substr(dots + 2);
   Window w;
   const auto a = clock_time(from), b = clock_time(to);
   if (a && b) {
-    w = {*a, *b, true};
+    w = {*a, *b, true, true};
     if (w.to <= w.from) w.to += 24h;   // over midnight
     return w;
   }
   try {
-    w = {parse_duration(from), parse_duration(to), false};
+    w = {parse_duration(from), parse_duration(to), true, false};
   } catch (const ConfigError&) {
     return wrong();
   }
@@ -505,7 +505,7 @@ std::unique_ptr<RequestSource> from_trace(Context& c, ObjectReader& in, const Va
     if (in.has("arrival")) in.error("scale", "has no meaning where \"arrival\" replaces the times");
   }
   const Value* window_value = in.take("window");
-  const auto window = window_value != nullptr ? read_window(c, *window_value) : std::nullopt;
+  const Window window = window_value != nullptr ? read_window(c, *window_value) : Window{};
   if (const Value* v = in.take("prefixes")) rules.prefixes = read_prefixes(c, *v);
   bool closed = false;
   if (const Value* v = in.take("sessions")) {
@@ -525,15 +525,15 @@ std::unique_ptr<RequestSource> from_trace(Context& c, ObjectReader& in, const Va
   c.errors.throw_if_any();
 
   const TraceFacts& f = reader->facts();
-  if (window) {
-    const Duration zero = window->clock ? f.day_start : Duration{};
-    Duration from = window->from - zero, to = window->to - zero;
-    if (window->clock && Time{to} <= f.first) { from += 24h; to += 24h; }   // the next day of the trace
+  if (window.given) {
+    const Duration zero = window.clock ? f.day_start : Duration{};
+    Duration from = window.from - zero, to = window.to - zero;
+    if (window.clock && Time{to} <= f.first) { from += 24h; to += 24h; }   // the next day of the trace
     rules.from = Time{std::max(from, Duration{})};
     rules.to = Time{std::max(to, Duration{})};
   }
   const std::int64_t rows = rows_within(*reader, rules);
-  if (rows == 0) in.error("window", "no request of the trace lies in it; the trace covers " + span_of(f, window->clock));
+  if (rows == 0) in.error("window", "no request of the trace lies in it; the trace covers " + span_of(f, window.clock));
   const bool repeats = arrival && rules.requests > rows;
   if (rules.requests > rows && !arrival && rules.factor <= 1) {
     in.error("requests", "the trace has " + std::to_string(rows) + " requests, got " + std::to_string(rules.requests));

@@ -36,6 +36,21 @@ inline Parsed parse_integer(const char*& p, std::int64_t& out) {
 
 /// A decimal number >= 0 in units of 10^-`places`, nearest (half up); an exponent ("1e-05") is understood.
 inline Parsed parse_decimal(const char*& p, int places, std::int64_t& out) {
+  static constexpr std::int64_t kPower[13] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000,
+                                              10000000000, 100000000000, 1000000000000};
+  if (is_digit(*p)) {  // the usual case: few digits, no exponent, exact
+    std::int64_t digits = 0;
+    const char* q = p;
+    for (; is_digit(*q) && q - p < 18; ++q) digits = digits * 10 + (*q - '0');
+    const auto before = static_cast<int>(q - p);
+    int after = 0;
+    if (*q == '.') for (++q; is_digit(*q) && before + after < 18; ++q, ++after) digits = digits * 10 + (*q - '0');
+    if (!is_digit(*q) && *q != '.' && *q != 'e' && *q != 'E' && after <= places && places <= 12 && before + places <= 18) {
+      p = q;
+      out = digits * kPower[places - after];
+      return Parsed::kOk;
+    }
+  }
   const bool negative = *p == '-';
   if (negative || *p == '+') ++p;
   if (!is_digit(*p) && !(*p == '.' && is_digit(p[1]))) return Parsed::kNotNumber;
