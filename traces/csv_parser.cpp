@@ -101,7 +101,7 @@ class CsvParser final : public RowParser {
     for (int i = 0; i < column_count_; ++i) {
       const char* start = p;
       const bool fine = field(kinds_[static_cast<std::size_t>(i)], p);
-      const bool ends = *p == ',' || *p == '\n' || *p == '\r';
+      const bool ends = *p == ',' || *p == '\n' || (*p == '\r' && p[1] == '\n');
       if (!fine || !ends) {
         const char* value_end = field_end(start);
         if (fine) refuse(i, Parsed::kNotNumber, start, value_end);
@@ -117,13 +117,7 @@ class CsvParser final : public RowParser {
         return false;
       }
     }
-    if (*p == '\r') ++p;
-    if (*p != '\n') {
-      errors.add(file->name(), line, "a carriage return inside a row");
-      skip_line(p);
-      return false;
-    }
-    file->cursor = p + 1;
+    file->cursor = p + (*p == '\r' ? 2 : 1);
     return good && whole_row();
   }
 
