@@ -50,7 +50,8 @@ void check_requests(const RunFacts& f, Checker& c) {
     c.fail("times out of order (" + std::string(name(r.status)) + "): arrival " + text(r.arrival) + ", schedule " +
                text(r.first_schedule) + ", first token " + text(r.first_token) + ", finish " + text(r.finish) + ", " +
                std::to_string(r.output.value()) + " output tokens",
-           "request " + std::to_string(r.number) + (r.station.valid() ? ", replica " + std::to_string(r.station.index) : ""));
+           "request " + std::to_string(r.number) +
+               (r.station.valid() ? ", replica " + std::to_string(r.station.index) : ""));
   }
   std::int64_t rows = 0;
   for (const std::int64_t n : f.rows) rows += n;

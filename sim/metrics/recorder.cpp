@@ -215,7 +215,8 @@ void Recorder::fill_slo(Summary& s, const std::vector<PerClass>& classes, const 
     const std::int64_t value = of[static_cast<int>(limit.metric)]->percentile_or_miss(limit.percentile);
     SloResult r;
     r.limit = limit;
-    r.value_s = value == Histogram::kMiss ? std::numeric_limits<double>::infinity() : static_cast<double>(value) * 1e-12;
+    const bool missed = value == Histogram::kMiss;
+    r.value_s = missed ? std::numeric_limits<double>::infinity() : static_cast<double>(value) * 1e-12;
     r.met = c.arrived > 0 && value <= to_ps(limit.limit);
     s.slo.met = s.slo.met && r.met;
     s.slo.limits.push_back(r);

@@ -103,7 +103,7 @@ class Recorder {
   void on_kv(StationId station, Time now, const KvUse& use);
   /// A run of k iterations has ended that began at `start` with an on_kv of the state of iteration 0, nothing since:
   /// each iteration added `used` tokens and took `filled` from the reserved ones; before iteration i, 1 <= i < k,
-  /// growth(i) more blocks (an integer) were taken, with period block_tokens in i. O(min(k, block_tokens)).
+  /// growth(i) more blocks (an integer) were taken, with period block_tokens in i. k < 2^21. O(min(k, block_tokens)).
   template <class Growth>
   void on_kv_run(StationId station, Time start, std::int64_t k, const StepRun& run, Tokens used, Tokens filled,
                  Growth growth);

@@ -145,9 +145,10 @@ void Recorder::on_kv_run(StationId station, Time start, std::int64_t k, const St
   const Time end = start + run.total(k);
   const Blocks held = s.kv.held;
   kv_advance(s, end);
-  // Iteration j lasts first + j * step: sum of j * t(j) over j < k.
-  const Wide pairs = static_cast<Wide>(k) * (k - 1) / 2;
-  const Wide ramp = pairs * to_ps(run.first) + pairs * (2 * k - 1) / 3 * to_ps(run.step);
+  // Iteration j lasts first + j * step: sums of j and j^2 over j < k. They and those below fit 64 bits.
+  const std::int64_t pairs = k * (k - 1) / 2;
+  const std::int64_t squares = pairs * (2 * k - 1) / 3;
+  const Wide ramp = static_cast<Wide>(pairs) * to_ps(run.first) + static_cast<Wide>(squares) * to_ps(run.step);
   s.used += ramp * used.value();
   s.reserved -= ramp * filled.value();
   s.kv.used += used * k;
@@ -158,13 +159,19 @@ void Recorder::on_kv_run(StationId station, Time start, std::int64_t k, const St
   for (std::int64_t i = 1; i <= period && i < k; ++i) {
     const std::int64_t blocks = growth(i);
     if (blocks == 0) continue;
+    if (i + period >= k) {  // once
+      s.held += static_cast<Wide>(whole - to_ps(run.total(i))) * blocks;
+      s.kv.held += Blocks{blocks};
+      continue;
+    }
     const std::int64_t last = (k - 1 - i) / period;   // i + last * period < k
-    const Wide count = last + 1;
-    const Wide sum1 = count * i + static_cast<Wide>(period) * last * (last + 1) / 2;
-    const Wide sum2 = count * i * i + static_cast<Wide>(2 * i * period) * last * (last + 1) / 2 +
-                      static_cast<Wide>(period * period) * last * (last + 1) * (2 * last + 1) / 6;
-    s.held += (count * whole - sum1 * to_ps(run.first) - (sum2 - sum1) / 2 * to_ps(run.step)) * blocks;
-    s.kv.held += Blocks{blocks * (last + 1)};
+    const std::int64_t count = last + 1, triangle = last * count / 2;
+    const std::int64_t sum1 = count * i + period * triangle;
+    const std::int64_t pyramid = triangle * (2 * last + 1) / 3;
+    const std::int64_t sum2 = count * i * i + 2 * i * period * triangle + period * period * pyramid;
+    s.held += (static_cast<Wide>(count) * whole - static_cast<Wide>(sum1) * to_ps(run.first) -
+               static_cast<Wide>((sum2 - sum1) / 2) * to_ps(run.step)) * blocks;
+    s.kv.held += Blocks{blocks * count};
   }
   s.peak = std::max(s.peak, s.kv.held);
   if (timeline_) {

@@ -107,7 +107,8 @@ void CsvFile::decimal(double v) {
   std::int64_t rest = nanos % 1'000'000'000;
   if (rest == 0) return;
   *at_++ = '.';
-  for (std::int64_t unit = 100'000'000; rest > 0; rest %= unit, unit /= 10) *at_++ = static_cast<char>('0' + rest / unit);
+  for (std::int64_t unit = 100'000'000; rest > 0; rest %= unit, unit /= 10)
+    *at_++ = static_cast<char>('0' + rest / unit);
 }
 
 RequestsCsv::RequestsCsv(const std::string& path, CsvNames names) : file_(path), names_(std::move(names)) {
@@ -116,7 +117,8 @@ RequestsCsv::RequestsCsv(const std::string& path, CsvNames names) : file_(path),
   names_.pool = quoted(names_.pool);
   file_.text(
       "id,arrival_s,tenant,class,model,session,prompt_tokens,cached_tokens,output_tokens,queue_s,ttft_s,tpot_s,e2e_s,"
-      "finish_s,pool,replica,decode_replica,decode_queue_s,transfer_s,load_s,migrations,preemptions,retries,qoe,status");
+      "finish_s,pool,replica,decode_replica,decode_queue_s,transfer_s,load_s,migrations,preemptions,retries,qoe,"
+      "status");
   file_.end();
 }
 

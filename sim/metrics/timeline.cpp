@@ -5,7 +5,9 @@
 namespace orrery {
 
 Timeline::Timeline(TimelineSink& sink, int stations, int lanes)
-    : sink_(&sink), lanes_(lanes), open_(static_cast<std::size_t>(stations) * static_cast<std::size_t>(lanes), kClosed) {
+    : sink_(&sink),
+      lanes_(lanes),
+      open_(static_cast<std::size_t>(stations) * static_cast<std::size_t>(lanes), kClosed) {
   windows_.emplace_back();
 }
 

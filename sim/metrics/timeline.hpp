@@ -41,7 +41,7 @@ struct Window {
   std::vector<std::int64_t> ttft{};         ///< ps, of the first tokens in it; unsorted
 };
 
-/// Receives finished windows in order, none left out. The reference is valid during the call; the sink may reorder ttft.
+/// Receives finished windows in order, none left out. The reference is valid during the call; ttft may be reordered.
 class TimelineSink {
  public:
   virtual ~TimelineSink() = default;

@@ -104,7 +104,8 @@ TEST(Buddy, RandomOperationsKeepEveryRule) {
         ASSERT_LE(at + length, slots);
         const auto next = live.lower_bound(at);
         ASSERT_TRUE(next == live.end() || at + length <= next->first);
-        ASSERT_TRUE(next == live.begin() || std::prev(next)->first + (std::int64_t{1} << std::prev(next)->second) <= at);
+        auto end = [](auto it) { return it->first + (std::int64_t{1} << it->second); };
+        ASSERT_TRUE(next == live.begin() || end(std::prev(next)) <= at);
         live[at] = order;
         taken += length;
       } else {

@@ -59,7 +59,8 @@ TEST(Identities, AnOddRowIsNamed) {
 }
 
 TEST(Identities, EverySeededErrorIsCaught) {
-  EXPECT_THAT(spoiled([](RunFacts& f) { f.backwards = Time{} + 1s; }), ElementsAre(HasSubstr("time ran backwards at 1.0")));
+  EXPECT_THAT(spoiled([](RunFacts& f) { f.backwards = Time{} + 1s; }),
+              ElementsAre(HasSubstr("time ran backwards at 1.0")));
   EXPECT_THAT(spoiled([](RunFacts& f) { ++f.offered; }), ElementsAre(HasSubstr("requests offered")));
   EXPECT_THAT(spoiled([](RunFacts& f) { ++f.in_system; }), ElementsAre(HasSubstr("requests in the system")));
   EXPECT_THAT(spoiled([](RunFacts& f) { ++f.area; }),

@@ -251,9 +251,9 @@ void add_step(std::vector<Event>& events, const Burst& r, std::int64_t from, std
   events.push_back({end, 0, events.size(), [=, &r](Recorder& rec) {
                       rec.on_step(id, 0, start, end, to - from, r.shape, {}, cost);
                       rec.itl_run(start, cost.first, cost.step, to - from, r.members);
+                      auto growth = [&](std::int64_t i) { return r.growth[static_cast<std::size_t>((from + i) % 16)]; };
                       if (to - from > 1)
-                        rec.on_kv_run(id, start, to - from, cost, Tokens{r.members}, Tokens{r.filled},
-                                      [&](std::int64_t i) { return r.growth[static_cast<std::size_t>((from + i) % 16)]; });
+                        rec.on_kv_run(id, start, to - from, cost, Tokens{r.members}, Tokens{r.filled}, growth);
                       KvUse after = use_at(to - 1);
                       after.used += Tokens{r.members};
                       after.reserved -= Tokens{r.filled};
