@@ -176,6 +176,16 @@ void read_warmup(const Value& v, std::optional<Duration>& out, ErrorList& errors
   }
 }
 
+/// The config.json of a result says where its names were looked up, so that it runs again from its folder.
+void add_former_folders(const Value& root, SearchPath& search) {
+  const Value* found = root.find("// found");
+  const Value* folders = found == nullptr ? nullptr : found->find("search");
+  if (folders == nullptr || !folders->is_array()) return;
+  for (const Value& f : folders->items()) {
+    if (f.is_string()) search.folders.push_back(f.as_string());
+  }
+}
+
 constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
     {"", "scaling"}, {"", "events"}, {"", "signals"}, {"", "power"}, {"", "study"}, {"", "plan"},
     {"/cluster", "pools"}, {"/cluster", "nodes"}, {"/cluster", "links"}, {"/cluster", "placement"},
@@ -269,6 +279,7 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   c.document = std::move(document);
   c.search = search_path_for(c.document.folder);
   const Value& root = c.document.value;
+  add_former_folders(root, c.search);
   ObjectReader r(root, errors, "");
   r.take("extends");
   if (const Value* v = r.take("models"); v != nullptr) r.error("models", "not available in this version; name one /model");

@@ -49,7 +49,7 @@ struct EngineConfig {
   std::int64_t block_size = 16;
   double gpu_memory_utilization = 0.9;
   std::int64_t kv_blocks = 0;                         ///< of one replica; 0: derived
-  Bytes swap_space{0};                                ///< host memory for swapped KV, of one replica
+  Bytes swap_space{std::int64_t{4} << 30};            ///< host memory for swapped KV, of one replica; vLLM 0.2's default
   TooLong too_long = TooLong::kReject;
   std::string prefix_cache = "none";                  ///< none, hash, radix; not described: it is a name or an object
 };

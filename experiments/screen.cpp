@@ -89,7 +89,7 @@ Row slo_row(const Value& s, std::string_view metric) {
 
 std::string latency_table(const Value& s) {
   std::string out = " " + padded("ms", 11) + padded("target", 15) + padded("mean", 9) + padded("p50", 9) + padded("p90", 9) +
-                    padded("p99", 9) + padded("max", 10) + (find_path(s, "intervals.values") ? "p99 [95 % CI]\n" : "\n");
+                    padded("p99", 9) + (find_path(s, "intervals.values") ? padded("max", 10) + "p99 [95 % CI]\n" : "max\n");
   constexpr std::array<std::pair<std::string_view, std::string_view>, 5> metrics{
       {{"ttft", "TTFT"}, {"tpot", "TPOT"}, {"itl", "ITL"}, {"e2e", "E2E"}, {"queue", "queue"}}};
   for (const auto& [key, label] : metrics) {
@@ -229,7 +229,7 @@ std::string significant(double value, int digits) {
     std::snprintf(text.data(), text.size(), "%.*e", digits - 1, value);
     return text.data();
   }
-  if (magnitude >= digits + 1 && magnitude > 4) return grouped(std::llround(value));
+  if (magnitude > 3 && magnitude >= digits) return grouped(std::llround(value));
   std::array<char, 48> text{};
   std::snprintf(text.data(), text.size(), "%.*f", std::max(0, digits - magnitude), value);
   return text.data();
