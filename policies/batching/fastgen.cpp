@@ -21,20 +21,23 @@ void describe(Describer& d, FastGenConfig& c) {
 
 void FastGen::plan(const StationView& station, BatchPlan& plan) const {
   plan.repeat = Repeat::while_unchanged();
-  Tokens left = config_.token_budget - decode_all(station, plan, config_.max_running);   // 1. token generation first
-  for (CallId call : station.prefilling) {                                               // 2. split prompts go on
-    if (left <= 0_tok) return;
-    if (plan.has_left(call)) continue;
-    if (!whole_prompt_fits(station, plan, call)) break;
-    left -= plan.prefill(call, left);
-  }
-  for (CallId call : newcomers(station, plan)) {                                         // 3. new ones fill the rest
-    if (left <= 0_tok || plan.running() >= config_.max_running) return;
-    if (!whole_prompt_fits(station, plan, call) || !plan.admit(call, left)) break;
-    left -= plan.prefill(call, left);
-  }
-  const bool stuck = plan.empty() && !station.prefilling.empty();                        // 4. deadlock: reset the last
+  const Tokens decodes = decode_all(station, plan, config_.max_running);   // 1. token generation first
+  prompts(station, plan, config_.token_budget - decodes);                  // 2. prompts fill the rest
+  const bool stuck = plan.empty() && !station.prefilling.empty();          // 3. deadlock: the last starts over
   if (stuck) plan.preempt(victim(station, plan), Leave::kRecompute);
+}
+
+void FastGen::prompts(const StationView& station, BatchPlan& plan, Tokens left) const {
+  for (CallId call : station.prefilling) {
+    if (plan.has_left(call)) continue;
+    if (left <= 0_tok || !whole_prompt_fits(station, plan, call)) return;
+    left -= plan.prefill(call, left);
+  }
+  for (CallId call : newcomers(station, plan)) {
+    if (left <= 0_tok || plan.running() >= config_.max_running) return;
+    if (!whole_prompt_fits(station, plan, call) || !plan.admit(call, left)) return;
+    left -= plan.prefill(call, left);
+  }
 }
 
 }  // namespace orrery

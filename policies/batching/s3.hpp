@@ -3,8 +3,8 @@
 /// reservation first, each that fits goes in. Iteration-level batches as Orca. A call that outgrows its reservation is
 /// moved to host memory, its reservation doubled, and comes back before any newcomer.
 ///
-/// Defaults: no limit on calls but KV (256 here); packing looks at the first `window` calls of the queue (the paper packs
-/// all; 4096 bounds the work per plan). KV: paged, `predicted`, preempt swap, growth 2; predictor: bucket.
+/// Defaults: no limit on calls but KV (256 here); packing looks at the first `window` calls of the queue (the paper
+/// packs all; 4096 bounds the work per plan). KV: paged, `predicted`, preempt swap, growth 2; predictor: bucket.
 /// Modelled: packing, reservation, doubling through host memory, resumed first.
 /// Not modelled: retraining of the predictor on its mistakes.
 ///

@@ -9,7 +9,8 @@ namespace orrery {
 void describe(Describer& d, SarathiConfig& c) {
   d.field("token_budget", c.token_budget, {1, 1048576}, "Tokens per iteration, running decodes included");
   d.field("max_running", c.max_running, {1, 65536}, "Calls that may hold KV at once");
-  d.field("dynamic_chunk", c.dynamic_chunk, "Shrink the chunk as a prompt progresses, instead of using the budget alone");
+  d.field("dynamic_chunk", c.dynamic_chunk,
+          "Shrink the chunk as a prompt progresses, instead of using the budget alone");
   d.field("chunk_high", c.chunk_high, {32, 1048576}, "dynamic_chunk: chunk at the start of a prompt");
   d.field("chunk_low", c.chunk_low, {32, 1048576}, "dynamic_chunk: chunk at its end");
 }

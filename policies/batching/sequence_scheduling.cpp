@@ -48,7 +48,8 @@ std::vector<Sized> SequenceScheduling::open_group(const StationView& station, bo
   const bool open = std::ranges::any_of(station.waiting, in_group);
   for (CallId call : station.waiting) {
     if (open ? !in_group(call) : items.size() == static_cast<std::size_t>(config_.group)) continue;
-    if ((station.progress(call).preemptions > 0) == failed) items.push_back({bucket_of(station.call(call), config_.bucket), call});
+    if ((station.progress(call).preemptions > 0) == failed)
+      items.push_back({bucket_of(station.call(call), config_.bucket), call});
   }
   std::ranges::stable_sort(items, {}, &Sized::length);
   return items;
@@ -68,13 +69,12 @@ Tokens SequenceScheduling::bound(const StationView& station) const {
 void SequenceScheduling::on_event(const CallEvent& e) {
   const std::uint64_t number = e.call->number;
   if (e.kind == CallEvent::kArrived || e.kind == CallEvent::kPreempted) waiting_.insert(number);
-  if (e.kind != CallEvent::kAdmitted) return;
-  if (number >= group_end_) {                                               // the first of a new group
+  if (e.kind == CallEvent::kAdmitted && number >= group_end_) {   // the first of a new group
     auto last = waiting_.begin();
     for (int i = 1; i < config_.group && std::next(last) != waiting_.end(); ++i) ++last;
     group_end_ = std::max(*last, number) + 1;
   }
-  waiting_.erase(number);
+  if (e.kind == CallEvent::kAdmitted || e.kind == CallEvent::kFinished) waiting_.erase(number);
 }
 
 }  // namespace orrery

@@ -9,7 +9,8 @@ namespace orrery {
 
 void describe(Describer& d, SglangConfig& c) {
   d.field("chunk", c.chunk, {1, 1048576}, "Prompt tokens per step, longer prompts are cut (chunked_prefill_size)");
-  d.field("prefill_budget", c.prefill_budget, {1, 16777216}, "No further prompt once a step has these (max_prefill_tokens)");
+  d.field("prefill_budget", c.prefill_budget, {1, 16777216},
+          "No further prompt once a step has these (max_prefill_tokens)");
   d.field("max_running", c.max_running, {1, 65536}, "Calls that may hold KV at once (max_running_requests)");
   d.field("mixed_chunk", c.mixed_chunk, "Running calls decode in prompt steps too");
   d.field("new_token_ratio", c.new_token_ratio, {0, 1}, "Share of max_new set aside for running calls, at first");

@@ -1,9 +1,9 @@
 /// SGLang: prefill first, admission by expected length (Zheng et al., NeurIPS'24; srt/managers/scheduler.py,
-/// schedule_policy.py `PrefillAdder`, schedule_batch.py `retract_decode`).
-/// While a waiting call fits, the step is prompts alone (with `mixed_chunk`: prompts and decodes). It fits if its prompt
-/// and its max_new (at most 4096) fit in what is free after `new_token_ratio` of the running calls' remaining max_new is
-/// set aside. The ratio falls from 0.7 to 0.098 over 600 decode steps. When KV runs out, the call with the fewest
-/// output tokens (then the longest prompt) is retracted, and the ratio starts again.
+/// schedule_policy.py `PrefillAdder`, schedule_batch.py `retract_decode`). While a waiting call fits, the step is
+/// prompts alone (with `mixed_chunk`: prompts and decodes). It fits if its prompt and its max_new (at most 4096) fit
+/// in what is free after `new_token_ratio` of the running calls' remaining max_new is set aside. The ratio falls from
+/// 0.7 to 0.098 over 600 decode steps. When KV runs out, the call with the fewest output tokens (then the longest
+/// prompt) is retracted, and the ratio starts again.
 ///
 /// Defaults: chunked_prefill_size 8192, max_prefill_tokens 16384, max_running_requests 2048, ratio as above
 /// (SGLANG_INIT_NEW_TOKEN_RATIO 0.7, _MIN_NEW_TOKEN_RATIO_FACTOR 0.14, _NEW_TOKEN_RATIO_DECAY_STEPS 600,

@@ -1,6 +1,7 @@
-/// Static (request-level) batching, as FasterTransformer behind a batching queue (baseline of Orca, OSDI'22, section 6).
-/// Takes up to max_bs waiting calls, runs them as one rectangle until the longest is done, and returns all together.
-/// Prompts are padded to the longest of the batch; a finished call keeps its row, which computes nothing useful.
+/// Static (request-level) batching, as FasterTransformer behind a batching queue (baseline of Orca, OSDI'22, section
+/// 6). Takes up to max_bs waiting calls, runs them as one rectangle until the longest is done, and returns all
+/// together. Prompts are padded to the longest of the batch; a finished call keeps its row, which computes nothing
+/// useful.
 ///
 /// Default: 8 calls; the paper finds (max_bs, microbatch) of (1, 1) or (8, 8) best. KV: contiguous, `max-new`.
 /// Modelled: padded prompts and rows (tokens and attention), responses that wait for the batch, KV held till then.

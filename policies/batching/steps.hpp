@@ -14,8 +14,8 @@ namespace orrery {
 /// long as they fit, and decode as well (vLLM's order). Returns how many decode.
 Tokens decode_all(const StationView&, BatchPlan&, int max_running);
 
-/// The waiting calls; none if a call was preempted just now or a swapped one could not come back, so that newcomers never
-/// pass it.
+/// The waiting calls; none if a call was preempted just now or a swapped one could not come back, so that newcomers
+/// never pass it.
 std::span<const CallId> newcomers(const StationView&, const BatchPlan&);
 
 }  // namespace orrery

@@ -1,15 +1,16 @@
-/// TensorRT-LLM: in-flight batching (NVIDIA; capacity scheduler + micro-batch scheduler of the batch manager).
-/// Every iteration decodes all running calls and adds prompts, whole or chunked, within max_num_tokens. Who may start is
+/// TensorRT-LLM: in-flight batching (NVIDIA; capacity scheduler + micro-batch scheduler of the batch manager). Every
+/// iteration decodes all running calls and adds prompts, whole or chunked, within max_num_tokens. Who may start is
 /// the capacity policy's:
 ///   guaranteed-no-evict   only calls whose maximum length surely fits    KV paged, `no-evict` (the default)
 ///   max-utilisation       as many as fit now; on overflow the last started is paused and recomputed: KV `on-demand`
 ///   static                `static_batch`: nobody new until the batch is done (its calls return one by one)
 ///
 /// Defaults: max_batch_size 2048, max_num_tokens 8192, no chunked context (trtllm-build, LLM API).
-/// Modelled: the three capacity policies, mixed iterations, first-come-first-served chunking; after a pause nobody new
-/// is taken in that iteration. Not modelled: equal-progress chunking, LoRA (PEFT) cache, priority eviction, encoder step.
+/// Modelled: the three capacity policies, mixed iterations, first-come-first-served chunking; after a pause nobody
+/// new is taken in that iteration. Not modelled: equal-progress chunking, LoRA (PEFT) cache, priority eviction,
+/// encoder step.
 ///
-///   {"batching": {"name": "tensorrt-llm", "chunked_context": true}, "kv": {"name": "paged", "reserve": "on-demand"}}
+///   {"batching": {"name": "tensorrt-llm", "chunked_prefill": true}, "kv": {"name": "paged", "reserve": "on-demand"}}
 #pragma once
 
 #include "sim/plan.hpp"
@@ -20,7 +21,7 @@ namespace orrery {
 struct TensorRtLlmConfig {
   int max_running = 2048;
   Tokens token_budget = 8192_tok;
-  bool chunked_context = false;
+  bool chunked_prefill = false;
   bool static_batch = false;
 };
 void describe(Describer&, TensorRtLlmConfig&);

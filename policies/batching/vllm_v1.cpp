@@ -18,7 +18,8 @@ VllmV1::VllmV1(VllmV1Config config)
 
 void VllmV1::plan(const StationView& station, BatchPlan& plan) const {
   plan.repeat = Repeat::while_unchanged();
-  Tokens left = config_.token_budget - decode_all(station, plan, config_.max_running);   // 1. RUNNING; the last gives way
+  Tokens left =
+      config_.token_budget - decode_all(station, plan, config_.max_running);   // 1. RUNNING; the last gives way
   for (CallId call : station.prefilling) {
     if (left <= 0_tok) return;
     left -= plan.continue_prefill(call, std::min(chunk_, left));

@@ -4,9 +4,9 @@
 /// while they are short the last running call is preempted (recompute). Waiting calls are admitted only if nothing was
 /// preempted, with blocks for their first chunk alone.
 ///
-/// Defaults: `max_num_batched_tokens` 8192 and `max_num_seqs` 1024, those of its server on a GPU with 70 GiB or more that
-/// is no A100 (2048 and 256 elsewhere; vllm/engine/arg_utils.py); `long_prefill_token_threshold` 0 = off. KV: paged,
-/// `per-chunk`, no watermark.
+/// Defaults: `max_num_batched_tokens` 8192 and `max_num_seqs` 1024, those of its server on a GPU with 70 GiB or more
+/// that is no A100 (2048 and 256 elsewhere; vllm/engine/arg_utils.py); `long_prefill_token_threshold` 0 = off. KV:
+/// paged, `per-chunk`, no watermark.
 /// Modelled: budget, per-chunk allocation, preemption of the last, no admission after a preemption, the threshold.
 /// Not modelled: speculative tokens, remote KV, encoder budget, asynchronous scheduling, cascade attention.
 ///

@@ -27,7 +27,8 @@ Tokens Contiguous::reserve(const Call& call, Tokens target, Tokens) const {
   const Tokens pow2{static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(output.value())))};
   switch (config_.reserve) {
     case Reserve::kMax: return std::max(config_.max_length, most(call));
-    case Reserve::kPow2: return std::max({std::min(Tokens{call.prompt} + pow2, config_.max_length), expected(call), target});
+    case Reserve::kPow2:
+      return std::max({std::min(Tokens{call.prompt} + pow2, config_.max_length), expected(call), target});
     case Reserve::kOracle: return std::max(expected(call), target);
     case Reserve::kMaxNew: return most(call);
   }

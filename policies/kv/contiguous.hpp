@@ -5,8 +5,8 @@
 ///   oracle    prompt + output                                                          Orca (Oracle)
 ///   max-new   prompt + max_tokens, as the client asked                                 Orca, OSDI'22, Algorithm 1
 /// pow2 and oracle take the output length from the length predictor (give them {"predictor": "oracle"} to repeat the
-/// paper; without a prediction, max_tokens). With `buddy` every run is rounded up to 2^i slots: "we assume Orca uses the
-/// buddy allocation algorithm" (same section). A prediction that proves too small doubles (`growth`) after a
+/// paper; without a prediction, max_tokens). With `buddy` every run is rounded up to 2^i slots: "we assume Orca uses
+/// the buddy allocation algorithm" (same section). A prediction that proves too small doubles (`growth`) after a
 /// recomputation or swap.
 ///
 ///   {"name": "contiguous", "reserve": "pow2"}

@@ -1,5 +1,5 @@
-/// Lengths that KV policies reserve by: what a call may need at most, what it is expected to need, and how a reservation
-/// that proved too small grows. All in tokens of KV, prompt included.
+/// Lengths that KV policies reserve by: what a call may need at most, what it is expected to need, and how a
+/// reservation that proved too small grows. All in tokens of KV, prompt included.
 ///
 ///   Tokens room = std::max(expected(call), target);
 #pragma once
@@ -21,7 +21,8 @@ inline Tokens expected(const Call& call) {
   return known ? Tokens{call.prompt} + std::min(Tokens{call.predicted_high}, Tokens{call.max_tokens}) : most(call);
 }
 
-/// `factor` times as much, at least two tokens more (its next is computed already), at most the most; 0 if that is what it has.
+/// `factor` times as much, at least two tokens more (its next is computed already), at most the most; 0 if that is
+/// what it has.
 inline Tokens grown(const Call& call, Tokens reserved, double factor) {
   const Tokens more{static_cast<std::int64_t>(static_cast<double>(reserved.value()) * factor)};
   const Tokens next = std::min(std::max(more, reserved + 2_tok), most(call));

@@ -2,6 +2,8 @@
 
 namespace orrery {
 
-std::int64_t Fcfs::key(CallId, const Call& call, const Progress&, const StationView*) const { return to_ps(call.arrival); }
+std::int64_t Fcfs::key(CallId, const Call& call, const Progress&, const StationView*) const {
+  return to_ps(call.arrival);
+}
 
 }  // namespace orrery

@@ -1,6 +1,6 @@
-/// Longest prefix match (SGLang: Zheng et al., NeurIPS'24, section 3; schedule_policy.py): the call with the most cached
-/// prompt tokens first. Matching costs O(waiting) a plan, so above `fcfs_above` waiting calls the order is first come
-/// first served (128 in the code). Without a prefix cache it is that always.
+/// Longest prefix match (SGLang: Zheng et al., NeurIPS'24, section 3; schedule_policy.py): the call with the most
+/// cached prompt tokens first. Matching costs O(waiting) a plan, so above `fcfs_above` waiting calls the order is
+/// first come first served (128 in the code). Without a prefix cache it is that always.
 /// Not modelled: in-batch prefix deduplication (thresholds 32/32 there).
 ///
 ///   {"order": "lpm"}

@@ -3,7 +3,8 @@
 namespace orrery {
 
 void describe(Describer& d, MlfqConfig& c) {
-  d.field("quantum", c.quantum, {1, 1048576}, "Tokens of work at the top level; each level has twice that of the one above");
+  d.field("quantum", c.quantum, {1, 1048576},
+          "Tokens of work at the top level; each level has twice that of the one above");
   d.field("levels", c.levels, {1, 16}, "Number of levels");
   d.field("promote", c.promote, {0.001, 86400}, "Waiting this long makes up for one level");
 }

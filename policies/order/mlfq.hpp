@@ -1,8 +1,8 @@
 /// Multi-level feedback queue with skip-join (FastServe: Wu et al., arXiv 2305.05920, section 4.1), as a queue order.
-/// Level i has a quantum of quantum * 2^i tokens of work. A call joins at the first level whose quantum covers its prompt
-/// (skip-join: its first iteration is as long as its prompt), and sinks as the tokens it has received use up the quanta
-/// of the levels above. Against starvation, waiting `promote` makes up for one level (a static key; FastServe promotes to
-/// the top after a limit).
+/// Level i has a quantum of quantum * 2^i tokens of work. A call joins at the first level whose quantum covers its
+/// prompt (skip-join: its first iteration is as long as its prompt), and sinks as the tokens it has received use up
+/// the quanta of the levels above. Against starvation, waiting `promote` makes up for one level (a static key;
+/// FastServe promotes to the top after a limit).
 /// Not modelled: FastServe preempts running calls at the end of a quantum; here the order is of calls that wait.
 ///
 ///   {"order": {"name": "mlfq", "quantum": 512, "levels": 6}}

@@ -1,6 +1,6 @@
-/// Most urgent first (smaller `priority`), first come first served within a level, as vLLM's `priority` policy; with aging,
-/// so that nobody starves: waiting `aging` makes up for one level. Since all age alike, the order of two calls never
-/// changes: urgency is arrival + priority * aging, a static key (nanoseconds).
+/// Most urgent first (smaller `priority`), first come first served within a level, as vLLM's `priority` policy; with
+/// aging, so that nobody starves: waiting `aging` makes up for one level. Since all age alike, the order of two calls
+/// never changes: urgency is arrival + priority * aging, a static key (nanoseconds).
 /// Default: no aging (strict), as vLLM v1.
 ///
 ///   {"order": {"name": "priority", "aging": "10s"}}

@@ -1,5 +1,6 @@
-/// Shortest job first, by the predicted output (upper bound), plus `prompt_weight` times the prompt. Without a prediction
-/// the client's max_tokens stands in. Not preemptive: it orders the queue, and says who gives way when KV runs out.
+/// Shortest job first, by the predicted output (upper bound), plus `prompt_weight` times the prompt. Without a
+/// prediction the client's max_tokens stands in. Not preemptive: it orders the queue, and says who gives way when KV
+/// runs out.
 /// Default: output alone, as in the length-prediction papers (e.g. Response-length perception, NeurIPS'23).
 ///
 ///   {"order": "sjf", "predictor": "oracle"}

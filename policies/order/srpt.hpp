@@ -1,6 +1,6 @@
 /// Shortest remaining processing time: predicted output still to come, plus `prompt_weight` times the tokens still to
-/// prefill (all of them after a recomputation). It differs from sjf for calls that come back after preemption. Without a
-/// prediction the client's max_tokens stands in. It does not preempt running calls by itself.
+/// prefill (all of them after a recomputation). It differs from sjf for calls that come back after preemption.
+/// Without a prediction the client's max_tokens stands in. It does not preempt running calls by itself.
 ///
 ///   {"order": {"name": "srpt", "prompt_weight": 0.05}, "predictor": "oracle"}
 #pragma once

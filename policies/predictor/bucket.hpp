@@ -1,7 +1,7 @@
-/// A classifier into equal buckets of `width` tokens that is right with probability `accuracy`, and else one bucket too
-/// high or too low (up from the first, where there is none below). Predicts the bucket's bounds.
-/// Defaults: 200 wide, 98.6 % right: S3's DistilBERT, 10 buckets of a maximum of 2048 on Alpaca (Jin et al., NeurIPS'23;
-/// accuracy as quoted, not checked). Response-length perception has width 100, accuracy 0.81 (Acc-100).
+/// A classifier into equal buckets of `width` tokens that is right with probability `accuracy`, and else one bucket
+/// too high or too low (up from the first, where there is none below). Predicts the bucket's bounds.
+/// Defaults: 200 wide, 98.6 % right: S3's DistilBERT, 10 buckets of a maximum of 2048 on Alpaca (Jin et al.,
+/// NeurIPS'23; accuracy as quoted, not checked). Response-length perception has width 100, accuracy 0.81 (Acc-100).
 ///
 ///   {"predictor": {"name": "bucket", "width": 100, "accuracy": 0.81, "cost": "5ms"}}
 #pragma once

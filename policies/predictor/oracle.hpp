@@ -17,7 +17,9 @@ class Oracle final : public LengthPredictor {
  public:
   using Config = OracleConfig;
   explicit Oracle(OracleConfig config) : config_(config) {}
-  Prediction predict(const Call&, Tokens32 true_output, Rng) const override { return {true_output, true_output, config_.cost}; }
+  Prediction predict(const Call&, Tokens32 true_output, Rng) const override {
+    return {true_output, true_output, config_.cost};
+  }
   bool oracle() const override { return true; }
 
  private:

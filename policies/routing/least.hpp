@@ -1,5 +1,5 @@
-/// The station with the smallest score; of equal ones, the first after `start`, so that ties do not all land on station 0.
-/// O(stations).
+/// The station with the smallest score; of equal ones, the first after `start`, so that ties do not all land on
+/// station 0. O(stations).
 ///
 ///   return least(view.stations, view.routed, [](const StationLoad& s) { return s.calls; });
 #pragma once

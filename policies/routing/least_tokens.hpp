@@ -1,5 +1,5 @@
-/// The station with the fewest tokens to hold: prompts plus emitted or predicted output of unfinished calls. Ties rotate.
-/// O(stations).
+/// The station with the fewest tokens to hold: prompts plus emitted or predicted output of unfinished calls. Ties
+/// rotate. O(stations).
 ///
 ///   {"router": "least-tokens"}
 #pragma once

@@ -8,7 +8,8 @@ namespace orrery {
 
 void describe(Describer& d, PrefixAwareConfig& c) {
   d.field("staleness", c.staleness, {0, 3600}, "Age that the router's view may reach; 0: live counters");
-  d.field("cache_threshold", c.cache_threshold, {0, 1}, "Fraction of the prompt that must be cached to go by the cache");
+  d.field("cache_threshold", c.cache_threshold, {0, 1},
+          "Fraction of the prompt that must be cached to go by the cache");
   d.field("balance_abs", c.balance_abs, {0, 1000000}, "Out of balance: most minus fewest calls above this");
   d.field("balance_rel", c.balance_rel, {1, 1000}, "Out of balance: and most above this times the fewest");
 }

@@ -1,5 +1,5 @@
-/// Every turn of a session goes to the same station, by a hash of the session, so that its KV can be reused there. Calls
-/// without a session go to the least loaded. O(1), or O(stations) without a session.
+/// Every turn of a session goes to the same station, by a hash of the session, so that its KV can be reused there.
+/// Calls without a session go to the least loaded. O(1), or O(stations) without a session.
 ///
 ///   {"router": "session-sticky"}
 #pragma once
