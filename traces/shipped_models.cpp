@@ -25,7 +25,7 @@ constexpr std::size_t kStride = 12'347;
 /// Mean 161 / 338 are published (see the source); the two sigmas are those for which cutting prompt + output at 2048
 /// leaves 144 / 326, the means that the memory experiment of the vLLM paper is usually repeated with.
 WorkloadSample sharegpt_like() {
-  const Distribution prompt = Distribution::parse("lognormal:161,1.6"), output = Distribution::parse("lognormal:338,1.0");
+  const Distribution prompt = Distribution::parse("lognormal:161,1.6"), output = Distribution::parse("lognormal:338,0.93");
   WorkloadSample s;
   for (std::size_t i = 0; i < kPoints; ++i) {
     const std::int64_t p = std::min<std::int64_t>(quantile(prompt, i, kPoints), 2047);
@@ -80,7 +80,7 @@ const std::vector<ShippedModel>& shipped_models() {
       {"mooncake-conversation", "mooncake_fast25_conversation.jsonl",
        "Mooncake conversation trace: kvcache-ai/Mooncake @ 3b5a59413395 (Apache-2.0), FAST'25 release; prefixes in blocks of 512 tokens"},
       {"sharegpt-like", "",
-       "lognormal prompts and outputs of mean 161 / 338 (PagedAttention, SOSP'23, fig. 11; KIVI quotes the same), sigma 1.6 / 1.0 such "
+       "lognormal prompts and outputs of mean 161 / 338 (PagedAttention, SOSP'23, fig. 11; KIVI quotes the same), sigma 1.6 / 0.93 such "
        "that prompt + output <= 2048 leaves 144 / 326, independent; no trace"},
   };
   return kModels;

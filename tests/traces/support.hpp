@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "sim/base/rng.hpp"
 #include "traces/make_source.hpp"
 #include "traces/trace_reader.hpp"
 
