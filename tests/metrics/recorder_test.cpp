@@ -394,7 +394,8 @@ TEST(Recorder, IntegralsAreThoseOfThePlainSum) {
   double used = 0, held = 0, running = 0, span = 0, last = 0;
   std::map<int, std::pair<Time, KvUse>> state;
   for (const Burst& r : h.runs) {  // by station, in order of time
-    auto& [since, kept] = state[r.station];
+    Time& since = state[r.station].first;
+    KvUse& kept = state[r.station].second;
     auto hold = [&](Time until) {
       used += static_cast<double>(kept.used.value()) * to_seconds(until - since);
       held += static_cast<double>(kept.held.value()) * 16 * to_seconds(until - since);
