@@ -1,6 +1,6 @@
 # orrery_fuzzer(NAME FILE [DEPENDS target...]): FILE defines LLVMFuzzerTestOneInput. Under the preset `fuzz` (clang)
 # libFuzzer drives it with sanitizers on. In any other build a small driver runs the inputs of tests/fuzz/corpus/NAME
-# and a few thousand seeded mutations of them, as a test.
+# and 50,000 seeded mutations of them, as a test.
 
 option(ORRERY_FUZZ "Build the fuzz targets with libFuzzer (clang)" OFF)
 
@@ -17,7 +17,7 @@ function(orrery_fuzzer name file)
     add_dependencies(orrery_fuzzers ${name})
   else()
     target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/driver.cpp)
-    add_test(NAME Fuzz.${name} COMMAND ${name} 3000 ${corpus})
+    add_test(NAME Fuzz.${name} COMMAND ${name} 50000 ${corpus})
   endif()
 endfunction()
 
