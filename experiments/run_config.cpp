@@ -282,8 +282,9 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   add_former_folders(root, c.search);
   ObjectReader r(root, errors, "");
   r.take("extends");
-  if (const Value* v = r.take("models"); v != nullptr) r.error("models", "not available in this version; name one /model");
-  else if (const Value* m = r.require("model"); m != nullptr) c.model = *m;
+  const bool several = r.take("models") != nullptr;
+  if (several) r.error("models", "not available in this version; name one /model");
+  if (const Value* m = several ? r.take("model") : r.require("model"); m != nullptr) c.model = *m;
   c.hardware = Value("h200-sxm");
   if (const Value* v = r.take("hardware"); v != nullptr) c.hardware = *v;
   c.hardware.anchor("/hardware");

@@ -194,19 +194,22 @@ bool ObjectReader::choice(std::string_view key, int& out, const std::vector<Enum
 
 void ObjectReader::not_available(std::string_view key) {
   if (take(key) != nullptr) error(key, "not available in this version");
+  reserved_.emplace_back(key);
 }
 
 void ObjectReader::finish() {
   if (!object_.is_object()) return;
-  std::vector<std::string> unused;
+  std::vector<std::string> available, unused;
   for (const std::string& k : known_) {
+    if (std::find(reserved_.begin(), reserved_.end(), k) != reserved_.end()) continue;
+    available.push_back(k);
     if (object_.find(k) == nullptr) unused.push_back(k);
   }
   for (const Value::Member& m : object_.members()) {
     if (ignored(m.first) || std::find(known_.begin(), known_.end(), m.first) != known_.end()) continue;
     const std::string nearest = nearest_name(m.first, unused);
     // A name that is given already is a poor suggestion, but better than none.
-    error(m.first, "unknown key" + did_you_mean(m.first, nearest.empty() ? known_ : unused));
+    error(m.first, "unknown key" + did_you_mean(m.first, nearest.empty() ? available : unused));
   }
 }
 

@@ -55,7 +55,7 @@ class ObjectReader {
   bool strings(std::string_view key, std::vector<std::string>& out);
   bool choice(std::string_view key, int& out, const std::vector<EnumName>& names);
 
-  /// A reserved key: known, but an error where it is given.
+  /// A reserved key: known, but an error where it is given, and never suggested.
   void not_available(std::string_view key);
   void error(std::string_view key, std::string_view message) { errors_.add(pointer_to(pointer_, key), message); }
   /// Reports the keys that nobody asked for. Once, when all are read.
@@ -68,7 +68,7 @@ class ObjectReader {
   const Value& object_;
   ErrorList& errors_;
   std::string pointer_;
-  std::vector<std::string> known_;
+  std::vector<std::string> known_, reserved_;
 };
 
 /// Fills a described struct from a JSON object.

@@ -1,0 +1,155 @@
+/// Every key of the run config: what it means, and the exact message when it is wrong, unknown or not there yet.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "experiments/run_config.hpp"
+
+namespace orrery {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+struct Reading {
+  RunConfig config;
+  std::vector<std::string> errors;
+};
+
+Reading read(std::string_view text) {
+  ErrorList errors;
+  Reading r;
+  r.config = read_run_config({parse_json(text), {"run.json"}, "."}, errors);
+  r.errors = errors.lines();
+  return r;
+}
+
+/// The errors of a config that is right but for `more`.
+std::vector<std::string> errors_with(const std::string& more) {
+  return read(R"({"model": "m", "workload": {}, )" + more + "}").errors;
+}
+
+TEST(RunConfig, TheShortFormReadsAndDefaultsTheRest) {
+  const Reading r = read(R"({
+    "model": "llama-3.1-8b", "hardware": "h200-sxm", "cluster": { "replicas": 2, "tp": 1 },
+    "workload": { "arrival": { "process": "poisson", "rate": "12/s" }, "lengths": "azure-conv-2023", "requests": 20000 },
+    "policy": { "batching": "sarathi", "router": "least-loaded" },
+    "slo": { "ttft_p99": "500ms", "tpot_p99": "40ms" }, "seed": 1 })");
+  EXPECT_THAT(r.errors, IsEmpty());
+  EXPECT_EQ(r.config.cluster.replicas, 2);
+  EXPECT_EQ(r.config.policy.batching.name, "sarathi");
+  EXPECT_EQ(r.config.policy.kv.name, "paged");
+  EXPECT_FALSE(r.config.policy.kv.given);
+  ASSERT_EQ(r.config.slo.size(), 2u);
+  EXPECT_EQ(r.config.slo[0].metric, Metric::kTtft);
+  EXPECT_EQ(r.config.slo[0].limit, 500ms);
+  EXPECT_EQ(slo_key(r.config.slo[1]), "tpot_p99");
+  EXPECT_EQ(r.config.warmup, std::nullopt);
+  EXPECT_TRUE(r.config.stop.drain);
+}
+
+TEST(RunConfig, ModelAndWorkloadAreAllThatIsRequired) {
+  EXPECT_THAT(read("{}").errors, ElementsAre("/model: missing key", "/workload: missing key"));
+  EXPECT_THAT(read(R"({"model": "m", "workload": {}})").errors, IsEmpty());
+}
+
+TEST(RunConfig, UnknownKeysNameTheNearest) {
+  EXPECT_THAT(errors_with(R"("hardwear": "h200")"), ElementsAre("/hardwear: unknown key; did you mean \"hardware\"?"));
+  EXPECT_THAT(errors_with(R"("cluster": {"replcas": 2})"),
+              ElementsAre("/cluster/replcas: unknown key; did you mean \"replicas\"?"));
+  EXPECT_THAT(errors_with(R"("engine": {"max_num_seq": 2})"),
+              ElementsAre("/engine/max_num_seq: unknown key; did you mean \"max_num_seqs\"?"));
+}
+
+TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
+  for (const std::string key : {"scaling", "events", "signals", "power", "study", "plan"}) {
+    EXPECT_THAT(errors_with('"' + key + "\": []"), ElementsAre("/" + key + ": not available in this version"));
+  }
+  for (const std::string key : {"pools", "nodes", "links", "placement"}) {
+    EXPECT_THAT(errors_with(R"("cluster": {")" + key + "\": []}"),
+                ElementsAre("/cluster/" + key + ": not available in this version"));
+  }
+  EXPECT_THAT(errors_with(R"("cluster": {"ep": 8, "dp": 1})"), ElementsAre("/cluster/ep: not available in this version (only 1 is)"));
+  EXPECT_THAT(errors_with(R"("engine": {"kv_tiers": [], "kernels": {}})"),
+              ElementsAre("/engine/kv_tiers: not available in this version", "/engine/kernels: not available in this version"));
+  EXPECT_THAT(errors_with(R"("engine": {"kv_format": {"name": "kivi", "bits": 2}})"),
+              ElementsAre("/engine/kv_format: not available in this version (only \"fp16\" is)"));
+  EXPECT_THAT(errors_with(R"("policy": {"cluster": {"name": "splitwise"}})"),
+              ElementsAre("/policy/cluster: not available in this version"));
+  EXPECT_THAT(errors_with(R"("models": {})"), Contains("/models: not available in this version; name one /model"));
+  EXPECT_THAT(errors_with(R"("replication": {"model_error": true})"),
+              ElementsAre("/replication/model_error: not available in this version"));
+}
+
+TEST(RunConfig, CommentsAndSchemaAreAllowedAnywhere) {
+  EXPECT_THAT(errors_with(R"("$schema": "x", "//": "note", "cluster": {"// why": "because", "tp": 2})"), IsEmpty());
+}
+
+TEST(RunConfig, TypesAndRangesAreToldTogether) {
+  EXPECT_THAT(errors_with(R"("cluster": {"replicas": 0, "tp": "two"}, "engine": {"block_size": 1.5, "too_long": "cut"},
+                             "seed": -1, "rows": 1, "stop": {"after": "soon"}, "warmup": "later", "plugins": "x")"),
+              ElementsAre("/cluster/replicas: expected an integer in [1, 65536], got 0",
+                          "/cluster/tp: expected an integer in [1, 64], got \"two\"",
+                          "/engine/block_size: expected an integer in [1, 65536], got 1.5",
+                          "/engine/too_long: expected one of \"reject\", \"truncate\", \"refuse\", got \"cut\"",
+                          "/stop/after: expected a duration like \"200ms\", got \"soon\"",
+                          "/warmup: expected a duration like \"200ms\", got \"later\"",
+                          "/plugins: expected an array of strings, got \"x\"",
+                          "/seed: expected an integer in [0, 9007199254740992], got -1",
+                          "/rows: expected true or false, got 1"));
+}
+
+TEST(RunConfig, PoliciesAreNamesOrObjectsWithAName) {
+  EXPECT_THAT(errors_with(R"("policy": {"batching": 7, "order": {}, "kv": {"name": 3}, "rooter": "x"})"),
+              ElementsAre("/policy/batching: expected the name of a policy or {\"name\": ...}, got 7",
+                          "/policy/order/name: missing key", "/policy/kv/name: expected a string, got 3",
+                          "/policy/rooter: unknown key; did you mean \"router\"?"));
+  const Reading r = read(R"({"model": "m", "workload": {}, "policy": {"batching": {"name": "sarathi", "token_budget": 64}}})");
+  EXPECT_EQ(r.config.policy.batching.name, "sarathi");
+  EXPECT_EQ(to_json(r.config.policy.batching.parameters, -1), R"({"token_budget": 64})");
+}
+
+TEST(RunConfig, SloKeysAreMetricAndPercentile) {
+  const Reading r = read(R"({"model": "m", "workload": {}, "slo": {"e2e_p99.9": "8s", "queue_p50": 2, "itl_p95": "90ms"}})");
+  EXPECT_THAT(r.errors, IsEmpty());
+  ASSERT_EQ(r.config.slo.size(), 3u);
+  EXPECT_EQ(r.config.slo[0].percentile, 99.9);
+  EXPECT_EQ(slo_key(r.config.slo[0]), "e2e_p99.9");
+  EXPECT_EQ(r.config.slo[1].limit, 2s);
+  EXPECT_THAT(errors_with(R"("slo": {"ttft_99": "1s", "tpot_p99": "fast", "ttft_p0": 1, "e2e_p101": 1})"),
+              ElementsAre("/slo/tpot_p99: expected a duration like \"200ms\", got \"fast\"",
+                          "/slo/ttft_99: unknown key; did you mean \"ttft_p99\"?",
+                          "/slo/ttft_p0: unknown key; did you mean \"ttft_p99\"?",
+                          "/slo/e2e_p101: unknown key"));
+}
+
+TEST(RunConfig, ClassesCarryLimitsAndPriority) {
+  const Reading r = read(R"({"model": "m", "workload": {}, "classes": {
+      "web": {"match": {"tenant": ["a", "b"]}, "slo": {"ttft_p99": "1s"}, "priority": -2}, "batch": {}}})");
+  EXPECT_THAT(r.errors, IsEmpty());
+  ASSERT_EQ(r.config.classes.size(), 2u);
+  EXPECT_THAT(r.config.classes[0].tenants, ElementsAre("a", "b"));
+  EXPECT_EQ(r.config.classes[0].priority, -2);
+  EXPECT_EQ(r.config.slo.at(0).request_class, 0);
+  EXPECT_THAT(errors_with(R"("classes": {"web": {"qoe": {}, "retry": {}, "wait": 3}})"),
+              ElementsAre("/classes/web/retry: not available in this version", "/classes/web/qoe: not available in this version",
+                          "/classes/web/wait: unknown key"));
+}
+
+TEST(RunConfig, PrefixCacheIsANameOrAnObject) {
+  EXPECT_EQ(read(R"({"model": "m", "workload": {}, "engine": {"prefix_cache": "radix"}})").config.engine.prefix_cache, "radix");
+  EXPECT_EQ(read(R"({"model": "m", "workload": {}, "engine": {"prefix_cache": {"kind": "hash"}}})").config.engine.prefix_cache,
+            "hash");
+  EXPECT_THAT(errors_with(R"("engine": {"prefix_cache": {"kind": "lru"}})"),
+              ElementsAre("/engine/prefix_cache/kind: expected one of \"none\", \"hash\", \"radix\", got \"lru\""));
+}
+
+TEST(RunConfig, AConfigThatIsNoObjectIsOneErrorAndItsConsequences) {
+  EXPECT_THAT(read("[]").errors, ElementsAre("/: expected an object, got an array"));
+  EXPECT_THAT(errors_with(R"("slo": 3, "classes": [], "cluster": 1)"),
+              ElementsAre("/cluster: expected an object, got 1", "/slo: expected an object, got 3",
+                          "/classes: expected an object of classes by name, got an array"));
+}
+
+}  // namespace
+}  // namespace orrery
