@@ -22,10 +22,10 @@ constexpr Coefficient kGemmCoefficients[] = {
     {"latency_s", K::kLatency, 4e-6}, {"flops_per_s", K::kFlops, 5e14}, {"bytes_per_s", K::kBandwidth, 2e12}, {"p", K::kShape, 2.4}};
 constexpr Coefficient kPrefillCoefficients[] = {
     {"latency_s", K::kLatency, 1e-5}, {"block_s", K::kPerSm, 1e-6},        {"tile_s", K::kPerSm, 1e-6},
-    {"longest_row", K::kShape, 0.5},  {"bytes_per_s", K::kBandwidth, 2e12}, {"p", K::kShape, 2.0}};
+    {"longest_row", K::kShape, 0.5},  {"kv_bytes_per_s", K::kBandwidth, 1e12}, {"p", K::kShape, 1.5}};
 constexpr Coefficient kDecodeCoefficients[] = {
-    {"latency_s", K::kLatency, 1e-5},       {"per_sequence_s", K::kLatency, 2e-8}, {"bytes_per_s", K::kBandwidth, 2e12},
-    {"few_units", K::kShape, 0.02},         {"flops_per_s", K::kFlops, 3e14},      {"p", K::kShape, 2.0}};
+    {"latency_s", K::kLatency, 1e-5}, {"per_sequence_s", K::kPerUnit, 2e-8}, {"per_unit_s", K::kPerUnit, 5e-9},
+    {"bytes_per_s", K::kBandwidth, 2e12}, {"few_units", K::kShape, 0.02}, {"p", K::kShape, 2.0}};
 
 constexpr std::string_view kGemmShape[] = {"m", "n", "k"};
 constexpr std::string_view kPrefillShape[] = {"batch", "q", "context", "heads", "kv_heads", "head_dim"};
@@ -38,23 +38,25 @@ double gemm_seconds(std::span<const double> t, const Shape& x) {
   return t[0] + p_norm(law_flops(Op::kGemm, x) / t[1], law_bytes(Op::kGemm, x) / t[2], t[3]);
 }
 
-/// Blocks of 128x128 on sm_count processors: the mean load, plus a share of the longest row that none can split.
+/// Tiles of 128 query rows, the heads of a group packed into them, times blocks of 128 keys: the mean load of sm_count
+/// processors, plus a share of the longest row of causal blocks that none can split (old context is split).
 double prefill_seconds(std::span<const double> t, double sm_count, const Shape& x) {
   const auto [batch, q, context, heads, kv_heads, head_dim] = x;
   const double rows = std::ceil(q / kTile);
-  const double longest = context / kTile + rows;
-  const double blocks = batch * heads * rows * (context / kTile + 0.5 * (rows + 1));
-  const double makespan = blocks / sm_count + t[3] * longest;
-  const double compute = makespan * t[1] * (head_dim / 128) + t[2] * (batch * heads * rows / sm_count);
-  return p_norm(t[0], compute + law_bytes(Op::kPrefill, x) / t[4], t[5]);
+  const double tiles = batch * kv_heads * std::ceil(q * (heads / kv_heads) / kTile);
+  const double blocks = tiles * (context / kTile + 0.5 * (rows + 1));
+  const double makespan = blocks / sm_count + t[3] * rows;
+  const double compute = makespan * t[1] * (head_dim / 128) + t[2] * (tiles / sm_count);
+  const double read = 4 * batch * head_dim * kv_heads * (context + q) / t[4];
+  return p_norm(t[0], compute + read, t[5]);
 }
 
-/// Reads the cache once; few (sequence, KV head) pairs cannot use the whole bandwidth, a wide group is arithmetic.
+/// Reads the cache once, but few units, (sequence, KV head) pairs, cannot use the whole bandwidth; below one tile of
+/// context a unit costs the same whatever its length.
 double decode_seconds(std::span<const double> t, double sm_count, const Shape& x) {
   const double batch = x[0], units = x[0] * x[3];
-  const double read = law_bytes(Op::kDecode, x) / t[2] * (1 + t[3] * sm_count / units);
-  const double roof = p_norm(read, law_flops(Op::kDecode, x) / t[4], 2);
-  return p_norm(t[0] + t[1] * batch, roof, t[5]);
+  const double read = law_bytes(Op::kDecode, x) / t[3] * (1 + t[4] * sm_count / units);
+  return p_norm(t[0] + t[1] * batch + t[2] * units * (x[4] / 128), read, t[5]);
 }
 
 }  // namespace

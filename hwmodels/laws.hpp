@@ -29,9 +29,10 @@ constexpr std::string_view name(Op op) {
 using Shape = std::array<double, 6>;     ///< unused places are 0
 using Features = std::array<double, 5>;  ///< log2 of the quantities that the residual depends on; unused places are 0
 
-/// One coefficient: all are positive. `kind` says how a data sheet scales it to another device.
+/// One coefficient: all are positive. `kind` says how a data sheet scales it to another device: latencies and shapes stay,
+/// a time per tile goes with the arithmetic rate of one processor, a time per unit with the memory bandwidth.
 struct Coefficient {
-  enum class Kind : unsigned char { kLatency, kFlops, kBandwidth, kPerSm, kShape };
+  enum class Kind : unsigned char { kLatency, kFlops, kBandwidth, kPerSm, kPerUnit, kShape };
   std::string_view name;
   Kind kind;
   double guess;  ///< where a fit starts

@@ -75,13 +75,12 @@ std::vector<ResidualGrid::Axis> default_grid(Op op) {
   return {{0, 1, 15}, {1, 1, 17}, {0, 1, 7}, {6, 1, 2}, {0, 1, 4}};
 }
 
-double OperatorFit::seconds(const Shape& x) const {
-  return law_seconds(op, theta, sm_count, x) * std::exp(residual.at(features(op, x)));
-}
-
-OperatorFit fit_operator(Op op, const std::vector<Sample>& ordered, const FitOptions& o) {
+OperatorModel fit_operator(Op op, const std::vector<Sample>& ordered, const FitOptions& o) {
   const auto rows = shuffled(ordered, o.seed);
-  OperatorFit fit{op, fit_roof(op, rows, o.sm_count), {}, {}, {}, o.sm_count};
+  OperatorModel fit;
+  fit.op = op;
+  fit.theta = fit_roof(op, rows, o.sm_count);
+  fit.sm_count = o.sm_count;
   fit.residual = bake(op, fit_residual(op, rows, fit.theta, o), o.grid);
   for (std::size_t d = 0; d < fit.low.size(); ++d) {
     const auto by_feature = [&](const Sample& a, const Sample& b) { return features(op, a.x)[d] < features(op, b.x)[d]; };
@@ -124,17 +123,19 @@ HeldOut error_of(Op op, const std::vector<Sample>& rows, const std::vector<doubl
   return e;
 }
 
-HeldOut held_out(Op op, const std::vector<Sample>& rows, const FitOptions& o, int folds) {
+HeldOut held_out(Op op, const std::vector<Sample>& rows, const FitOptions& o, Fold kind, int folds) {
   std::vector<double> predicted(rows.size()), roof(rows.size());
   double clipped = 0;
   for (int fold = 0; fold < folds; ++fold) {
     const auto is_test = [&](const Sample& s) {
-      return mix64(shape_key(op, s.x) + o.seed) % static_cast<std::uint64_t>(folds) == static_cast<std::uint64_t>(fold);
+      std::uint64_t key = shape_key(op, s.x);
+      for (std::size_t d = 0; kind == Fold::kRows && d < s.x.size(); ++d) key = hash_combine(key, static_cast<std::uint64_t>(s.x[d]));
+      return mix64(key + o.seed) % static_cast<std::uint64_t>(folds) == static_cast<std::uint64_t>(fold);
     };
     std::vector<Sample> train;
     std::copy_if(rows.begin(), rows.end(), std::back_inserter(train), [&](const Sample& s) { return !is_test(s); });
     if (train.size() == rows.size()) continue;
-    const OperatorFit fit = fit_operator(op, train, o);
+    const OperatorModel fit = fit_operator(op, train, o);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (!is_test(rows[i])) continue;
       predicted[i] = fit.seconds(rows[i].x);

@@ -3,16 +3,15 @@
 /// (a GEMM's (n, k), an attention's head configuration) is predicted by a fit that saw none of its rows, through
 /// the grid that is shipped. About 5 s of one core for 6,000 rows, five folds included.
 ///
-///   OperatorFit fit = fit_operator(Op::kGemm, samples, {.sm_count = 132, .grid = default_grid(Op::kGemm)});
+///   OperatorModel fit = fit_operator(Op::kGemm, samples, {.sm_count = 132, .grid = default_grid(Op::kGemm)});
 ///   HeldOut e = held_out(Op::kGemm, samples, options);       // e.mape, e.p95, in percent
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
 #include "calibrate/fit/table.hpp"
-#include "hwmodels/laws.hpp"
+#include "hwmodels/operator.hpp"
 #include "hwmodels/residual_grid.hpp"
 
 namespace orrery {
@@ -27,17 +26,7 @@ struct FitOptions {
 /// Half or whole octaves over what the tables cover.
 std::vector<ResidualGrid::Axis> default_grid(Op op);
 
-struct OperatorFit {
-  Op op = Op::kGemm;
-  std::vector<double> theta;
-  ResidualGrid residual;
-  std::array<double, 5> low{}, high{};  ///< range of each feature in the rows, log2
-  double sm_count = 132;
-
-  double seconds(const Shape& x) const;
-};
-
-OperatorFit fit_operator(Op op, const std::vector<Sample>& rows, const FitOptions& options);
+OperatorModel fit_operator(Op op, const std::vector<Sample>& rows, const FitOptions& options);
 
 /// In percent of the measured time; `sigma` is the standard deviation over shapes of a shape's mean log error.
 struct HeldOut {
@@ -47,7 +36,10 @@ struct HeldOut {
   std::size_t rows = 0;
 };
 
-HeldOut held_out(Op op, const std::vector<Sample>& rows, const FitOptions& options, int folds = 5);
+/// What a fold leaves out: whole shapes, or single rows of shapes that the fit also sees.
+enum class Fold { kShapes, kRows };
+
+HeldOut held_out(Op op, const std::vector<Sample>& rows, const FitOptions& options, Fold fold = Fold::kShapes, int folds = 5);
 /// The same statistics of given predictions.
 HeldOut error_of(Op op, const std::vector<Sample>& rows, const std::vector<double>& predicted);
 

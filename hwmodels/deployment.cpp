@@ -1,0 +1,122 @@
+#include "hwmodels/deployment.hpp"
+
+#include <algorithm>
+
+#include "sim/config/names.hpp"
+#include "sim/config/units.hpp"
+
+namespace orrery {
+namespace {
+
+void refuse_other_types(const DeploymentRequest& r) {
+  for (const auto& [key, value] : {std::pair<const char*, const std::string&>{"dtype", r.dtype}, {"kv_dtype", r.kv_dtype}}) {
+    if (value == "bf16" || value == "fp16" || value == "auto") continue;
+    const bool reserved = value == "fp8" || value == "int8" || value == "int4" || value == "fp4";
+    throw ConfigError(std::string(key) + " \"" + value + "\": " +
+                      (reserved ? "not available in this version" : "expected bf16 or fp16"));
+  }
+}
+
+std::string percent(double x) { return format_number(static_cast<double>(static_cast<int>(x * 10 + 0.5)) / 10) + " %"; }
+
+std::vector<std::string> provenance_of(const Deployment& d) {
+  const Hardware& h = d.hardware;
+  std::vector<std::string> lines{"model " + d.model.name + ": " + d.model.source + " (" + d.model.origin + ")"};
+  std::string fit = "hardware " + h.name + ": " + std::string(name(h.grade)) + ", " + h.fit_source + ", " + h.fit_date;
+  if (h.grade == Grade::kDatasheet) fit += "; not calibrated";
+  else fit += "; held-out error: gemm " + percent(h.gemm.mape) + ", prefill " + percent(h.prefill.mape) + ", decode " + percent(h.decode.mape);
+  lines.push_back(std::move(fit));
+  lines.push_back("engine " + d.engine.name + ": " + d.engine.host.source);
+  lines.push_back("power: " + h.power.source + ", " + h.power.date);
+  lines.push_back(h.price.usd_per_hour > 0 ? "price: " + h.price.source + ", " + h.price.date : "price: not known");
+  return lines;
+}
+
+Shape shape_from(Op op, const std::map<std::string, double>& set) {
+  const auto names = shape_names(op);
+  Shape x{};
+  std::string errors;
+  for (std::size_t d = 0; d < names.size(); ++d) {
+    const auto found = set.find(std::string(names[d]));
+    const bool optional = op == Op::kPrefill && names[d] == "context";
+    if (found != set.end()) x[d] = found->second;
+    if (found == set.end() ? !optional : !(x[d] > 0 || (optional && x[d] == 0))) {
+      errors += std::string(errors.empty() ? "" : "\n") + "cost: " + std::string(names[d]) + ": expected a positive number";
+    }
+  }
+  const std::vector<std::string> known(names.begin(), names.end());
+  for (const auto& [key, value] : set) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      errors += std::string(errors.empty() ? "" : "\n") + "cost: " + unknown_name("key", key, known);
+    }
+  }
+  if (!errors.empty()) throw ConfigError(errors);
+  return x;
+}
+
+OperatorQuote quote_all_reduce(const Hardware& h, const std::map<std::string, double>& set) {
+  const auto gpus = set.find("gpus"), bytes = set.find("bytes");
+  if (gpus == set.end() || bytes == set.end() || set.size() != 2 || !(gpus->second >= 2) || !(bytes->second > 0)) {
+    throw ConfigError("cost: all-reduce takes gpus (at least 2) and bytes");
+  }
+  const int count = static_cast<int>(gpus->second);
+  OperatorQuote q;
+  q.seconds = q.low_seconds = q.high_seconds = h.all_reduce_seconds(count, bytes->second);
+  q.bytes_per_s = bytes->second / q.seconds;
+  q.grade = h.grade;
+  q.in_range = h.all_reduce_fitted(count);
+  for (const AllReduce& a : h.all_reduce) {
+    if (a.gpus != count || h.grade == Grade::kDatasheet) continue;
+    q.low_seconds = q.seconds / (1 + 2 * a.mape / 100);
+    q.high_seconds = q.seconds * (1 + 2 * a.mape / 100);
+  }
+  return q;
+}
+
+}  // namespace
+
+Deployment deploy(const DeploymentRequest& r) {
+  refuse_other_types(r);
+  std::string errors;
+  Deployment d;
+  const auto attempt = [&](auto&& load) {
+    try {
+      load();
+    } catch (const ConfigError& e) {
+      errors += (errors.empty() ? "" : "\n") + std::string(e.what());
+    }
+  };
+  attempt([&] { d.model = load_model(r.model, r.folders); });
+  attempt([&] { d.hardware = load_hardware(r.hardware, r.folders); });
+  attempt([&] { d.engine = load_engine(r.engine, r.folders); });
+  if (!errors.empty()) throw ConfigError(errors);
+  d.parallel = r.parallel;
+  MemoryOptions memory = r.memory;
+  if (memory.reserved_bytes == 0 && r.reserved_from_engine) memory.reserved_bytes = d.engine.reserved_bytes;
+  d.kv = kv_capacity(d.model, d.hardware, d.parallel, memory);
+  d.cost = std::make_unique<OperatorCostModel>(d.model, d.hardware, d.parallel, d.engine.host);
+  d.usd_per_hour = d.hardware.price.usd_per_hour * d.cost->devices();
+  d.provenance = provenance_of(d);
+  return d;
+}
+
+OperatorQuote quote(const Hardware& h, std::string_view op, const std::map<std::string, double>& set) {
+  if (op == "all-reduce") return quote_all_reduce(h, set);
+  const auto found = std::find_if(kOps.begin(), kOps.end(), [&](Op o) { return name(o) == op; });
+  if (found == kOps.end()) throw ConfigError(unknown_name("operator", op, {"gemm", "prefill", "decode", "all-reduce"}));
+  const Shape x = shape_from(*found, set);
+  const OperatorModel& model = h.operator_model(*found);
+  OperatorQuote q;
+  q.seconds = model.seconds(x);
+  q.flops_per_s = law_flops(*found, x) / q.seconds;
+  q.bytes_per_s = law_bytes(*found, x) / q.seconds;
+  q.grade = h.grade;
+  q.in_range = model.in_range(x);
+  if (h.grade != Grade::kDatasheet) {
+    q.low_seconds = q.seconds / (1 + model.p95 / 100);
+    q.high_seconds = q.seconds * (1 + model.p95 / 100);
+  }
+  return q;
+}
+
+}  // namespace orrery
