@@ -19,7 +19,10 @@ namespace {
 constexpr std::int64_t kDefaultRequests = 10'000;
 constexpr double kMaxRate = 1e9;
 
-std::string number_text(double x) { return format_number(x); }
+std::string number_text(double x) {
+  const bool whole = std::abs(x) < 1e15 && x == std::floor(x);
+  return whole ? std::to_string(static_cast<std::int64_t>(x)) : format_number(x);
+}
 
 /// What the reading of all parts shares.
 struct Context {
