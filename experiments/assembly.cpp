@@ -7,6 +7,7 @@
 #include "experiments/summary.hpp"
 #include "policies/register.hpp"
 #include "sim/metrics/recorder.hpp"
+#include "sim/plugin.hpp"
 
 namespace orrery {
 namespace {
@@ -72,6 +73,29 @@ RecorderConfig recorder_config(const Assembly& a, std::uint64_t seed, const KvCo
   return r;
 }
 
+/// Every plug-in that the config names needs its path from the command line; one that only the command line names is
+/// loaded and recorded as well.
+void load_plugins(std::vector<std::string>& named, const std::vector<std::string>& arguments, Registry& registry,
+                  ErrorList& errors) {
+  std::vector<std::string> loaded;
+  for (const std::string& argument : arguments) {
+    try {
+      loaded.push_back(load_plugin(registry, argument));
+    } catch (const ConfigError& e) {
+      errors.add(e);
+      loaded.push_back(argument.substr(0, argument.find('=')));
+    }
+  }
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    if (std::find(loaded.begin(), loaded.end(), named[i]) == loaded.end()) {
+      errors.add("/plugins/" + std::to_string(i), "give its path: --plugin " + named[i] + "=PATH");
+    }
+  }
+  for (const std::string& name : loaded) {
+    if (std::find(named.begin(), named.end(), name) == named.end()) named.push_back(name);
+  }
+}
+
 void check_together(const RunConfig& c, const PolicySet& p, ErrorList& errors) {
   const bool named_kv_contiguous = p.kv != nullptr && p.kv->block_tokens() == Tokens{1};
   if (named_kv_contiguous && c.engine.prefix_cache != "none") {
@@ -111,16 +135,16 @@ std::vector<std::string> Assembly::random() const {
 Assembly assemble(Document document, const std::vector<std::string>& plugins) {
   Assembly a;
   ErrorList errors;
+  const std::vector<std::string> preset_keys = apply_preset(document, errors);
   a.config = read_run_config(std::move(document), errors);
+  a.config.engine.from_preset = preset_keys;
   a.registry = std::make_shared<Registry>();
   register_policies(*a.registry);
-  if (!plugins.empty()) errors.add(ConfigError("--plugin " + plugins.front() + ": not available in this version"));
-  if (!a.config.plugins.empty()) errors.add("/plugins", "not available in this version");
-  apply_preset(a.config, errors);
-  a.deployment = make_deployment(a.config, errors);
+  load_plugins(a.config.plugins, plugins, *a.registry, errors);
   const PolicySet policies = make_policies(a.config, *a.registry, errors);
+  a.deployment = make_deployment(a.config, policies.resolved, errors);
   check_together(a.config, policies, errors);
-  if (a.config.document.value.find("workload") != nullptr) {
+  if (!a.config.workload.is_null()) {
     try {
       make_requests(a.config, a.config.seed(), a.workload);
     } catch (const ConfigError& e) {
@@ -213,7 +237,8 @@ Value resolved_config(const Assembly& a) {
   v["engine"]["prefix_cache"]["kind"] = c.engine.prefix_cache;
   v["policy"] = a.resolved_policies;
   v["workload"] = a.workload.workload;
-  for (const auto* key : {"slo", "classes", "plugins"}) {
+  for (const std::string& name : c.plugins) v["plugins"].push_back(name);
+  for (const auto* key : {"slo", "classes"}) {
     if (const Value* given = c.document.value.find(key); given != nullptr) v[key] = *given;
   }
   v["stop"] = section(c.stop);

@@ -1,6 +1,6 @@
 /// The hardware side of a run: /model, /hardware, /cluster and /engine as prices of steps, KV capacity and facts.
 ///
-///   DeploymentParts d = make_deployment(config, errors);    // d.cost is null if there were errors
+///   DeploymentParts d = make_deployment(config, policies, errors);    // d.cost is null if there were errors
 #pragma once
 
 #include <memory>
@@ -8,23 +8,30 @@
 
 #include "experiments/result.hpp"
 #include "experiments/run_config.hpp"
+#include "hwmodels/deployment.hpp"
 #include "sim/cost.hpp"
 #include "sim/engine/ledger.hpp"
 
 namespace orrery {
 
 struct DeploymentParts {
-  std::shared_ptr<const CostModel> cost;     ///< of one replica; immutable, shared by stations and replications
+  std::shared_ptr<const Deployment> hardware;  ///< null if there were errors
+  const CostModel* cost = nullptr;             ///< of one replica; shared by its stations and replications
   DeploymentFacts facts;
-  KvConfig kv;                               ///< of one replica, before the KV policy has its say
-  Bytes kv_bytes_per_token;                  ///< over all devices of a replica
-  std::vector<InputFact> inputs;             ///< where model, hardware and engine preset were found
-  Value resolved_model, resolved_hardware;   ///< for config.json
+  KvConfig kv;                                 ///< of one replica, before the KV policy has its say
+  Bytes kv_bytes_per_token;                    ///< over all devices of a replica
+  std::vector<InputFact> inputs;               ///< where model, hardware and engine were found
+  Value resolved_model, resolved_hardware;     ///< for config.json
 };
 
-DeploymentParts make_deployment(const RunConfig& config, ErrorList& errors);
+/// Engine whose host terms and memory reserve count where the config names no preset.
+inline constexpr std::string_view kDefaultEngine = "vllm-0.24";
 
-/// Fills what the engine preset sets and the config leaves open (policies, limits); errors for an unknown preset.
-void apply_preset(RunConfig& config, ErrorList& errors);
+/// `policies`: what /policy came to; the limits of the batching policy decide how much memory activations take.
+DeploymentParts make_deployment(const RunConfig& config, const Value& policies, ErrorList& errors);
+
+/// The document with the settings of its engine preset below it, so that what the config says wins. Returns the keys of
+/// /engine that the preset alone sets.
+std::vector<std::string> apply_preset(Document& document, ErrorList& errors);
 
 }  // namespace orrery

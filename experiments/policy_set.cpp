@@ -59,10 +59,11 @@ PolicyChoice with_engine_limits(const RunConfig& config, const Registry& registr
   const auto* entry = registry.find<Batcher>(batching.name);
   if (entry == nullptr) return batching;
   const Value known = parameters_of(*entry);
+  const std::vector<std::string>& preset = config.engine.from_preset;
   const auto pass = [&](bool given, std::string_view key, std::string_view parameter, const Value& value) {
     if (!given || batching.parameters.find(parameter) != nullptr) return;
     if (has_parameter(known, parameter)) batching.parameters[parameter] = value;
-    else errors.add(pointer_to("/engine", key), "the batching policy \"" + batching.name + "\" has no such setting");
+    else if (std::find(preset.begin(), preset.end(), key) == preset.end()) errors.add(pointer_to("/engine", key), "the batching policy \"" + batching.name + "\" has no such setting");
   };
   const EngineConfig& e = config.engine;
   pass(e.max_num_seqs > 0, "max_num_seqs", "max_running", Value(e.max_num_seqs));

@@ -26,6 +26,7 @@ struct DeploymentFacts {
   std::string price_source, host_source;           ///< host_source: "host overhead: assumed" or its source
   std::string engine;                              ///< preset, or "" where none is named
   std::vector<std::string> not_modelled;
+  std::vector<std::string> provenance;             ///< a line each: model, hardware, engine, power, price
 
   std::int64_t gpus() const { return replicas * tp * pp; }
 };

@@ -268,7 +268,7 @@ int rerun_verb(const std::string& folder, const RunOptions& options, std::ostrea
   o.config = config;
   o.metrics = before.at("metrics_convention").as_string();
   Document document = load_document(config, {});
-  const Assembly a = assemble(std::move(document), {});
+  const Assembly a = assemble(std::move(document), o.plugins);
   Files none;
   const RunResult r = simulate(a, o, none, err);
   const Value summary = summary_of(r);

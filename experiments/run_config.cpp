@@ -239,9 +239,9 @@ void describe(Describer& d, GlobalConfig& g) {
   d.field("rows", g.rows, "Write requests.csv");
 }
 
-SearchPath search_path_for(const std::string& config_folder) {
+SearchPath search_path_for(const Document& document) {
   SearchPath path;
-  path.folders = {config_folder};
+  path.folders = {document.folder};
   const std::string xdg = from_environment("XDG_CONFIG_HOME"), home = from_environment("HOME");
   if (!xdg.empty()) path.folders.push_back(xdg + "/orrery");
   else if (!home.empty()) path.folders.push_back(home + "/.config/orrery");
@@ -249,6 +249,7 @@ SearchPath search_path_for(const std::string& config_folder) {
   if (data.empty()) data = "../shared/data";
   path.folders.push_back(data);
   path.folders.push_back(data + "/traces");
+  add_former_folders(document.value, path);
   return path;
 }
 
@@ -277,9 +278,8 @@ std::vector<SloLimit> read_slo(const Value& slo, int request_class, ErrorList& e
 RunConfig read_run_config(Document document, ErrorList& errors) {
   RunConfig c;
   c.document = std::move(document);
-  c.search = search_path_for(c.document.folder);
+  c.search = search_path_for(c.document);
   const Value& root = c.document.value;
-  add_former_folders(root, c.search);
   ObjectReader r(root, errors, "");
   r.take("extends");
   const bool several = r.take("models") != nullptr;

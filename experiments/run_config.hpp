@@ -51,6 +51,7 @@ struct EngineConfig {
   std::int64_t kv_blocks = 0;                         ///< of one replica; 0: derived
   Bytes swap_space{std::int64_t{4} << 30};            ///< host memory for swapped KV, of one replica; vLLM 0.2's default
   TooLong too_long = TooLong::kReject;
+  std::vector<std::string> from_preset;               ///< keys of /engine that the preset alone sets
   std::string prefix_cache = "none";                  ///< none, hash, radix; not described: it is a name or an object
 };
 void describe(Describer&, EngineConfig&);
@@ -104,9 +105,9 @@ struct RunConfig {
 
 RunConfig read_run_config(Document document, ErrorList& errors);
 
-/// Beside the config, the user's config folder ($XDG_CONFIG_HOME/orrery or ~/.config/orrery), then $ORRERY_DATA
-/// (default ../shared/data) and its traces/.
-SearchPath search_path_for(const std::string& config_folder);
+/// Where names are looked up: beside the config, the user's config folder ($XDG_CONFIG_HOME/orrery or ~/.config/orrery), then $ORRERY_DATA
+/// (default ../shared/data) and its traces/; for the config.json of a result also where its names were looked up.
+SearchPath search_path_for(const Document& document);
 
 /// {"ttft_p99": "500ms"} as limits. Metrics ttft, tpot, itl, e2e, queue; percentiles p0 (excluded) to p100.
 std::vector<SloLimit> read_slo(const Value& slo, int request_class, ErrorList& errors);

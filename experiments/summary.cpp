@@ -313,6 +313,7 @@ Value provenance_of(const RunResult& r) {
   v["hardware_models"] = Value::array();
   v["hardware_models"].push_back(r.deployment.cost);
   v["plugins"] = strings(r.plugins);
+  v["deployment"] = strings(r.deployment.provenance);
   return v;
 }
 

@@ -128,6 +128,7 @@ class Program {
       return rerun_verb(folder_, run_, out_, err_);
     });
     v->add_option("OUT", folder_, "folder of a result")->required();
+    add_plugin(v, run_.plugins);
     add_output(v, run_);
   }
 

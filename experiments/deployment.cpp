@@ -1,0 +1,173 @@
+#include "experiments/deployment.hpp"
+
+#include <algorithm>
+
+#include "sim/config/names.hpp"
+
+namespace orrery {
+namespace {
+
+/// /model or /hardware: a name, or an object with a name.
+std::string read_name(const Value& v, std::string_view pointer, ErrorList& errors) {
+  const Value* name = v.is_object() ? v.find("name") : &v;
+  if (name == nullptr) errors.add(pointer_to(pointer, "name"), "missing key");
+  else if (!name->is_string()) errors.add(name->pointer(), "expected a name, got " + brief(*name));
+  else return name->as_string();
+  return "";
+}
+
+struct ModelChoice {
+  std::string name, dtype = "bf16", kv_dtype = "auto";
+};
+
+ModelChoice read_model(const Value& v, ErrorList& errors) {
+  ModelChoice m;
+  m.name = read_name(v, "/model", errors);
+  if (!v.is_object()) return m;
+  ObjectReader r(v, errors);
+  r.take("name");
+  for (const auto& [key, out] : {std::pair{"dtype", &m.dtype}, std::pair{"kv_dtype", &m.kv_dtype}}) {
+    if (!r.string(key, *out) || *out == "bf16" || *out == "fp16" || *out == "auto") continue;
+    const bool reserved = *out == "fp8" || *out == "int8" || *out == "int4" || *out == "fp4";
+    r.error(key, reserved ? "\"" + *out + "\" is not available in this version" : "expected \"bf16\" or \"fp16\", got \"" + *out + "\"");
+    *out = "bf16";
+  }
+  r.finish();
+  return m;
+}
+
+std::string read_hardware(const Value& v, ErrorList& errors) {
+  const std::string name = read_name(v, "/hardware", errors);
+  if (!v.is_object()) return name;
+  ObjectReader r(v, errors);
+  r.take("name");
+  std::string cost = "operators";
+  if (r.string("cost", cost) && cost != "operators") r.error("cost", "\"" + cost + "\" is not available in this version");
+  r.finish();
+  return name;
+}
+
+/// Runs `load`; its errors get the pointer of what it loads.
+template <class Load>
+void attempt(std::string_view pointer, ErrorList& errors, Load load) {
+  try {
+    load();
+  } catch (const ConfigError& e) {
+    errors.add(pointer, e.what());
+  }
+}
+
+/// A limit of the batching policy, where it has one.
+std::int64_t limit_of(const Value& policies, std::string_view parameter, std::int64_t otherwise) {
+  const Value* batching = policies.find("batching");
+  const Value* limit = batching == nullptr ? nullptr : batching->find(parameter);
+  return limit != nullptr && limit->is_number() ? limit->as_int() : otherwise;
+}
+
+std::string kv_source(const KvCapacity& kv, const EngineConfig& engine) {
+  const std::string derived = gigabytes(kv.usable_bytes) + " usable - " + gigabytes(kv.weight_bytes) + " weights - " +
+                              gigabytes(kv.activation_bytes) + " activations - " + gigabytes(kv.reserved_bytes) + " reserved";
+  if (engine.kv_blocks == 0) return "derived: " + derived;
+  return "pinned by /engine/kv_blocks; derived: " + std::to_string(kv.blocks);
+}
+
+void fill_facts(const Deployment& d, const RunConfig& c, const ModelChoice& model, DeploymentFacts& f) {
+  f.model = d.model.name;
+  f.dtype = model.dtype;
+  f.hardware = d.hardware.name;
+  f.provenance = d.provenance;
+  f.cost = d.provenance.at(1);
+  f.replicas = c.cluster.replicas;
+  f.tp = d.parallel.tp;
+  f.pp = d.parallel.pp;
+  f.weight_bytes_per_gpu = static_cast<double>(d.kv.weight_bytes);
+  f.memory_bytes_per_gpu = static_cast<double>(d.kv.memory_bytes);
+  f.kv_bytes_per_token = static_cast<double>(d.model.kv_bytes_per_token());
+  f.block_tokens = c.engine.block_size;
+  f.blocks = c.engine.kv_blocks > 0 ? c.engine.kv_blocks : d.kv.blocks;
+  f.kv_source = kv_source(d.kv, c.engine);
+  f.max_context = c.engine.max_model_len > 0 ? c.engine.max_model_len : d.model.max_position;
+  f.peak_flops = d.cost->peak_flops_per_s();
+  f.peak_bytes = d.cost->peak_bytes_per_s();
+  f.idle_watts = d.cost->idle_watts();
+  f.usd_per_hour = d.usd_per_hour * static_cast<double>(c.cluster.replicas);
+  if (f.usd_per_hour > 0) f.price_source = d.hardware.price.source + ", " + d.hardware.price.date;
+  f.engine = c.engine.preset.empty() ? "" : d.engine.name;
+  f.host_source = (c.engine.preset.empty() ? "host terms of " + d.engine.name + ": " : "") + d.engine.host.source;
+  f.not_modelled = d.engine.not_modelled;
+  f.not_modelled.emplace_back("network between client and engine");
+}
+
+}  // namespace
+
+std::vector<std::string> apply_preset(Document& document, ErrorList& errors) {
+  std::vector<std::string> keys;
+  const Value* engine = document.value.find("engine");
+  const Value* preset = engine == nullptr ? nullptr : engine->find("preset");
+  if (preset == nullptr || !preset->is_string()) return keys;  // what is not a string is told by the reader
+  attempt("/engine/preset", errors, [&] {
+    const EnginePreset e = load_engine(preset->as_string(), search_path_for(document).folders);
+    if (!e.settings.is_object()) return;
+    Value below = Value::object();
+    for (const Value::Member& m : e.settings.members()) {
+      if (m.first == "policy") {
+        below["policy"] = m.second;
+      } else {
+        below["engine"][m.first] = m.second;
+        if (engine->find(m.first) == nullptr) keys.push_back(m.first);
+      }
+    }
+    document.value = merged(below, document.value);
+    document.value.anchor("");
+  });
+  return keys;
+}
+
+DeploymentParts make_deployment(const RunConfig& c, const Value& policies, ErrorList& errors) {
+  DeploymentParts parts;
+  const std::size_t before = errors.lines().size();
+  const ModelChoice model = read_model(c.model, errors);
+  const std::string hardware = read_hardware(c.hardware, errors);
+  const std::string engine = c.engine.preset.empty() ? std::string(kDefaultEngine) : c.engine.preset;
+  const auto& folders = c.search.folders;
+  ModelShape shape;
+  if (!model.name.empty()) attempt("/model", errors, [&] { shape = load_model(model.name, folders); });
+  if (!hardware.empty()) attempt("/hardware", errors, [&] { load_hardware(hardware, folders); });
+  if (shape.max_position > 0 && c.engine.max_model_len > shape.max_position) {
+    errors.add("/engine/max_model_len", "expected at most " + std::to_string(shape.max_position) + ", the context of \"" +
+                                            shape.name + "\", got " + std::to_string(c.engine.max_model_len));
+  }
+  if (errors.lines().size() > before) return parts;
+
+  DeploymentRequest r;
+  r.model = model.name;
+  r.hardware = hardware;
+  r.engine = engine;
+  r.parallel = {static_cast<int>(c.cluster.tp), static_cast<int>(c.cluster.pp)};
+  r.dtype = model.dtype;
+  r.kv_dtype = model.kv_dtype;
+  r.folders = folders;
+  r.memory.utilization = c.engine.gpu_memory_utilization;
+  r.memory.block_tokens = c.engine.block_size;
+  r.memory.max_batch_tokens = limit_of(policies, "token_budget", r.memory.max_batch_tokens);
+  r.memory.max_sequences = limit_of(policies, "max_running", r.memory.max_sequences);
+  attempt("/model", errors, [&] { parts.hardware = std::make_shared<Deployment>(deploy(r)); });
+  if (parts.hardware == nullptr) return parts;
+  const Deployment& d = *parts.hardware;
+  parts.cost = d.cost.get();
+  fill_facts(d, c, model, parts.facts);
+  parts.kv.total = Blocks{parts.facts.blocks};
+  parts.kv.block_tokens = Tokens{parts.facts.block_tokens};
+  parts.kv_bytes_per_token = Bytes{d.model.kv_bytes_per_token()};
+  parts.inputs = {{"model", d.model.name, d.model.origin, ""},
+                  {"hardware", d.hardware.name, d.hardware.origin, ""},
+                  {"engine", d.engine.name, d.engine.origin, ""}};
+  parts.resolved_model["name"] = d.model.name;
+  parts.resolved_model["dtype"] = model.dtype;
+  parts.resolved_model["kv_dtype"] = model.kv_dtype;
+  parts.resolved_hardware["name"] = d.hardware.name;
+  parts.resolved_hardware["cost"] = "operators";
+  return parts;
+}
+
+}  // namespace orrery
