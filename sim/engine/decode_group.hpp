@@ -30,7 +30,9 @@ class DecodeGroup {
     friend bool operator>(const Due& a, const Due& b) { return a.when > b.when; }
   };
 
-  explicit DecodeGroup(Tokens block) : block_(block.value()), phase_(static_cast<std::size_t>(block_)) {}
+  /// `grows`: members whose reservation is used up take blocks one by one (false for contiguous runs).
+  explicit DecodeGroup(Tokens block, bool grows = true)
+      : block_(block.value()), grows_(grows), phase_(static_cast<std::size_t>(block_)) {}
 
   std::int64_t clock() const { return clock_; }
   std::int32_t size() const { return static_cast<std::int32_t>(members_.size()); }
@@ -152,6 +154,7 @@ class DecodeGroup {
   }
   std::size_t index(std::int64_t clock) const { return static_cast<std::size_t>(index_of(clock)); }
   void grow_by_blocks(const Progress& p, std::int32_t delta) {
+    if (!grows_) return;
     std::int64_t phase = (p.computed.value() - p.joined) % block_;
     if (phase < 0) phase += block_;
     phase_[static_cast<std::size_t>(phase)] += delta;
@@ -180,6 +183,7 @@ class DecodeGroup {
   }
 
   std::int64_t block_;
+  bool grows_;
   std::int64_t clock_ = 0;
   std::int64_t longest_ = 0;      ///< largest context - clock since the group was last empty
   Tokens context_, remaining_max_;

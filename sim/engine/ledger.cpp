@@ -75,6 +75,19 @@ void KvLedger::take(Blocks blocks) {
   free_ -= blocks;
 }
 
+void KvLedger::adopt(std::span<const BatchPlan::Admission> admissions) {
+  if (!prefix_) return;
+  for (const auto& a : admissions) {
+    Lease& l = lease(a.call);
+    l = {};
+    if (a.cached == Tokens{}) continue;
+    prefix_->pin(l.pin, paths_->path(a.call), a.cached);
+    l.shared = block_.whole(a.cached);
+    l.published = a.cached;
+    note(KvOp::kAdopt, a.call, a.cached);
+  }
+}
+
 void KvLedger::admit(const BatchPlan::Admission& a) {
   Progress& p = calls_->progress(a.call);
   p.computed = p.cached = narrow<Tokens32>(a.cached);
@@ -95,17 +108,7 @@ void KvLedger::admit(const BatchPlan::Admission& a) {
     return;
   }
   Blocks need = blocks_for(a.reserve);
-  if (prefix_) {
-    Lease& l = lease(a.call);
-    l = {};
-    if (a.cached > Tokens{}) {
-      prefix_->pin(l.pin, paths_->path(a.call), a.cached);
-      l.shared = block_.whole(a.cached);
-      l.published = a.cached;
-      note(KvOp::kAdopt, a.call, a.cached);
-    }
-    need -= l.shared;
-  }
+  if (prefix_) need -= leases_[a.call.index].shared;
   take(need);
 }
 

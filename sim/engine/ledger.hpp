@@ -74,6 +74,8 @@ class KvLedger final : public PrefixView {
   PrefixMatch match(CallId id) const override;
   Blocks releasable(CallId id) const override;
 
+  /// Pins the prefix hits of all admissions of a plan: before anything is evicted for any of them.
+  void adopt(std::span<const BatchPlan::Admission> admissions);
   void admit(const BatchPlan::Admission& a);                ///< sets computed, cached and reserved
   void extend(CallId id, Tokens upto);                      ///< room for `upto` tokens, if it has less
   void computed(CallId id, Tokens upto, bool prompt_done);  ///< a chunk has ended: publishes what it completed

@@ -11,7 +11,7 @@ Station::Station(StationId id, const StationParts& parts, RunContext& run, Stati
       hash_(static_cast<std::uint64_t>(id.index)) {
   const int lanes = parts.cost->stages();
   lanes_.reserve(static_cast<std::size_t>(lanes));
-  for (int i = 0; i < lanes; ++i) lanes_.emplace_back(i, parts.kv.block_tokens);
+  for (int i = 0; i < lanes; ++i) lanes_.emplace_back(i, parts.kv);
   std::vector<const DecodeGroup*> groups;
   for (const Lane& lane : lanes_) groups.push_back(&lane.group);
   ledger_.attach(std::move(groups));
@@ -26,6 +26,7 @@ bool Station::accepts(CallId id) const {
 }
 
 void Station::enqueue(CallId id, Time now) {
+  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
   Progress& p = run_->calls.progress(id);
   p.stage = Stage::kWaiting;
   p.key = key(id, nullptr);
@@ -37,7 +38,6 @@ void Station::enqueue(CallId id, Time now) {
   load_->tokens += call.prompt + call.predicted_high;
   run_->recorder->on_waiting(now, 1);
   if (events_) tell(CallEvent::kArrived, id, now, 0);
-  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
 }
 
 Time Station::next() const {
@@ -91,9 +91,9 @@ void Station::tell(CallEvent::Kind kind, CallId id, Time now, int lane) {
   parts_.batcher->on_event({kind, id, &run_->calls.call(id), now, lane});
 }
 
-void Station::decide(const Lane& lane, Decision kind, CallId id, Tokens tokens, Time now) {
+void Station::decide(const Lane& lane, Decision kind, CallId id, Tokens tokens, Time now, std::int64_t ahead) {
   const std::uint64_t number = id.valid() ? run_->calls.call(id).number : 0;
-  const DecisionRecord d{id_.index, lane.index, lane.group.clock(), kind, number, tokens.value()};
+  const DecisionRecord d{id_.index, lane.index, lane.group.clock() + ahead, kind, number, tokens.value()};
   hash_ = fold(hash_, d);
   if (run_->decisions) run_->decisions->decision(now, d);
 }

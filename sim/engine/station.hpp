@@ -91,7 +91,7 @@ class Station {
   struct SwapOut { CallId call; Tokens context; };
 
   struct Lane {
-    Lane(int i, Tokens block) : index(i), group(block) {}
+    Lane(int i, const KvConfig& kv) : index(i), group(kv.block_tokens, !kv.contiguous) {}
     int index;
     State state = State::kIdle;
     Time at{};                       ///< running: end of the step; ready: when the first stage is free
@@ -136,17 +136,18 @@ class Station {
   void end_chunks(Lane& lane, Time now);
   void first_token_or_gap(CallId id, Time now);
   void join(Lane& lane, CallId id, Time last);
+  Tokens32 regrown(CallId id) const;
   void complete(Lane& lane, CallId id, Time now);
   void release_held(Lane& lane, Time now);
   void cut(Lane& lane, Time now);
-  void drop(CallId id, Time now);
+  void drop(CallId id, Time now, std::int64_t ahead = 0);
   void take_out(Lane& lane, CallId id);
   void finish(CallId id, Tokens context, Tokens emitted, Status status, Time now);
 
   std::int64_t key(CallId id, const StationView* view) const;
   void leave_cohort(Lane& lane, CallId id);
   void tell(CallEvent::Kind kind, CallId id, Time now, int lane);
-  void decide(const Lane& lane, Decision kind, CallId id, Tokens tokens, Time now);
+  void decide(const Lane& lane, Decision kind, CallId id, Tokens tokens, Time now, std::int64_t ahead = 0);
 
   StationId id_;
   StationParts parts_;

@@ -44,6 +44,7 @@ void Station::refresh_keys(Lane& lane, Time now) {
 
 void Station::start(Lane& lane, Time now) {
   for (int round = 0; round < kReplans; ++round) {
+    if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
     if (parts_.order && parts_.order->dynamic()) refresh_keys(lane, now);
     fill_view(lane, now);
     lane.plan.reset(lane.view, *parts_.batcher);
@@ -65,6 +66,7 @@ void Station::start(Lane& lane, Time now) {
 void Station::carry_out(Lane& lane, Time now) {
   const BatchPlan& plan = lane.plan;
   for (const auto& d : plan.leave()) depart(lane, d, now);
+  ledger_.adopt(plan.admitted());
   for (CallId id : plan.resumed()) resume(lane, id, now);
   for (const auto& a : plan.admitted()) admit(lane, a, now);
   for (const auto& c : plan.chunks()) {
@@ -94,7 +96,7 @@ void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
       if (calls.secret(d.call).first_token != kNever) load_->prompt_tokens += calls.call(d.call).prompt;
       calls.secret(d.call).first_token = kNever;
     }
-    p.reserved = narrow<Tokens32>(parts_.kv_policy->regrow(calls.call(d.call), p.reserved));
+    p.reserved = regrown(d.call);
     p.computed = p.cached = Tokens32{};
     p.stage = Stage::kWaiting;
     p.key = key(d.call, nullptr);
@@ -212,6 +214,8 @@ void Station::run_pipeline(Lane& lane, Time now) {
 std::int64_t Station::iterations_at_once(Lane& lane) const {
   const bool alone = !lane.plan.changes() && lane.swapping.empty() && lane.host_returning == Tokens{};
   if (!alone || !run_->fast_forward || lane.plan.repeat.iterations == 1) return 1;
+  if (lane.run.first == Duration{}) return 1;   // other stations take turns with iterations that take no time
+  if (parts_.order && parts_.order->dynamic() && !waiting_.empty()) return 1;   // cached prefixes may be evicted
   const std::int64_t limit =
       std::min({lane.run.valid, lane.plan.repeat.iterations, lane.group.until_due(run_->calls)});
   // the blocks of the first iteration are taken already

@@ -18,17 +18,17 @@ void Station::end_step(Lane& lane, Time now) {
   end_swaps(lane);
   if (lane.plan.decodes()) advance_group(lane, now);
   end_chunks(lane, now);
-  if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
   for (CallId id : lane.cancelled)
     if (run_->calls.alive(id)) drop(id, now);
   lane.cancelled.clear();
+  if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
 }
 
 void Station::end_swaps(Lane& lane) {
   for (const SwapOut& out : lane.swapping) {
     Progress& p = run_->calls.progress(out.call);
     ledger_.release(out.call, out.context);
-    p.reserved = narrow<Tokens32>(parts_.kv_policy->regrow(run_->calls.call(out.call), p.reserved));
+    p.reserved = regrown(out.call);
     p.key = key(out.call, nullptr);
     swapped_.insert(out.call, run_->calls);
   }
@@ -131,6 +131,14 @@ void Station::join(Lane& lane, CallId id, Time last) {
   }
   run_->calls.secret(id).last_token = last;
   lane.group.join(id, run_->calls);
+  const Progress& p = run_->calls.progress(id);
+  if (parts_.kv.contiguous && p.reserved <= p.computed) lane.full.push_back(id);   // a run cannot grow where it lies
+}
+
+/// What a call that was thrown out reserves when it comes back.
+Tokens32 Station::regrown(CallId id) const {
+  const Tokens more = parts_.kv_policy->regrow(run_->calls.call(id), run_->calls.progress(id).reserved);
+  return narrow<Tokens32>(std::min(more, ledger_.state().largest_lease()));
 }
 
 /// Before a member leaves: notes when its last token was.
@@ -172,7 +180,8 @@ void Station::release_held(Lane& lane, Time now) {
   lane.held.clear();
 }
 
-/// A call has come while iterations run at once: the run ends at the first boundary that is not before `now`.
+/// Something has come while iterations run at once: the run ends at the first boundary that is not before `now`; if
+/// that is now, at once, as if it had ended on its own before.
 void Station::cut(Lane& lane, Time now) {
   const std::int64_t gone = to_ps(now - lane.start);
   const std::int64_t first = to_ps(lane.run.first), step = to_ps(lane.run.step);
@@ -189,9 +198,11 @@ void Station::cut(Lane& lane, Time now) {
   if (j >= lane.k) return;
   lane.k = j;
   lane.at = lane.start + lane.run.total(j);
+  if (lane.at == now) end_steps(now);
 }
 
 void Station::cancel(CallId id, Time now) {
+  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
   const Progress& p = run_->calls.progress(id);
   if (p.lane >= 0) {
     Lane& lane = lanes_[static_cast<std::size_t>(p.lane)];
@@ -200,19 +211,19 @@ void Station::cancel(CallId id, Time now) {
                         std::any_of(lane.swapping.begin(), lane.swapping.end(), swaps);
     if (inside && lane.state == State::kRunning) {
       lane.cancelled.push_back(id);
-      if (lane.k > 1) cut(lane, now);
       return;
     }
   }
-  drop(id, now);
+  const Lane& lane = lanes_[static_cast<std::size_t>(std::max<std::int16_t>(p.lane, 0))];
+  drop(id, now, lane.state == State::kRunning && lane.plan.decodes() ? lane.k - 1 : 0);
 }
 
-/// Gives up a call wherever it stands; what was computed for it is wasted.
-void Station::drop(CallId id, Time now) {
+/// Gives up a call wherever it stands; what was computed for it is wasted. `ahead`: iterations that the lane has done.
+void Station::drop(CallId id, Time now, std::int64_t ahead) {
   const Progress& p = run_->calls.progress(id);
   Lane& lane = lanes_[static_cast<std::size_t>(std::max<std::int16_t>(p.lane, 0))];
   if (p.stage == Stage::kHeld) return;  // its answer is complete
-  decide(lane, Decision::kCancel, id, Tokens{}, now);
+  decide(lane, Decision::kCancel, id, Tokens{}, now, ahead);
   if (p.stage == Stage::kWaiting) {
     waiting_.remove(id);
     --load_->waiting;
