@@ -6,8 +6,9 @@
 namespace orrery {
 namespace {
 
-/// Does a member need another block for its next token?
+/// Does a member need another block for its next token? Not one that must leave because its reservation is used up.
 bool needs_block(const StationView& s, CallId id) {
+  if (s.kv.contiguous || std::find(s.full.begin(), s.full.end(), id) != s.full.end()) return false;
   const Tokens context = s.context(id);
   return context >= s.progress(id).reserved && s.kv.block_tokens.divides(context);
 }

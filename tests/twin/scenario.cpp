@@ -98,6 +98,10 @@ void parse_request(Scenario& s, const std::vector<std::string>& line) {
       q.deadline = Time{parse_duration(value)};
       continue;
     }
+    if (key == "cancel") {
+      q.cancel_after = parse_duration(value);
+      continue;
+    }
     const std::int64_t n = number(value);
     if (key == "prompt") q.prompt_tokens = Tokens32{static_cast<std::int32_t>(n)};
     else if (key == "out") q.output_tokens = Tokens32{static_cast<std::int32_t>(n)};
@@ -239,6 +243,7 @@ std::string to_text(const Scenario& s) {
     if (q.priority) out << " prio=" << q.priority;
     if (q.tenant) out << " tenant=" << q.tenant;
     if (q.request_class) out << " class=" << q.request_class;
+    if (q.cancel_after != Duration::max()) out << " cancel=" << duration_text(q.cancel_after);
     if (q.deadline != kNever) out << " deadline=" << duration_text(q.deadline.time_since_epoch());
     out << "\n";
   }

@@ -15,7 +15,7 @@
 ///         pairs, sequence, output, in, out (bytes moved). A pipeline stage s > 0 adds `skew=3ms` times s.
 /// request lines: t=TIME, or after=NAME+TIME (that long after NAME left); then its name; prompt=, out=, and optionally max=
 ///         (default out), prefix=KEY:TOKENS (several, in order), okey=KEY (what its answer can be extended by), session=,
-///         prio=, deadline=TIME, tenant=, class=. N*NAME makes N of them, named NAME0, NAME1, ...
+///         prio=, deadline=TIME, tenant=, class=, cancel=TIME (after arrival). N*NAME makes N of them, named NAME0, NAME1, ...
 /// expect  NAME.first, .finish, .schedule (times), .status, .cached, .preempted, .station, .output; sum.computed,
 ///         sum.recomputed, sum.wasted, sum.swaps, sum.preemptions, sum.iterations, sum.padded; end (time).
 ///

@@ -140,7 +140,7 @@ std::string observed(const Scenario& scenario, const TwinResult& result, const s
   for (std::size_t i = 0; i < result.rows.size() && field != ""; ++i) {
     const TwinRow& row = result.rows[i];
     if (result.names[i] != name) continue;
-    constexpr std::string_view status[] = {"done", "rejected", "failed", "in_flight"};
+    constexpr std::string_view status[] = {"done", "rejected", "failed", "cancelled", "in_flight"};
     if (field == "first") return time(row.first_token);
     if (field == "finish") return time(row.finish);
     if (field == "schedule") return time(row.first_schedule);

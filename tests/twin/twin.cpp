@@ -35,7 +35,7 @@ struct Step {
 };
 
 struct Lane {
-  std::vector<CallId> prefilling, members, held;
+  std::vector<CallId> prefilling, members, held, cancelled;
   std::int64_t clock = 0, steps_since_admission = 0;
   Tokens longest_at_zero;     ///< max over members, since the group was last empty, of context - clock
   std::optional<Step> step;
@@ -78,12 +78,17 @@ class Twin {
   void arrivals();
   void plan_lanes(TwinStation& s);
   // arrival
+  void accept();
   void route(TwinCall& c);
   bool never_fits(const TwinStation& s, const Call& call) const;
   // one iteration
   bool plan_once(TwinStation& s, int lane);
   void leave(TwinStation& s, Lane& lane, const BatchPlan::Departure& d, Step& step, StepShape& shape);
+  void regrow(TwinCall& c);
   void start(TwinStation& s, Lane& lane, Step step, StepShape shape, const BatchPlan& plan);
+  void release_held(TwinStation& s, Lane& lane);
+  void cancels();
+  void drop(TwinStation& s, TwinCall& c);
   void chunk_done(TwinStation& s, Lane& lane, const BatchPlan::Chunk& chunk);
   // a call's life
   void join(Lane& lane, CallId id);
@@ -94,8 +99,9 @@ class Twin {
   void enter(TwinStation& s, std::vector<CallId>& queue, CallId id);
   // the policy's picture
   StationView view(TwinStation& s, int lane);
-  bool is_full(TwinStation& s, CallId id);
-  bool needs_block(TwinStation& s, CallId id);
+  bool reached_reservation(CallId id);
+  bool is_full(CallId id);
+  bool needs_block(CallId id);
   void sort_by_number(std::vector<CallId>& ids);
   void event(TwinStation& s, CallEvent::Kind kind, CallId id);
   void note(TwinStation& s, const Lane& lane, TwinDecision::Kind kind, CallId id, Tokens tokens);
@@ -110,11 +116,12 @@ class Twin {
   std::vector<CallRow> rows_;
   std::vector<TwinStation> stations_;
   std::set<std::pair<Time, std::uint64_t>> coming_;    ///< arrived calls that wait for their prediction
+  std::set<std::pair<Time, std::uint64_t>> giving_up_; ///< clients that will, if they have no answer by then
   std::map<std::uint64_t, CallId> by_number_;
   std::vector<CallId> full_;                           ///< of the view being planned
   BuddyRuns runs_{};
   std::vector<StationLoad> snapshot_;
-  Time snapshot_until_{Duration::min()};
+  Time next_snapshot_{};
   std::uint64_t routed_ = 0;
   TwinResult result_;
 };
@@ -146,25 +153,33 @@ Twin::Twin(const TwinConfig& config, RequestSource& source)
 
 TwinResult Twin::run() {
   for (now_ = next_event(); now_ != kNever; now_ = next_event()) {
+    if (config_.router && config_.router->staleness() > Duration{} && now_ >= next_snapshot_) {
+      const std::int64_t every = to_ps(config_.router->staleness());   // the state before the first event at or after
+      snapshot_ = loads();                                             // each multiple of the staleness
+      next_snapshot_ = Time{Duration{(to_ps(now_) / every + 1) * every}};
+    }
     for (TwinStation& s : stations_)
       for (Lane& lane : s.lanes)
         if (lane.step && lane.step->end == now_) boundary(s, lane);
+    cancels();
     arrivals();
     for (TwinStation& s : stations_) plan_lanes(s);
     result_.end = now_;
   }
-  for (auto& call : calls_) {
-    TwinRow& r = call->row;
-    r.output = call->emitted.value();
-    result_.rows.push_back(r);
+  for (const auto& [number, id] : by_number_) {
+    result_.sums.cached += at(id).row.cached;
+    if (at(id).row.status == TwinStatus::kInFlight) {
+      at(id).row.output = at(id).emitted.value();
+      result_.rows.push_back(at(id).row);
+    }
   }
-  std::sort(result_.rows.begin(), result_.rows.end(), [](auto& a, auto& b) { return a.number < b.number; });
   return result_;
 }
 
 Time Twin::next_event() {
   Time next = source_.peek();
   if (!coming_.empty()) next = std::min(next, coming_.begin()->first);
+  if (!giving_up_.empty()) next = std::min(next, giving_up_.begin()->first);
   for (const TwinStation& s : stations_)
     for (const Lane& lane : s.lanes) {
       if (lane.step) next = std::min(next, lane.step->end);
@@ -181,8 +196,12 @@ void Twin::boundary(TwinStation& s, Lane& lane) {
   lane.ready = true;
   s.changed = true;
   for (CallId id : step.swapped_out) {
-    s.kv->publish(at(id).lease, at(id).given, at(id).context);
-    s.kv->release(at(id).lease);
+    TwinCall& c = at(id);
+    s.kv->publish(c.lease, c.given, c.context);
+    s.kv->release(c.lease);
+    c.promise = Tokens{};
+    regrow(c);
+    enter(s, s.swapped, id);
   }
   s.host_free += step.resumed;
   if (step.decodes) {
@@ -193,19 +212,33 @@ void Twin::boundary(TwinStation& s, Lane& lane) {
       ++at(id).context;
       token(s, id);
     }
+    if (s.batcher->wants_events()) s.batcher->on_steps(1, view(s, static_cast<int>(&lane - s.lanes.data())).group);
     for (CallId id : members)
       if (at(id).emitted == at(id).output()) {
         drop_from(lane, id);
         finished(s, lane, id);
+      } else if (reached_reservation(id) && !is_full(id)) {
+        Progress& p = row(id).progress;   // goes on block by block: what policies see of it is as of now
+        p.computed = narrow<Tokens32>(at(id).context);
+        p.emitted = narrow<Tokens32>(at(id).emitted);
+        p.joined = lane.clock;
+        at(id).joined_context = at(id).context;
       }
   }
   for (const BatchPlan::Chunk& chunk : step.chunks) chunk_done(s, lane, chunk);
   ++lane.steps_since_admission;
-  if (lane.members.empty() && lane.prefilling.empty()) {   // a request-level batch is done: all its answers leave
-    sort_by_number(lane.held);
-    for (CallId id : lane.held) gone(s, id, TwinStatus::kDone);
-    lane.held.clear();
-  }
+  for (CallId id : lane.cancelled)
+    if (at(id).row.status == TwinStatus::kInFlight) drop(s, at(id));
+  lane.cancelled.clear();
+  release_held(s, lane);
+}
+
+/// A request-level batch is done when nothing of it runs any more: then all its answers leave.
+void Twin::release_held(TwinStation& s, Lane& lane) {
+  if (!lane.members.empty() || !lane.prefilling.empty()) return;
+  sort_by_number(lane.held);
+  for (CallId id : lane.held) gone(s, id, TwinStatus::kDone);
+  lane.held.clear();
 }
 
 void Twin::chunk_done(TwinStation& s, Lane& lane, const BatchPlan::Chunk& chunk) {
@@ -267,77 +300,124 @@ void Twin::gone(TwinStation& s, CallId id, TwinStatus status) {
   row(id).progress.stage = Stage::kGone;
   c.row.finish = now_;
   c.row.status = status;
+  c.row.output = c.emitted.value();
+  result_.rows.push_back(c.row);
+  giving_up_.erase({c.row.arrival + c.given.request.cancel_after, c.number()});
   if (status == TwinStatus::kDone) {
-    result_.sums.delivered += c.emitted.value();
-    result_.sums.cached += c.cached.value();
-    event(s, CallEvent::kFinished, id);
+    result_.sums.delivered += (c.context - c.cached).value();
   }
+  if (status != TwinStatus::kRejected) event(s, CallEvent::kFinished, id);
   source_.on_done(c.given.request, now_);
 }
 
-// --- (b) requests arrive -----------------------------------------------------------------------------------------------
+// --- (b) clients give up, requests arrive -----------------------------------------------------------------------------------------------
+
+void Twin::cancels() {
+  while (!giving_up_.empty() && giving_up_.begin()->first == now_) {
+    TwinCall& c = at(by_number_.at(giving_up_.begin()->second));
+    giving_up_.erase(giving_up_.begin());
+    if (c.station < 0) {   // it waits for its prediction: no station knows of it
+      std::erase_if(coming_, [&](const auto& entry) { return entry.second == c.number(); });
+      c.row.finish = now_;
+      c.row.status = TwinStatus::kCancelled;
+      result_.rows.push_back(c.row);
+      source_.on_done(c.given.request, now_);
+      continue;
+    }
+    TwinStation& s = stations_[static_cast<std::size_t>(c.station)];
+    s.changed = true;
+    if (c.lane >= 0) {
+      Lane& lane = s.lanes[static_cast<std::size_t>(c.lane)];
+      auto has = [&](const std::vector<CallId>& ids) { return std::find(ids.begin(), ids.end(), c.id) != ids.end(); };
+      if (lane.step && (has(lane.members) || has(lane.prefilling) || has(lane.step->swapped_out))) {
+        lane.cancelled.push_back(c.id);   // leaves when the step ends
+        continue;
+      }
+    }
+    drop(s, c);
+  }
+}
+
+/// A call whose client gave up leaves, wherever it stands; what was computed for it is wasted. A held answer is complete.
+void Twin::drop(TwinStation& s, TwinCall& c) {
+  Lane& lane = s.lanes[static_cast<std::size_t>(std::max(c.lane, 0))];
+  const Stage stage = row(c.id).progress.stage;
+  if (stage == Stage::kHeld) return;
+  note(s, lane, TwinDecision::kCancel, c.id, {});
+  result_.sums.wasted += (c.context - c.cached).value();
+  if (stage == Stage::kSwapped) s.host_free += c.context;
+  std::erase(s.waiting, c.id);
+  std::erase(s.swapped, c.id);
+  std::erase(lane.prefilling, c.id);
+  drop_from(lane, c.id);
+  gone(s, c.id, TwinStatus::kCancelled);
+}
 
 void Twin::arrivals() {
   while (true) {
-    while (source_.peek() <= now_) {
-      auto c = std::make_unique<TwinCall>();
-      Request& r = c->given.request;
-      source_.pop(r);
-      c->given.segments.assign(r.segments.begin(), r.segments.end());
-      r.segments = c->given.segments;
-      c->id = CallId{static_cast<std::uint32_t>(calls_.size()), 0};
-      c->row.number = r.number;
-      c->row.arrival = r.arrival;
-      c->row.prompt = r.prompt_tokens.value();
-      Call call;
-      call.number = r.number;
-      call.arrival = r.arrival;
-      call.deadline = r.deadline;
-      call.prompt = r.prompt_tokens;
-      call.max_tokens = r.max_tokens;
-      call.session = r.session;
-      call.tenant = r.tenant;
-      call.request_class = r.request_class;
-      call.model = r.model;
-      call.priority = r.priority;
-      Duration wait{};
-      if (config_.predictor) {
-        const Prediction p = config_.predictor->predict(call, r.output_tokens, Rng(config_.seed, Purpose::kPredictor, r.number));
-        call.predicted_low = p.low;
-        call.predicted_high = p.high;
-        wait = p.cost;
-      }
-      coming_.insert({now_ + wait, r.number});
-      by_number_[r.number] = c->id;
-      rows_.push_back({call, {}});
-      calls_.push_back(std::move(c));
+    if (!coming_.empty() && coming_.begin()->first == now_) {
+      const CallId id = by_number_.at(coming_.begin()->second);
+      coming_.erase(coming_.begin());
+      route(at(id));
+    } else if (source_.peek() == now_) {
+      accept();
+    } else {
+      return;
     }
-    if (coming_.empty() || coming_.begin()->first > now_) return;
-    const CallId id = by_number_.at(coming_.begin()->second);
-    coming_.erase(coming_.begin());
-    route(at(id));
   }
+}
+
+/// Takes one request in; it is routed when its prediction is there.
+void Twin::accept() {
+  auto c = std::make_unique<TwinCall>();
+  Request& r = c->given.request;
+  source_.pop(r);
+  c->given.segments.assign(r.segments.begin(), r.segments.end());
+  r.segments = c->given.segments;
+  c->id = CallId{static_cast<std::uint32_t>(calls_.size()), 0};
+  c->row.number = r.number;
+  c->row.arrival = r.arrival;
+  c->row.prompt = r.prompt_tokens.value();
+  Call call;
+  call.number = r.number;
+  call.arrival = r.arrival;
+  call.deadline = r.deadline;
+  call.prompt = r.prompt_tokens;
+  call.max_tokens = r.max_tokens;
+  call.session = r.session;
+  call.tenant = r.tenant;
+  call.request_class = r.request_class;
+  call.model = r.model;
+  call.priority = r.priority;
+  Prediction p{};
+  if (config_.predictor)
+    p = config_.predictor->predict(call, r.output_tokens, Rng(config_.seed, Purpose::kPredictor, r.number));
+  call.predicted_low = p.low;
+  call.predicted_high = p.high;
+  coming_.insert({now_ + p.cost, r.number});
+  by_number_[r.number] = c->id;
+  if (r.cancel_after < kNever - now_) giving_up_.insert({now_ + r.cancel_after, r.number});
+  rows_.push_back({call, {}});
+  calls_.push_back(std::move(c));
 }
 
 void Twin::route(TwinCall& c) {
   const Call& call = row(c.id).call;
   StationId to{0};
-  if (config_.router) {
-    if (now_ >= snapshot_until_) {
-      snapshot_ = loads();
-      snapshot_until_ = now_ + config_.router->staleness();
-    }
+  if (config_.router && stations_.size() > 1) {
+    const std::vector<StationLoad> now = loads();
     std::vector<const PrefixView*> caches;
     for (const TwinStation& s : stations_) caches.push_back(config_.prefix == TwinPrefix::kNone ? nullptr : &s.cache);
-    const ClusterView cluster{now_, snapshot_, caches, routed_};
+    const bool live = config_.router->staleness() == Duration{};
+    const ClusterView cluster{now_, live ? now : snapshot_, caches, routed_};
     to = config_.router->route(call, c.id, cluster, Rng(config_.seed, Purpose::kRouter, call.number));
   }
   ++routed_;
   TwinStation& s = stations_[static_cast<std::size_t>(to.index)];
-  c.station = c.row.station = s.index;
-  s.changed = true;
+  c.station = s.index;
   s.kv->add(c.lease);
   if (never_fits(s, call)) return gone(s, c.id, TwinStatus::kRejected);
+  s.changed = true;
   enter(s, s.waiting, c.id);
   event(s, CallEvent::kArrived, c.id);
 }
@@ -345,7 +425,7 @@ void Twin::route(TwinCall& c) {
 bool Twin::never_fits(const TwinStation& s, const Call& call) const {
   const Tokens reserve = config_.kv->reserve(call, call.prompt, call.prompt);
   const Tokens promise = config_.kv->promise(call, reserve);
-  if (config_.kv->contiguous()) return !s.kv->fits_at_all(reserve);
+  if (config_.kv->contiguous()) return !s.kv->fits_at_all(std::max(reserve, Tokens{call.prompt} + 1_tok));
   auto blocks = [&](Tokens t) { return Blocks{ceil_div(t.value(), block_tokens_.value())}; };
   const Blocks watermark{static_cast<std::int64_t>(config_.kv->watermark() * static_cast<double>(s.kv->total().value()))};
   return blocks(reserve) + watermark > s.kv->total() || blocks(promise) > s.kv->total() ||
@@ -354,10 +434,9 @@ bool Twin::never_fits(const TwinStation& s, const Call& call) const {
 
 /// Into a queue sorted by (key, number).
 void Twin::enter(TwinStation& s, std::vector<CallId>& queue, CallId id) {
-  StationView v = view(s, 0);
-  row(id).progress.key = config_.order->key(id, row(id).call, row(id).progress, &v);
+  row(id).progress.key = config_.order->key(id, row(id).call, row(id).progress, nullptr);
   queue.push_back(id);
-  v.rows = rows_;
+  const StationView v = view(s, 0);
   std::stable_sort(queue.begin(), queue.end(), [&](CallId a, CallId b) { return v.before(a, b); });
 }
 
@@ -378,12 +457,12 @@ void Twin::plan_lanes(TwinStation& s) {
 /// True: the plan changed something but there is nothing to run, so ask again.
 bool Twin::plan_once(TwinStation& s, int l) {
   Lane& lane = s.lanes[static_cast<std::size_t>(l)];
-  if (config_.order->dynamic())
-    for (auto* queue : {&s.waiting, &s.swapped}) {
-      StationView v = view(s, l);
-      for (CallId id : *queue) row(id).progress.key = config_.order->key(id, row(id).call, row(id).progress, &v);
-      std::stable_sort(queue->begin(), queue->end(), [&](CallId a, CallId b) { return v.before(a, b); });
-    }
+  release_held(s, lane);
+  if (config_.order->dynamic()) {
+    const StationView v = view(s, l);
+    for (CallId id : s.waiting) row(id).progress.key = config_.order->key(id, row(id).call, row(id).progress, &v);
+    std::stable_sort(s.waiting.begin(), s.waiting.end(), [&](CallId a, CallId b) { return v.before(a, b); });
+  }
   StationView v = view(s, l);
   BatchPlan plan;
   plan.reset(v, *s.batcher);
@@ -424,6 +503,7 @@ bool Twin::plan_once(TwinStation& s, int l) {
     p.stage = Stage::kPrefill;
     if (c.row.first_schedule == kNever) {
       c.row.first_schedule = now_;
+      c.row.station = s.index;
       c.row.cached = a.cached.value();
     }
     note(s, lane, TwinDecision::kAdmit, a.call, a.cached);
@@ -448,8 +528,9 @@ bool Twin::plan_once(TwinStation& s, int l) {
   step.decodes = plan.decodes() && !lane.members.empty();
   if (step.decodes)
     for (CallId id : lane.members)
-      if (needs_block(s, id)) s.kv->take(at(id).lease, 1_blk);
+      if (needs_block(id)) s.kv->take(at(id).lease, 1_blk);
   if (!step.decodes && step.chunks.empty() && step.swapped_out.empty() && step.resumed == Tokens{}) return plan.changes();
+  if (!step.decodes && !lane.members.empty()) note(s, lane, TwinDecision::kPause, {}, {});
   shape.chunks = chunks;
   start(s, lane, step, shape, plan);
   return false;
@@ -461,7 +542,6 @@ void Twin::leave(TwinStation& s, Lane& lane, const BatchPlan::Departure& d, Step
   const bool swap = d.how == Leave::kSwap && p.stage == Stage::kDecode;
   drop_from(lane, d.call);
   std::erase(lane.prefilling, d.call);
-  c.promise = Tokens{};
   const TwinDecision::Kind kind = swap                        ? TwinDecision::kSwap
                                   : d.how == Leave::kRestart  ? TwinDecision::kRestart
                                   : d.how == Leave::kFail     ? TwinDecision::kFail
@@ -472,30 +552,39 @@ void Twin::leave(TwinStation& s, Lane& lane, const BatchPlan::Departure& d, Step
     result_.sums.wasted += spent;
     return gone(s, d.call, TwinStatus::kFailed);
   }
-  ++c.row.preemptions;
   ++result_.sums.preemptions;
-  p.preemptions = static_cast<std::uint8_t>(std::min(c.row.preemptions, 255));
-  const Tokens regrown = p.reserved > Tokens32{} ? config_.kv->regrow(row(d.call).call, p.reserved) : Tokens{};
-  p.reserved = narrow<Tokens32>(std::max(regrown, Tokens{}));
   if (swap) {
     ++result_.sums.swaps;
     step.swapped_out.push_back(d.call);
     s.host_free -= c.context;
     shape.host_out += config_.kv_bytes_per_token * c.context.value();
-    p.stage = Stage::kSwapped;
-    enter(s, s.swapped, d.call);
+    p.stage = Stage::kSwapped;   // into the queue when the step ends
   } else {
+    c.promise = Tokens{};
+    regrow(c);
     (d.how == Leave::kRestart ? result_.sums.wasted : result_.sums.recomputed) += spent;
     s.kv->publish(c.lease, c.given, c.context);
     s.kv->release(c.lease);
-    if (d.how == Leave::kRestart) c.emitted = Tokens{};
+    if (d.how == Leave::kRestart) {
+      c.emitted = Tokens{};
+      c.row.first_token = kNever;
+    }
     c.context = c.cached = Tokens{};
     p.computed = p.cached = Tokens32{};
     p.emitted = narrow<Tokens32>(c.emitted);
     p.stage = Stage::kWaiting;
     enter(s, s.waiting, d.call);
   }
+  c.row.preemptions = std::min(c.row.preemptions + 1, 255);
+  p.preemptions = static_cast<std::uint8_t>(c.row.preemptions);
   event(s, CallEvent::kPreempted, d.call);
+}
+
+/// A call that was thrown out comes back with a larger reservation, or with none.
+void Twin::regrow(TwinCall& c) {
+  Progress& p = row(c.id).progress;
+  const Tokens largest = view(stations_[static_cast<std::size_t>(c.station)], 0).kv.largest_lease();
+  p.reserved = narrow<Tokens32>(std::min(config_.kv->regrow(row(c.id).call, p.reserved), largest));
 }
 
 void Twin::start(TwinStation& s, Lane& lane, Step step, StepShape shape, const BatchPlan& plan) {
@@ -532,16 +621,21 @@ void Twin::start(TwinStation& s, Lane& lane, Step step, StepShape shape, const B
 
 // --- what policies see -------------------------------------------------------------------------------------------------
 
-bool Twin::needs_block(TwinStation&, CallId id) {
-  if (config_.kv->contiguous()) return false;
+bool Twin::needs_block(CallId id) {
+  if (config_.kv->contiguous() || is_full(id)) return false;
   const Tokens context = at(id).context;
   return context >= row(id).progress.reserved && context % block_tokens_ == Tokens{};
 }
 
-bool Twin::is_full(TwinStation&, CallId id) {
-  const TwinCall& c = at(id);
+/// Has a member used up what it reserved? One that joined with no room left grows block by block, unless it is a run.
+bool Twin::reached_reservation(CallId id) {
   const Tokens reserved = row(id).progress.reserved;
-  return c.context >= reserved && reserved > c.joined_context && config_.kv->regrow(row(id).call, reserved) > Tokens{};
+  return at(id).context >= reserved && (reserved > at(id).joined_context || config_.kv->contiguous());
+}
+
+/// It must leave, to come back with more.
+bool Twin::is_full(CallId id) {
+  return reached_reservation(id) && config_.kv->regrow(row(id).call, row(id).progress.reserved) > Tokens{};
 }
 
 StationView Twin::view(TwinStation& s, int l) {
@@ -556,7 +650,7 @@ StationView Twin::view(TwinStation& s, int l) {
   v.swapped = s.swapped;
   v.prefilling = lane.prefilling;
   v.held = lane.held;
-  v.group.id = GroupId{s.index * stages_ + l};
+  v.group.id = GroupId{l};
   v.group.clock = lane.clock;
   v.group.size = static_cast<std::int32_t>(lane.members.size());
   v.group.members = lane.members;
@@ -565,8 +659,8 @@ StationView Twin::view(TwinStation& s, int l) {
     const TwinCall& c = at(id);
     v.group.context += c.context;
     v.group.remaining_max += Tokens{c.given.request.max_tokens} - c.emitted;
-    if (needs_block(s, id)) v.group.needed += 1_blk;
-    if (is_full(s, id)) full_.push_back(id);
+    if (needs_block(id)) v.group.needed += 1_blk;
+    if (is_full(id)) full_.push_back(id);
     if (v.context(id) != c.context || v.emitted(id) != c.emitted) twin_error("a row is out of step with its call");
   }
   if (!lane.members.empty()) v.group.longest = lane.longest_at_zero + Tokens{lane.clock};
@@ -603,9 +697,8 @@ std::vector<StationLoad> Twin::loads() {
     const CallRow& r = rows_[c->id.index];
     ++load.calls;
     load.waiting += r.progress.stage == Stage::kWaiting;
-    const bool prompt_open = r.progress.stage == Stage::kWaiting || r.progress.stage == Stage::kPrefill;
-    if (prompt_open) load.prompt_tokens += r.call.prompt;
-    load.tokens += Tokens{r.call.prompt} + std::max(Tokens{r.call.predicted_high}, Tokens{r.progress.emitted});
+    if (c->row.first_token == kNever) load.prompt_tokens += r.call.prompt;
+    load.tokens += r.call.prompt + r.call.predicted_high;
   }
   return loads;
 }
@@ -620,7 +713,7 @@ void Twin::event(TwinStation& s, CallEvent::Kind kind, CallId id) {
 
 void Twin::note(TwinStation& s, const Lane& lane, TwinDecision::Kind kind, CallId id, Tokens tokens) {
   const int l = static_cast<int>(&lane - s.lanes.data());
-  result_.decisions.push_back({kind, now_, s.index, l, lane.clock, at(id).number(), tokens.value()});
+  result_.decisions.push_back({kind, now_, s.index, l, lane.clock, id.valid() ? at(id).number() : 0, tokens.value()});
 }
 
 }  // namespace

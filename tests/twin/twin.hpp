@@ -35,35 +35,40 @@ struct TwinConfig {
   TwinPrefix prefix = TwinPrefix::kNone;
 };
 
-enum class TwinStatus : std::uint8_t { kDone, kRejected, kFailed, kInFlight };
+enum class TwinStatus : std::uint8_t { kDone, kRejected, kFailed, kCancelled, kInFlight };
 
 struct TwinRow {
   std::uint64_t number = 0;
   Time arrival{}, first_schedule = kNever, first_token = kNever, finish = kNever;
   std::int64_t prompt = 0, output = 0, cached = 0;   ///< output: delivered so far
-  int station = -1, preemptions = 0;
+  int station = -1, preemptions = 0;                 ///< station: that first ran it
   TwinStatus status = TwinStatus::kInFlight;
+  friend bool operator==(const TwinRow&, const TwinRow&) = default;
 };
 
-/// What a plan changed, or a call that ended. `tokens`: admit, its prefix hit; chunk, q; leave and resume, context.
+/// What a plan changed. `tokens`: admit, its prefix hit; chunk, q; leave and resume, context. A pause says that a step runs
+/// without the decode group, which has members.
 struct TwinDecision {
-  enum Kind : std::uint8_t { kRecompute, kSwap, kRestart, kFail, kResume, kAdmit, kChunk } kind;
+  enum Kind : std::uint8_t { kRecompute, kSwap, kRestart, kFail, kResume, kAdmit, kChunk, kPause, kCancel } kind;
   Time time;
   int station, lane;
   std::int64_t clock;       ///< of the lane's group
   std::uint64_t number;
   std::int64_t tokens;
+  friend bool operator==(const TwinDecision&, const TwinDecision&) = default;
 };
 
 struct TwinSums {
-  Wide computed = 0, delivered = 0, cached = 0, recomputed = 0, wasted = 0, padded = 0;   ///< tokens
+  /// Tokens. Delivered: computed for calls that are done, since their last admission. Cached: at first admissions.
+  Wide computed = 0, delivered = 0, cached = 0, recomputed = 0, wasted = 0, padded = 0;
   Wide busy = 0;            ///< ps, sum over steps and stages of their price
   Wide energy = 0;          ///< nJ
   std::int64_t iterations = 0, preemptions = 0, swaps = 0;
+  friend bool operator==(const TwinSums&, const TwinSums&) = default;
 };
 
 struct TwinResult {
-  std::vector<TwinRow> rows;            ///< by number
+  std::vector<TwinRow> rows;            ///< in the order in which they left, then those in flight by number
   std::vector<std::string> names;       ///< of the rows, where the source gives names (scenario.hpp)
   std::vector<TwinDecision> decisions;  ///< in the order they were carried out
   TwinSums sums;

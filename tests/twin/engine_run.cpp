@@ -1,0 +1,205 @@
+#include "tests/twin/engine_run.hpp"
+
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+
+namespace orrery {
+namespace {
+
+class Collector final : public RowSink, public DecisionSink {
+ public:
+  explicit Collector(TwinResult& result) : result_(result) {}
+
+  void row(const Row& r) override {
+    TwinRow row;
+    row.number = r.number;
+    row.arrival = r.arrival;
+    row.first_schedule = r.first_schedule;
+    row.first_token = r.first_token;
+    row.finish = r.finish;
+    row.prompt = r.prompt.value();
+    row.output = r.output.value();
+    row.cached = r.cached.value();
+    row.station = r.station.index;
+    row.preemptions = r.preemptions;
+    row.status = r.status == Status::kDone       ? TwinStatus::kDone
+                 : r.status == Status::kRejected ? TwinStatus::kRejected
+                 : r.status == Status::kFailed   ? TwinStatus::kFailed
+                 : r.status == Status::kCancelled ? TwinStatus::kCancelled
+                                                 : TwinStatus::kInFlight;
+    result_.rows.push_back(row);
+  }
+
+  void decision(Time now, const DecisionRecord& d) override {
+    result_.decisions.push_back({kind(d.kind), now, d.station, d.lane, d.clock, d.number, d.tokens});
+  }
+
+ private:
+  static TwinDecision::Kind kind(Decision d) {
+    switch (d) {
+      case Decision::kAdmit: return TwinDecision::kAdmit;
+      case Decision::kChunk: return TwinDecision::kChunk;
+      case Decision::kRecompute: return TwinDecision::kRecompute;
+      case Decision::kSwap: return TwinDecision::kSwap;
+      case Decision::kRestart: return TwinDecision::kRestart;
+      case Decision::kFail: return TwinDecision::kFail;
+      case Decision::kResume: return TwinDecision::kResume;
+      case Decision::kPause: return TwinDecision::kPause;
+      case Decision::kCancel: return TwinDecision::kCancel;
+      default: throw std::logic_error("the engine decided something that the twin does not know");
+    }
+  }
+  TwinResult& result_;
+};
+
+std::string text(Time t) { return t == kNever ? "never" : duration_text(t.time_since_epoch()); }
+
+std::string text(const TwinRow& r) {
+  std::ostringstream out;
+  out << "#" << r.number << " arrival " << text(r.arrival) << " schedule " << text(r.first_schedule) << " first "
+      << text(r.first_token) << " finish " << text(r.finish) << " prompt " << r.prompt << " output " << r.output
+      << " cached " << r.cached << " station " << r.station << " preemptions " << r.preemptions << " status "
+      << static_cast<int>(r.status);
+  return out.str();
+}
+
+std::string text(const TwinDecision& d) {
+  constexpr const char* kinds[] = {"recompute", "swap", "restart", "fail", "resume", "admit", "chunk", "pause", "cancel"};
+  std::ostringstream out;
+  out << text(d.time) << " station " << d.station << " lane " << d.lane << " clock " << d.clock << " " << kinds[d.kind]
+      << " #" << d.number << " tokens " << d.tokens;
+  return out.str();
+}
+
+template <class T>
+std::string first_difference(const char* what, const std::vector<T>& a, const std::vector<T>& b) {
+  for (std::size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+    if (i < a.size() && i < b.size() && a[i] == b[i]) continue;
+    return std::string(what) + " " + std::to_string(i) + "\n  a: " + (i < a.size() ? text(a[i]) : "none") +
+           "\n  b: " + (i < b.size() ? text(b[i]) : "none") + "\n";
+  }
+  return {};
+}
+
+template <class T>
+void compare(std::string& out, const char* what, const T& a, const T& b) {
+  if (a == b) return;
+  std::ostringstream line;
+  line.precision(17);
+  if constexpr (std::is_same_v<T, Wide>) line << what << ": " << static_cast<double>(a) << " and " << static_cast<double>(b);
+  else line << what << ": " << a << " and " << b;
+  out += line.str() + "\n";
+}
+
+void compare_quantiles(std::string& out, const std::string& what, const Quantiles& a, const Quantiles& b) {
+  compare(out, (what + ".count").c_str(), a.count, b.count);
+  compare(out, (what + ".mean").c_str(), a.mean, b.mean);
+  compare(out, (what + ".p50").c_str(), a.p50, b.p50);
+  compare(out, (what + ".p99").c_str(), a.p99, b.p99);
+  compare(out, (what + ".max").c_str(), a.max, b.max);
+}
+
+}  // namespace
+
+EngineResult run_engine(const Scenario& scenario, const EngineOptions& options) {
+  ScenarioPolicies policies(scenario);
+  ScenarioSource source(scenario);
+  EngineResult result;
+  Collector collector(result.as_twin);
+
+  SimulationParts parts;
+  ModelExecutor executor(policies.cost);
+  StationParts station;
+  station.kv_policy = policies.kv.get();
+  station.order = policies.order.get();
+  station.executor = &executor;
+  station.cost = &policies.cost;
+  station.kv_bytes_per_token = scenario.engine.kv_bytes_per_token;
+  station.kv.total = scenario.engine.kv_blocks;
+  station.kv.contiguous = policies.kv->contiguous();
+  station.kv.block_tokens = policies.kv->block_tokens() > Tokens{} ? policies.kv->block_tokens() : scenario.engine.block_tokens;
+  station.kv.watermark = policies.kv->watermark();
+  station.kv.host_tokens = scenario.engine.host_tokens;
+  station.kv.prefix = static_cast<PrefixKind>(scenario.engine.prefix);
+  for (auto& batcher : policies.batchers) {
+    station.batcher = batcher.get();
+    parts.stations.push_back(station);
+  }
+
+  RecorderConfig config;
+  config.stations = scenario.stations;
+  config.stages = scenario.cost.stages;
+  config.block_tokens = station.kv.block_tokens;
+  config.blocks = station.kv.total;
+  config.warmup = Duration{};
+  config.rows = &collector;
+  Recorder recorder(config);
+  parts.router = policies.router.get();
+  parts.predictor = policies.predictor.get();
+  parts.source = &source;
+  parts.recorder = &recorder;
+  parts.decisions = &collector;
+  parts.seed = scenario.engine.seed;
+  parts.fast_forward = options.fast_forward;
+  parts.verify_fast_forward = options.verify;
+  Simulation simulation(parts);
+  result.outcome = simulation.run();
+
+  const Summary& summary = result.outcome.summary;
+  for (const std::string& broken : summary.broken) throw std::logic_error("identity: " + broken);
+  TwinSums& sums = result.as_twin.sums;
+  sums.computed = summary.tokens.computed;
+  sums.delivered = summary.tokens.delivered;
+  sums.cached = summary.tokens.cached;
+  sums.recomputed = summary.tokens.recomputed;
+  sums.wasted = summary.tokens.wasted;
+  sums.padded = summary.tokens.padded;
+  sums.preemptions = summary.kv.preemptions;
+  sums.swaps = summary.kv.swaps;
+  sums.iterations = result.outcome.iterations;
+  result.as_twin.end = Time{from_seconds(summary.duration_s)};
+  for (const TwinRow& row : result.as_twin.rows) result.as_twin.names.push_back(source.name(row.number));
+  return result;
+}
+
+std::string difference(const TwinResult& a, const TwinResult& b) {
+  std::string out = first_difference("decision", a.decisions, b.decisions) + first_difference("row", a.rows, b.rows);
+  compare(out, "computed", a.sums.computed, b.sums.computed);
+  compare(out, "delivered", a.sums.delivered, b.sums.delivered);
+  compare(out, "cached", a.sums.cached, b.sums.cached);
+  compare(out, "recomputed", a.sums.recomputed, b.sums.recomputed);
+  compare(out, "wasted", a.sums.wasted, b.sums.wasted);
+  compare(out, "padded", a.sums.padded, b.sums.padded);
+  compare(out, "preemptions", a.sums.preemptions, b.sums.preemptions);
+  compare(out, "swaps", a.sums.swaps, b.sums.swaps);
+  compare(out, "iterations", a.sums.iterations, b.sums.iterations);
+  return out;
+}
+
+std::string difference(const EngineResult& a, const EngineResult& b) {
+  std::string out = difference(a.as_twin, b.as_twin);
+  compare(out, "fingerprint", a.outcome.fingerprint, b.outcome.fingerprint);
+  const Summary &x = a.outcome.summary, &y = b.outcome.summary;
+  compare_quantiles(out, "ttft", x.latencies.ttft, y.latencies.ttft);
+  compare_quantiles(out, "tpot", x.latencies.tpot, y.latencies.tpot);
+  compare_quantiles(out, "itl", x.latencies.itl, y.latencies.itl);
+  compare_quantiles(out, "e2e", x.latencies.e2e, y.latencies.e2e);
+  compare_quantiles(out, "queue", x.latencies.queue, y.latencies.queue);
+  compare(out, "duration", x.duration_s, y.duration_s);
+  compare(out, "kv.peak", x.kv.peak_used_fraction, y.kv.peak_used_fraction);
+  compare(out, "kv.used", x.kv.used, y.kv.used);
+  compare(out, "kv.reserved", x.kv.reserved, y.kv.reserved);
+  compare(out, "kv.internal", x.kv.internal, y.kv.internal);
+  compare(out, "kv.external", x.kv.external, y.kv.external);
+  compare(out, "busy", x.busy, y.busy);
+  compare(out, "joules", x.joules, y.joules);
+  compare(out, "mean running", x.mean_running, y.mean_running);
+  compare(out, "max running", x.max_running, y.max_running);
+  compare(out, "in system", x.mean_in_system, y.mean_in_system);
+  compare(out, "output rate", x.throughput.output_tokens_per_s, y.throughput.output_tokens_per_s);
+  compare(out, "prompt rate", x.throughput.prompt_tokens_per_s, y.throughput.prompt_tokens_per_s);
+  return out;
+}
+
+}  // namespace orrery

@@ -1,0 +1,33 @@
+/// The fast engine on a scenario, with its answer in the twin's terms so that the two compare with ==.
+///
+///   EngineResult fast = run_engine(scenario, {.fast_forward = true});
+///   EXPECT_EQ(difference(run_twin(scenario), fast.as_twin), "");
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sim/engine/simulation.hpp"
+#include "tests/twin/scenario.hpp"
+
+namespace orrery {
+
+struct EngineOptions {
+  bool fast_forward = true, verify = false;
+};
+
+struct EngineResult {
+  TwinResult as_twin;
+  Outcome outcome;
+};
+
+/// Throws EngineError if an invariant of the engine breaks; std::logic_error if its identities do not hold.
+EngineResult run_engine(const Scenario& scenario, const EngineOptions& options);
+
+/// The first difference in words; empty if whole rows, decisions, sums and the end are equal.
+std::string difference(const TwinResult& twin, const TwinResult& engine);
+/// The same for two runs of the engine, which must agree in everything that a summary says, but for the number of steps
+/// that it took.
+std::string difference(const EngineResult& a, const EngineResult& b);
+
+}  // namespace orrery
