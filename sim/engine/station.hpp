@@ -124,7 +124,7 @@ class Station {
   void run_pipeline(Lane& lane, Time now);
   std::int64_t iterations_at_once(Lane& lane) const;
   void verify(Lane& lane);
-  Blocks unusable(const Lane& lane) const;
+  Blocks unusable() const;
   void tell_kv(Time now);
 
   // The end of a step (station_step.cpp).

@@ -238,11 +238,11 @@ void Station::verify(Lane& lane) {
 }
 
 /// Free slots in runs that are too short for the call at the head of the queue.
-Blocks Station::unusable(const Lane& lane) const {
+Blocks Station::unusable() const {
   if (!parts_.kv.contiguous || waiting_.empty()) return Blocks{};
   const CallId head = waiting_.view().front();
   const Call& call = run_->calls.call(head);
-  const Tokens target = lane.view.target(head);
+  const Tokens target = Tokens{call.prompt} + run_->calls.progress(head).emitted;
   const int order = Buddy::order_for(parts_.kv_policy->reserve(call, target, target).value());
   const KvState state = ledger_.state();
   Blocks small;
@@ -252,7 +252,7 @@ Blocks Station::unusable(const Lane& lane) const {
 
 void Station::tell_kv(Time now) {
   KvUse use = ledger_.use();
-  use.external = unusable(lanes_.front());
+  use.external = unusable();
   run_->recorder->on_kv(id_, now, use);
 }
 
