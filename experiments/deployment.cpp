@@ -77,6 +77,7 @@ void fill_facts(const Deployment& d, const RunConfig& c, const ModelChoice& mode
   f.hardware = d.hardware.name;
   f.provenance = d.provenance;
   f.cost = d.provenance.at(1);
+  f.error = f.cost.substr(f.cost.rfind("; ") + 2);
   f.replicas = c.cluster.replicas;
   f.tp = d.parallel.tp;
   f.pp = d.parallel.pp;
@@ -156,6 +157,7 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   const Deployment& d = *parts.hardware;
   parts.cost = d.cost.get();
   fill_facts(d, c, model, parts.facts);
+  parts.facts.batch_limit = limit_of(policies, "max_running", 0);
   parts.kv.total = Blocks{parts.facts.blocks};
   parts.kv.block_tokens = Tokens{parts.facts.block_tokens};
   parts.kv_bytes_per_token = Bytes{d.model.kv_bytes_per_token()};

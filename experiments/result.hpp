@@ -14,7 +14,9 @@ namespace orrery {
 
 /// What is simulated, as its owners describe it.
 struct DeploymentFacts {
-  std::string model, dtype, hardware, cost;        ///< cost: where the prices of steps come from
+  std::string model, dtype, hardware;
+  std::string cost, error;                         ///< where the prices of steps come from; their held-out error
+  std::int64_t batch_limit = 0;                    ///< calls that the batching policy runs at once; 0: not known
   std::int64_t replicas = 1, tp = 1, pp = 1;
   double weight_bytes_per_gpu = 0, kv_bytes_per_token = 0, memory_bytes_per_gpu = 0;
   std::int64_t block_tokens = 16, blocks = 0;      ///< of one replica

@@ -1,5 +1,6 @@
 #include "experiments/screen.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -28,6 +29,13 @@ std::string joined(const Value& list, std::string_view separator) {
   std::string out;
   for (const Value& v : list.items()) out += (out.empty() ? "" : std::string(separator)) + v.as_string();
   return out;
+}
+
+/// The source of a number as the screen names it; the file has all of it.
+std::string short_source(const std::string& source, std::string_view stops) {
+  std::size_t end = source.size();
+  for (const char* stop : {" (", "; ", ": least"}) end = std::min(end, source.find(stop));
+  return source.substr(0, std::min(end, source.find_first_of(stops)));
 }
 
 std::string padded(std::string text, std::size_t width) {
@@ -126,7 +134,7 @@ std::string deployment_lines(const Value& s) {
                      std::to_string(count_at(s, "deployment.tp"));
   if (count_at(s, "deployment.pp") > 1) what += " pp" + std::to_string(count_at(s, "deployment.pp"));
   what += " | KV " + grouped(count_at(s, "kv.blocks_per_replica")) + " blocks x" +
-          std::to_string(count_at(s, "kv.block_tokens")) + " a replica (" + text_at(s, "kv.source") + "), peak " +
+          std::to_string(count_at(s, "kv.block_tokens")) + " a replica, " + short_source(text_at(s, "kv.source"), ":;") + ", peak " +
           percent(number_at(s, "kv.peak_used_fraction"));
   std::string policy = text_at(s, "policy.batching") + " | queue " + text_at(s, "policy.order") + " | KV " +
                        text_at(s, "policy.kv") + " | router " + text_at(s, "policy.router");
@@ -138,7 +146,7 @@ std::string deployment_lines(const Value& s) {
   std::string workload = text_at(s, "workload.text");
   if (const std::string notes = joined(*find_path(s, "workload.notes"), "; "); !notes.empty()) workload += " (" + notes + ")";
   return line("model", what) + line("workload", workload) + line("policy", policy) +
-         line("engine", text_at(s, "deployment.engine") + " | " + text_at(s, "deployment.host"));
+         line("engine", text_at(s, "deployment.engine") + " | " + short_source(text_at(s, "deployment.host"), ""));
 }
 
 std::string requests_line(const Value& s) {
@@ -167,7 +175,7 @@ std::string rate_lines(const Value& s) {
   std::string cost;
   if (find_path(s, "cost") != nullptr) {
     cost = "$" + significant(number_at(s, "cost.usd_per_million_output_tokens"), 3) + " per 1M output tokens ($" +
-           significant(number_at(s, "cost.usd_per_hour"), 3) + "/h, " + text_at(s, "cost.source") + ") | ";
+           significant(number_at(s, "cost.usd_per_hour"), 3) + "/h, " + short_source(text_at(s, "cost.source"), " ,") + ") | ";
   }
   cost += "energy " + significant(number_at(s, "energy.joules_per_output_token"), 3) + " J per output token | busy " +
           percent(number_at(s, "utilisation.busy"));
@@ -177,17 +185,25 @@ std::string rate_lines(const Value& s) {
   return out + line("cost", cost);
 }
 
+std::string fixed1(double value) {
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), "%.1f", value == 0 ? 0.0 : value);
+  return std::string(text.data()) == "-0.0" ? "0.0" : text.data();
+}
+
 std::string state_line(const Value& s) {
-  std::string out = text_at(s, "state") + " (waiting " + significant(number_at(s, "queue_trend.requests_per_s"), 2) +
-                    " +/- " + significant(number_at(s, "queue_trend.half_width"), 2) + " a second) | warm-up cut " +
+  std::string out = text_at(s, "state") + " (waiting requests " + fixed1(60 * number_at(s, "queue_trend.requests_per_s")) +
+                    " +/- " + fixed1(60 * number_at(s, "queue_trend.half_width")) + " a minute) | warm-up cut " +
                     seconds_text(number_at(s, "warmup_s")) + " | preemptions " + grouped(count_at(s, "kv.preemptions"));
   if (count_at(s, "kv.swaps") > 0) out += ", swaps " + grouped(count_at(s, "kv.swaps"));
   return line("state", out + " | prefix hit " + percent(number_at(s, "kv.prefix_hit_rate")));
 }
 
 std::string headroom_line(const Value& s) {
-  std::string out = "stations idle " + percent(number_at(s, "headroom.idle_fraction")) + " of the time | KV never used " +
-                    percent(number_at(s, "headroom.kv_never_used_fraction"));
+  std::string out = "running " + significant(number_at(s, "batch.mean_running"), 3) + " on average, at most " +
+                    grouped(count_at(s, "batch.max_running"));
+  if (find_path(s, "headroom.batch_limit") != nullptr) out += " of " + grouped(count_at(s, "headroom.batch_limit"));
+  out += " | KV never used " + percent(number_at(s, "headroom.kv_never_used_fraction"));
   if (const std::string key = text_at(s, "headroom.tightest_slo"); !key.empty()) {
     const double margin = number_at(s, "headroom.slo_margin_fraction");
     out += " | tightest SLO " + key + ", ";
@@ -205,8 +221,8 @@ std::string trust_lines(const Value& s) {
   }
   const Value& missing = s.at("not_modelled");
   return line("intervals", intervals) +
-         line("trust", percent(number_at(s, "trust.calibrated_time_fraction")) + " of step time inside the fitted range; grade " +
-                           text_at(s, "trust.grade") + " (" + text_at(s, "deployment.cost_model") + ")") +
+         line("trust", percent(number_at(s, "trust.calibrated_time_fraction")) + " of step time inside the fitted range | grade " +
+                           text_at(s, "trust.grade") + " | " + text_at(s, "trust.error")) +
          line("not modelled", " " + (missing.items().empty() ? "nothing known" : joined(missing, "; "))) +
          " real-engine check  " + text_at(s, "trust.real_engine_check") + "\n";
 }

@@ -111,8 +111,9 @@ Value tokens(const Summary& s) {
   return v;
 }
 
-Value trust(const Summary& s) {
+Value trust(const Summary& s, const DeploymentFacts& d) {
   Value v = Value::object();
+  v["error"] = d.error;
   v["calibrated_time_fraction"] = s.calibrated_time_fraction;
   v["grade"] = name(s.grade);
   v["validated"] = false;
@@ -123,8 +124,9 @@ Value trust(const Summary& s) {
 }
 
 /// How far this run was from its limits; every share is of what was simulated, no extrapolation.
-Value headroom(const Summary& s) {
+Value headroom(const Summary& s, const DeploymentFacts& d) {
   Value v = Value::object();
+  if (d.batch_limit > 0) v["batch_limit"] = d.batch_limit;
   v["idle_fraction"] = std::max(0.0, 1 - s.busy);
   v["kv_never_used_fraction"] = std::max(0.0, 1 - s.kv.peak_used_fraction);
   const SloResult* tightest = nullptr;
@@ -172,12 +174,12 @@ Value body_of(const Replication& r, const RunResult& result) {
     v["cost"]["usd_per_hour"] = d.usd_per_hour;
     v["cost"]["source"] = d.price_source;
   }
-  v["trust"] = trust(s);
+  v["trust"] = trust(s, d);
   v["stalls"]["kv_map_s"] = s.kv_map_s;
   v["stalls"]["swap_s"] = s.swap_s;
   v["stalls"]["transfer_s"] = s.transfer_s;
   v["stalls"]["host_s"] = s.host_s;
-  v["headroom"] = headroom(s);
+  v["headroom"] = headroom(s, d);
   if (!r.predictor.name.empty()) {
     Value& p = v["predictor"];
     p["name"] = r.predictor.name;
@@ -198,7 +200,7 @@ Value body_of(const Replication& r, const RunResult& result) {
 }
 
 bool is_maximum(std::string_view key) {
-  return key == "max" || key == "max_running" || key == "block_tokens" || key == "blocks_total" || key == "blocks_per_replica";
+  return key == "max" || key == "max_running" || key == "batch_limit" || key == "block_tokens" || key == "blocks_total" || key == "blocks_per_replica";
 }
 
 using Values = std::vector<const Value*>;
