@@ -79,6 +79,7 @@ class CsvParser final : public RowParser {
     has_sessions = has(Kind::kSession);
     has_think = has(Kind::kThink);
     has_max_tokens = has(Kind::kMaxTokens);
+    rows_stand_alone_ = !has_max_tokens && !has(Kind::kPrefixId);
   }
 
   void restart() override {
@@ -118,7 +119,7 @@ class CsvParser final : public RowParser {
       }
     }
     file->cursor = p + (*p == '\r' ? 2 : 1);
-    return good && whole_row();
+    return good && (rows_stand_alone_ || whole_row());
   }
 
  private:
@@ -338,26 +339,34 @@ class CsvParser final : public RowParser {
     return pending_ == Parsed::kOk;
   }
 
-  /// YYYY-MM-DD HH:MM:SS[.fraction][Z|+HH:MM], 'T' may stand for the space. Day and hour are remembered: rows seldom
-  /// change them.
-  bool date_field(const char*& p) {
-    const char* start = p;
-    pending_ = Parsed::kNotNumber;
-    const auto two = [](const char* q) { return (q[0] - '0') * 10 + (q[1] - '0'); };
-    for (int i = 0; i < 19; ++i) {
-      const char form = "dddd-dd-dd_dd:dd:dd"[i];
+  static int two_digits(const char* q) { return (q[0] - '0') * 10 + (q[1] - '0'); }
+
+  /// "YYYY-MM-DD HH:MM:" into minute_seconds_ since 1970.
+  bool read_minute(const char* p) {
+    for (std::size_t i = 0; i < minute_.size(); ++i) {
+      const char form = "dddd-dd-dd_dd:dd:"[i];
       const bool fits = form == 'd' ? is_digit(p[i]) : form == '_' ? p[i] == ' ' || p[i] == 'T' : p[i] == form;
       if (!fits) return false;
     }
-    if (!std::equal(p, p + 10, date_.begin())) {
-      const int month = two(p + 5), day = two(p + 8);
-      if (month < 1 || month > 12 || day < 1 || day > 31) return false;
-      days_ = days_from_civil(two(p) * 100 + two(p + 2), month, day);
-      std::copy(p, p + 10, date_.begin());
-    }
-    const int hour = two(p + 11), minute = two(p + 14), second = two(p + 17);
-    if (hour > 23 || minute > 59 || second > 60) return false;
-    std::int64_t seconds = days_ * 86400 + hour * 3600 + minute * 60 + second;
+    const int month = two_digits(p + 5), day = two_digits(p + 8), hour = two_digits(p + 11), minute = two_digits(p + 14);
+    if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59) return false;
+    minute_seconds_ = days_from_civil(two_digits(p) * 100 + two_digits(p + 2), month, day) * 86400 + hour * 3600 + minute * 60;
+    std::copy(p, p + minute_.size(), minute_.begin());
+    minute_known_ = true;
+    return true;
+  }
+
+  /// YYYY-MM-DD HH:MM:SS[.fraction][Z|+HH:MM], 'T' may stand for the space. All up to the minute is remembered: rows
+  /// seldom change it.
+  bool date_field(const char*& p) {
+    const char* start = p;
+    pending_ = Parsed::kNotNumber;
+    const bool same_minute = minute_known_ && std::equal(minute_.begin(), minute_.end(), p);   // within TextFile::kPad
+    if (!same_minute && !read_minute(p)) return false;
+    if (!is_digit(p[17]) || !is_digit(p[18])) return false;
+    const int second = two_digits(p + 17);
+    if (second > 60) return false;
+    std::int64_t seconds = minute_seconds_ + second;
     p += 19;
     std::int64_t fraction = 0;
     if (*p == '.') {
@@ -374,7 +383,7 @@ class CsvParser final : public RowParser {
     if (*p == 'Z') {
       ++p;
     } else if ((*p == '+' || *p == '-') && is_digit(p[1]) && is_digit(p[2]) && p[3] == ':' && is_digit(p[4]) && is_digit(p[5])) {
-      const int offset = two(p + 1) * 3600 + two(p + 4) * 60;
+      const int offset = two_digits(p + 1) * 3600 + two_digits(p + 4) * 60;
       seconds -= *p == '+' ? offset : -offset;
       p += 6;
     }
@@ -444,10 +453,11 @@ class CsvParser final : public RowParser {
   std::vector<Kind> kinds_;
   int column_count_ = 0;
   bool has_vidur_ = false;
+  bool rows_stand_alone_ = true;              ///< no rule between columns to check
   Parsed pending_ = Parsed::kOk;              ///< why field() said no; kOk: it told the error itself
-  std::array<char, 10> date_{};
-  std::int64_t days_ = 0, epoch_seconds_ = 0, epoch_fraction_ = 0;
-  bool dated_ = false;
+  std::array<char, 17> minute_{};              ///< "2023-11-16 18:15:" of the row before
+  std::int64_t minute_seconds_ = 0, epoch_seconds_ = 0, epoch_fraction_ = 0;
+  bool minute_known_ = false, dated_ = false;
   bool sessions_read_ = false, numeric_sessions_ = true, interned_sessions_ = false;
   NameTable sessions_;
   std::uint64_t prefix_key_ = 0;

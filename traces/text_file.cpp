@@ -13,7 +13,8 @@
 namespace orrery {
 namespace {
 
-constexpr std::size_t kWindow = std::size_t{1} << 18;  // stays in the second-level cache
+constexpr std::size_t kWindow = std::size_t{1} << 18;  // of a file; stays in the second-level cache
+constexpr std::size_t kTextWindow = 256;               // of text in memory: small, so that tests cross its boundaries
 
 [[noreturn]] void fail(const std::string& name, const std::string& what) { throw ConfigError(name + ": " + what); }
 
@@ -39,7 +40,7 @@ TextFile::~TextFile() {
 void TextFile::rewind() {
   if (descriptor_ >= 0) ::lseek(descriptor_, 0, SEEK_SET);
   text_read_ = 0;
-  buffer_.resize(kWindow);
+  if (buffer_.empty()) buffer_.resize(descriptor_ >= 0 ? kWindow : kTextWindow);
   cursor = end_ = buffer_.data();
   filled_ = 0;
   at_end_ = false;
@@ -66,11 +67,11 @@ bool TextFile::refill() {
   filled_ = rest;
   std::size_t searched = 0;
   while (!at_end_) {
-    if (filled_ + 1 >= buffer_.size()) {
+    if (filled_ + kPad >= buffer_.size()) {
       if (buffer_.size() >= kMaxLine) fail(name_, "a line is longer than " + std::to_string(kMaxLine) + " bytes");
       buffer_.resize(buffer_.size() * 2);
     }
-    const std::size_t got = read(buffer_.data() + filled_, buffer_.size() - 1 - filled_);  // room for a last newline
+    const std::size_t got = read(buffer_.data() + filled_, buffer_.size() - kPad - filled_);
     filled_ += got;
     at_end_ = got == 0;
     const void* last = filled_ > searched ? ::memrchr(buffer_.data() + searched, '\n', filled_ - searched) : nullptr;
@@ -81,7 +82,7 @@ bool TextFile::refill() {
       return true;
     }
   }
-  if (filled_ != 0) buffer_[filled_++] = '\n';
+  if (filled_ != 0) buffer_[filled_++] = '\n';  // the pad has room for it
   cursor = buffer_.data();
   end_ = buffer_.data() + filled_;
   return filled_ != 0;

@@ -1,5 +1,6 @@
 /// A text file as a moving window of whole lines: memory does not grow with the file. The window always ends with a
-/// newline (one is added where the last line has none), so a parser needs no other bounds check.
+/// newline (one is added where the last line has none), so a parser needs no other bounds check; kPad more bytes may be
+/// read behind it, whatever they hold.
 ///
 ///   TextFile file("prod.csv");                       // throws ConfigError if it cannot be opened
 ///   while (file.more()) parse_one_line(file.cursor); // moves cursor behind the newline
@@ -17,6 +18,8 @@ class TextFile {
  public:
   /// A longer line is an error (ConfigError from more()).
   static constexpr std::size_t kMaxLine = std::size_t{1} << 26;
+
+  static constexpr std::size_t kPad = 32;
 
   explicit TextFile(std::string path);
   /// Text in memory, which must outlive this; `name` stands for the path in errors.
