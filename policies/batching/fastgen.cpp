@@ -1,5 +1,7 @@
 #include "policies/batching/fastgen.hpp"
 
+#include <algorithm>
+
 #include "policies/batching/steps.hpp"
 
 namespace orrery {
@@ -8,7 +10,8 @@ namespace {
 /// Are blocks free for all that is left of this prompt?
 bool whole_prompt_fits(const StationView& s, const BatchPlan& plan, CallId call) {
   const bool waits = s.progress(call).stage == Stage::kWaiting;
-  const Tokens have = waits ? s.cached_prefix(call) : Tokens{s.progress(call).computed};
+  const Progress& p = s.progress(call);
+  const Tokens have = waits ? s.cached_prefix(call) : Tokens{std::max(p.computed, p.reserved)};
   return s.kv.contiguous || s.kv.blocks_for(s.target(call)) - s.kv.blocks_for(have) <= plan.available();
 }
 
