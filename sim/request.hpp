@@ -46,6 +46,8 @@ class RequestSource {
   /// The request left the system (done, rejected, failed or cancelled) at `now`; a closed-loop source may schedule its
   /// successor, arriving at `now` or later.
   virtual void on_done(const Request& /*what was popped*/, Time /*now*/) {}
+  /// Does on_done matter to this source? False for open-loop ones: the engine then spares itself the call.
+  virtual bool wants_done() const { return true; }
   /// Requests still to come, if the source knows; -1 if not. For progress.
   virtual std::int64_t size_hint() const { return -1; }
 };

@@ -32,7 +32,7 @@ class DecodeGroup {
 
   /// `grows`: members whose reservation is used up take blocks one by one (false for contiguous runs).
   explicit DecodeGroup(Tokens block, bool grows = true)
-      : block_(block.value()), grows_(grows), phase_(static_cast<std::size_t>(block_)) {}
+      : block_(block.value()), mask_((block_ & (block_ - 1)) == 0 ? block_ - 1 : -1), grows_(grows), phase_(static_cast<std::size_t>(block_)) {}
 
   std::int64_t clock() const { return clock_; }
   std::int32_t size() const { return static_cast<std::int32_t>(members_.size()); }
@@ -148,16 +148,16 @@ class DecodeGroup {
   static constexpr std::int64_t kFar = std::int64_t{1} << 60;
 
  private:
-  std::int64_t index_of(std::int64_t clock) const {  // phase p needs a block when (clock + p) % B == 0
-    const std::int64_t r = clock % block_;
-    return r == 0 ? 0 : block_ - r;
+  std::int64_t wrap(std::int64_t x) const {          // x modulo B, in [0, B)
+    if (mask_ >= 0) return x & mask_;
+    const std::int64_t r = x % block_;
+    return r < 0 ? r + block_ : r;
   }
+  std::int64_t index_of(std::int64_t clock) const { return wrap(-clock); }  // phase p needs a block when B | clock + p
   std::size_t index(std::int64_t clock) const { return static_cast<std::size_t>(index_of(clock)); }
   void grow_by_blocks(const Progress& p, std::int32_t delta) {
     if (!grows_) return;
-    std::int64_t phase = (p.computed.value() - p.joined) % block_;
-    if (phase < 0) phase += block_;
-    phase_[static_cast<std::size_t>(phase)] += delta;
+    phase_[static_cast<std::size_t>(wrap(p.computed.value() - p.joined))] += delta;
     growing_ += delta;
   }
   void push(const Due& d) {
@@ -183,6 +183,7 @@ class DecodeGroup {
   }
 
   std::int64_t block_;
+  std::int64_t mask_;             ///< B - 1 if B is a power of two, else -1
   bool grows_;
   std::int64_t clock_ = 0;
   std::int64_t longest_ = 0;      ///< largest context - clock since the group was last empty

@@ -31,19 +31,22 @@ class DecisionSink {
   virtual void decision(Time now, const DecisionRecord&) = 0;
 };
 
+/// Odd multipliers that spread the fields of a record before one round of mixing.
+inline constexpr std::uint64_t kOdd[] = {0x9e3779b97f4a7c15ull, 0xc2b2ae3d27d4eb4full, 0x165667b19e3779f9ull,
+                                         0xd6e8feb86659fd93ull, 0xa0761d6478bd642full, 0xe7037ed1a0b428dbull};
+
 constexpr std::uint64_t fold(std::uint64_t hash, const DecisionRecord& d) {
-  hash = hash_combine(hash, static_cast<std::uint64_t>(d.clock) * 1024 + static_cast<std::uint64_t>(d.lane) * 16 +
-                                static_cast<std::uint64_t>(d.kind));
-  return hash_combine(hash, d.number * 0x100000001b3ull ^ static_cast<std::uint64_t>(d.tokens));
+  const auto what = static_cast<std::uint64_t>(d.clock) * 1024 + static_cast<std::uint64_t>(d.lane) * 16 +
+                    static_cast<std::uint64_t>(d.kind);
+  return hash_combine(hash, what * kOdd[0] ^ d.number * kOdd[1] ^ static_cast<std::uint64_t>(d.tokens) * kOdd[2]);
 }
 
 constexpr std::uint64_t fold(std::uint64_t hash, const Row& r) {
-  hash = hash_combine(hash, r.number);
-  for (const Time t : {r.arrival, r.first_schedule, r.first_token, r.finish})
-    hash = hash_combine(hash, static_cast<std::uint64_t>(to_ps(t)));
+  const auto ps = [](Time t) { return static_cast<std::uint64_t>(to_ps(t)); };
   const auto tokens = static_cast<std::uint64_t>(r.output.value()) << 32 | static_cast<std::uint32_t>(r.cached.value());
-  return hash_combine(hash, tokens + static_cast<std::uint64_t>(r.preemptions) * 8 +
-                                static_cast<std::uint64_t>(r.status));
+  const auto rest = r.number * 4096 + static_cast<std::uint64_t>(r.preemptions) * 8 + static_cast<std::uint64_t>(r.status);
+  return hash_combine(hash, ps(r.arrival) * kOdd[0] ^ ps(r.first_schedule) * kOdd[1] ^ ps(r.first_token) * kOdd[2] ^
+                                ps(r.finish) * kOdd[3] ^ tokens * kOdd[4] ^ rest * kOdd[5]);
 }
 
 }  // namespace orrery

@@ -66,6 +66,12 @@ class KvLedger final : public PrefixView {
   void attach(std::vector<const DecodeGroup*> groups) { groups_ = std::move(groups); }
   const KvConfig& config() const { return config_; }
   KvState state() const;
+  void refresh(KvState& s) const {           ///< what of it changes
+    s.free = free_;
+    s.evictable = prefix_ ? prefix_->evictable() : Blocks{};
+    s.promised = promised_;
+    s.host_free = host_free_;
+  }
   /// Blocks that can be had: free or evictable.
   Blocks available() const { return prefix_ ? free_ + prefix_->evictable() : free_; }
   Blocks blocks_for(Tokens t) const { return block_.blocks_for(t); }

@@ -20,6 +20,7 @@ Simulation::Simulation(SimulationParts parts)
     prefix_ = prefix_ || p.kv.prefix != PrefixKind::kNone;
   }
   seen_ = loads_;
+  wants_done_ = parts_.source->wants_done();
   if (parts_.router) staleness_ = parts_.router->staleness();
 }
 
@@ -78,7 +79,6 @@ void Simulation::snapshot(Time now) {
 }
 
 void Simulation::deliver_arrivals(Time now) {
-  Request request;
   while (true) {
     const bool predicted = !delayed_.empty() && delayed_.top().ready == now;
     if (predicted) {
@@ -86,9 +86,9 @@ void Simulation::deliver_arrivals(Time now) {
       delayed_.pop();
       if (run_.calls.alive(id)) route(id, now);
     } else if (parts_.source->peek() == now) {
-      request = {};
-      parts_.source->pop(request);
-      arrive(request, now);
+      arriving_ = {};
+      parts_.source->pop(arriving_);
+      arrive(arriving_, now);
     } else {
       return;
     }
@@ -187,6 +187,7 @@ void Simulation::leave_unserved(CallId id, Status status, Time now) {
 }
 
 void Simulation::left(CallId id, Time now) {
+  if (!wants_done_) return run_.calls.remove(id);
   const Call& call = run_.calls.call(id);
   const CallSecret& s = run_.calls.secret(id);
   Request done;
@@ -241,6 +242,7 @@ Outcome Simulation::finish() {
   out.fingerprint = hash_combine(run_.rows_hash, route_hash_);
   for (const auto& s : stations_) {
     end.stations.push_back(s->ledger().end());
+    end.stations.back().idle = open.empty();
     out.iterations += s->iterations();
     out.fingerprint = hash_combine(out.fingerprint, s->decisions_hash());
   }

@@ -101,7 +101,8 @@ class Simulation final : private LeaveListener {
   Time next_snapshot_{};
   Time now_{};
   std::uint64_t routed_ = 0, route_hash_ = 0;
-  bool prefix_ = false, interrupted_ = false;
+  Request arriving_;                              ///< scratch
+  bool prefix_ = false, wants_done_ = false, interrupted_ = false;
   std::int64_t arrived_ = 0, instants_ = 0, cut_ = 0;
 };
 

@@ -15,6 +15,7 @@ Station::Station(StationId id, const StationParts& parts, RunContext& run, Stati
   std::vector<const DecodeGroup*> groups;
   for (const Lane& lane : lanes_) groups.push_back(&lane.group);
   ledger_.attach(std::move(groups));
+  for (Lane& lane : lanes_) prepare_view(lane);
   ledger_.keep_journal(parts.executor->wants_journal());
   load_->kv_total = parts.kv.total;
 }
@@ -57,6 +58,7 @@ void Station::end_steps(Time now) {
 }
 
 void Station::plan(Time now) {
+  if (lanes_.size() == 1 && lanes_.front().state == State::kRunning) return;
   for (Lane& lane : lanes_)
     if (lane.state == State::kIdle || (lane.state == State::kReady && lane.at <= now)) {
       if (lanes_.size() > 1 && stage_free_.front() > now) {  // another lane has just taken the first stage

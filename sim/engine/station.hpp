@@ -112,6 +112,7 @@ class Station {
   };
 
   // Planning (station_plan.cpp).
+  void prepare_view(Lane& lane);
   void fill_view(Lane& lane, Time now, std::int64_t ahead = 0);
   void refresh_keys(Lane& lane, Time now);
   void start(Lane& lane, Time now);

@@ -16,12 +16,20 @@ Decision decision_of(Leave how) {
 
 }  // namespace
 
-void Station::fill_view(Lane& lane, Time now, std::int64_t ahead) {
+/// What never changes in a lane's view.
+void Station::prepare_view(Lane& lane) {
   StationView& v = lane.view;
   v.station = id_;
-  v.now = now;
   v.lane = lane.index;
   v.lanes = static_cast<int>(lanes_.size());
+  v.kv = ledger_.state();
+  v.kv_policy = parts_.kv_policy;
+  v.prefix = prefix();
+}
+
+void Station::fill_view(Lane& lane, Time now, std::int64_t ahead) {
+  StationView& v = lane.view;
+  v.now = now;
   v.rows = run_->calls.rows();
   v.waiting = waiting_.view();
   v.prefilling = lane.prefilling;
@@ -31,9 +39,7 @@ void Station::fill_view(Lane& lane, Time now, std::int64_t ahead) {
   v.group = lane.group.view(GroupId{lane.index}, ahead);
   v.running = running_;
   v.steps_since_admission = lane.steps_since_admission + ahead;
-  v.kv = ledger_.state();
-  v.kv_policy = parts_.kv_policy;
-  v.prefix = prefix();
+  ledger_.refresh(v.kv);
 }
 
 void Station::refresh_keys(Lane& lane, Time now) {
@@ -154,7 +160,8 @@ void Station::admit(Lane& lane, const BatchPlan::Admission& a, Time now) {
 }
 
 void Station::shape_step(Lane& lane) {
-  StepShape s;
+  StepShape& s = lane.shape;
+  s = {};
   lane.chunks.clear();
   const auto& pad = lane.plan.padding();
   for (const auto& c : lane.plan.chunks()) {
@@ -175,12 +182,9 @@ void Station::shape_step(Lane& lane) {
   s.prefill += pad.prefill;
   s.prefill_pairs += pad.pairs;
   s.sequences = static_cast<std::int32_t>(s.decodes.value() + static_cast<std::int64_t>(lane.chunks.size()));
-  Tokens out;
-  for (const SwapOut& w : lane.swapping) out += w.context;
-  s.host_out = parts_.kv_bytes_per_token * out.value();
+  for (const SwapOut& w : lane.swapping) s.host_out += parts_.kv_bytes_per_token * w.context.value();
   s.host_in = parts_.kv_bytes_per_token * lane.host_returning.value();
   s.chunks = lane.chunks;
-  lane.shape = s;
 }
 
 void Station::run_step(Lane& lane, Time now) {

@@ -9,7 +9,9 @@ namespace orrery {
 void Station::end_step(Lane& lane, Time now) {
   iterations_ += lane.k;
   lane.steps_since_admission += lane.k;
-  run_->recorder->on_step(id_, lane.index, lane.start, now, lane.k, lane.shape, lane.plan.padding(), lane.run);
+  BatchPlan::Padding padding = lane.plan.padding();
+  if (!lane.plan.decodes()) padding.decodes = padding.decode_context = Tokens{};
+  run_->recorder->on_step(id_, lane.index, lane.start, now, lane.k, lane.shape, padding, lane.run);
   if (lane.k > 1) {
     const Tokens n{lane.group.size()};
     run_->recorder->on_kv_run(id_, lane.start, lane.k, lane.run, n, Tokens{lane.group.roomy()},

@@ -22,6 +22,7 @@ class Requests final : public RequestSource {
   Requests(std::int64_t count, double rate, double prompt, double output)
       : count_(count), gap_(1e12 / rate), prompt_(prompt), output_(output) { draw(); }
   Time peek() const override { return next_.arrival; }
+  bool wants_done() const override { return false; }
   void pop(Request& out) override {
     out = next_;
     draw();
@@ -87,11 +88,13 @@ void run(benchmark::State& state, int replicas, double rate, double prompt, doub
   state.counters["requests/s"] = benchmark::Counter(done, benchmark::Counter::kIsRate);
   const double tokens = static_cast<double>(requests * state.iterations()) * (prompt + output);
   state.counters["tokens/s"] = benchmark::Counter(tokens, benchmark::Counter::kIsRate);
+  state.counters["busy"] = out.summary.busy;
+  state.counters["mean running"] = out.summary.mean_running;
   state.counters["events/request"] = static_cast<double>(out.events) / static_cast<double>(requests);
 }
 
-void one_replica(benchmark::State& s) { run(s, 1, 22, 1155, 211, 300'000); }
-void sixty_four_replicas(benchmark::State& s) { run(s, 64, 22, 1155, 211, 300'000); }
+void one_replica(benchmark::State& s) { run(s, 1, 15, 1155, 211, 300'000); }
+void sixty_four_replicas(benchmark::State& s) { run(s, 64, 15, 1155, 211, 300'000); }
 void decode_heavy(benchmark::State& s) { run(s, 1, 1.0, 500, 4000, 30'000); }
 
 BENCHMARK(one_replica)->Unit(benchmark::kMillisecond);
