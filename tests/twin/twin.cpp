@@ -153,6 +153,7 @@ Twin::Twin(const TwinConfig& config, RequestSource& source)
 
 TwinResult Twin::run() {
   for (now_ = next_event(); now_ != kNever; now_ = next_event()) {
+    if (result_.sums.iterations > config_.most_iterations) twin_error("the run does not end");
     if (config_.router && config_.router->staleness() > Duration{} && now_ >= next_snapshot_) {
       const std::int64_t every = to_ps(config_.router->staleness());   // the state before the first event at or after
       snapshot_ = loads();                                             // each multiple of the staleness
@@ -588,7 +589,8 @@ void Twin::regrow(TwinCall& c) {
 }
 
 void Twin::start(TwinStation& s, Lane& lane, Step step, StepShape shape, const BatchPlan& plan) {
-  const BatchPlan::Padding& pad = plan.padding();
+  BatchPlan::Padding pad = plan.padding();
+  if (!step.decodes) pad.decodes = pad.decode_context = Tokens{};
   std::int64_t decodes = 0;
   if (step.decodes)
     for (CallId id : lane.members) {

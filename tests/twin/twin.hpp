@@ -33,6 +33,7 @@ struct TwinConfig {
   Tokens host_tokens;                           ///< room for swapped KV, each station
   Bytes kv_bytes_per_token;
   TwinPrefix prefix = TwinPrefix::kNone;
+  std::int64_t most_iterations = 100000;        ///< beyond that, policies are taken to run in circles
 };
 
 enum class TwinStatus : std::uint8_t { kDone, kRejected, kFailed, kCancelled, kInFlight };
