@@ -1,5 +1,5 @@
 # The program as users get it, in the build folder and by cmake --install BUILD --prefix X. It needs nothing but the C
-# library (2.34 or later when built on Debian 12), so X can be copied to another x86-64 Linux.
+# library (glibc 2.34 or later when built on Debian 12) and libgcc_s, so X can be copied to another x86-64 Linux.
 
 include(GNUInstallDirs)
 
@@ -8,7 +8,8 @@ set_target_properties(orrery PROPERTIES
   ENABLE_EXPORTS ON                                          # plug-ins resolve the seam in the program,
   LINK_LIBRARY_OVERRIDE "WHOLE_ARCHIVE,orrery_sim")          # all of it, also what the program itself does not call
 if(ORRERY_STATIC_RUNTIME)
-  target_link_options(orrery PRIVATE -static-libstdc++ -static-libgcc)
+  target_link_options(orrery PRIVATE -static-libstdc++)   # libgcc_s is everywhere; a static one would need glibc 2.35
+  target_sources(orrery PRIVATE ${CMAKE_SOURCE_DIR}/cmake/portable.cpp)
 endif()
 
 install(TARGETS orrery RUNTIME)

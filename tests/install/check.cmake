@@ -14,7 +14,7 @@ execute_process(COMMAND env -i ${program} ${VERB} WORKING_DIRECTORY / OUTPUT_QUI
 execute_process(COMMAND objdump -p ${program} OUTPUT_VARIABLE headers COMMAND_ERROR_IS_FATAL ANY)
 string(REGEX MATCHALL "NEEDED +[^\n]+" needed "${headers}")
 foreach(library ${needed})
-  if(NOT library MATCHES " (libc|libm|ld-linux-x86-64)[.]so")
+  if(NOT library MATCHES " (libc|libm|libgcc_s|ld-linux-x86-64)[.]so")
     message(FATAL_ERROR "the installed program asks for more than the C library: ${library}")
   endif()
 endforeach()
