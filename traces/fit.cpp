@@ -85,14 +85,6 @@ double hit_ratio(std::unordered_set<std::uint64_t>& seen, std::span<const std::u
   return all > 0 ? static_cast<double>(hits) / static_cast<double>(all) : 0;
 }
 
-double trace_hit_ratio(const WorkloadSample& s) {
-  std::unordered_set<std::uint64_t> seen;
-  std::int64_t hits = 0, all = 0;
-  double ratio = 0;
-  for (const auto& keys : s.blocks) ratio = hit_ratio(seen, keys, hits, all);
-  return ratio;
-}
-
 double model_hit_ratio(const WorkloadModel& m, std::size_t requests) {
   std::unordered_set<std::uint64_t> seen;
   PrefixReuse reuse(*m.reuse, m.prompt, kSeed);
@@ -144,6 +136,14 @@ Value both(double of_trace, double of_model) {
 }
 
 }  // namespace
+
+double block_hit_ratio(const WorkloadSample& s) {
+  std::unordered_set<std::uint64_t> seen;
+  std::int64_t hits = 0, all = 0;
+  double ratio = 0;
+  for (const auto& keys : s.blocks) ratio = hit_ratio(seen, keys, hits, all);
+  return ratio;
+}
 
 double rank_correlation(const std::vector<std::int64_t>& a, const std::vector<std::int64_t>& b) {
   const std::vector<double> x = mean_ranks(a), y = mean_ranks(b);
@@ -222,7 +222,7 @@ Value fit_errors(const WorkloadModel& m, const WorkloadSample& s) {
   v["mean_prompt"] = both(mean_of(s.prompt), m.mean_prompt());
   v["mean_output"] = both(mean_of(s.output), m.mean_output());
   v["rank_correlation"] = both(rank_correlation(s.prompt, s.output), rank_correlation(prompt, output));
-  if (m.reuse) v["block_hit_ratio"] = both(trace_hit_ratio(s), model_hit_ratio(m, 10 * s.prompt.size()));
+  if (m.reuse) v["block_hit_ratio"] = both(block_hit_ratio(s), model_hit_ratio(m, 10 * s.prompt.size()));
   return v;
 }
 

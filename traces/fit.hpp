@@ -34,6 +34,9 @@ WorkloadModel fit_model(const WorkloadSample& sample, std::string name, std::str
 Value fit_errors(const WorkloadModel& model, const WorkloadSample& sample);
 Value fit_workload(TraceReader& trace, std::string name, std::string source);
 
+/// Share of blocks that an earlier request had: the ceiling of a prefix cache.
+double block_hit_ratio(const WorkloadSample& sample);
+
 /// Of paired values, ties sharing their mean rank (Spearman).
 double rank_correlation(const std::vector<std::int64_t>& a, const std::vector<std::int64_t>& b);
 

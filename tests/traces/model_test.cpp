@@ -11,6 +11,7 @@
 #include "traces/fit.hpp"
 #include "traces/prefix.hpp"
 #include "traces/shipped_models.hpp"
+#include "traces/stats.hpp"
 
 namespace orrery {
 namespace {
@@ -139,6 +140,27 @@ TEST(Fit, FindsRateAndBurstinessOfATrace) {
   const WorkloadSample s = sample_of(trace);
   EXPECT_NEAR(s.rate, 0.5, 1e-3);
   EXPECT_NEAR(s.gap_cv, 0.5, 1e-3);
+}
+
+TEST(TraceStats, OfASmallTrace) {
+  std::string text;
+  for (int i = 1; i <= 100; ++i) {
+    text += "{\"timestamp\": " + std::to_string(i * 1000) + ", \"input_length\": " + std::to_string(512 + i) +
+            ", \"output_length\": " + std::to_string(i) + ", \"hash_ids\": [0, " + std::to_string(i) + "]}\n";
+  }
+  TraceReader trace = TraceReader::from_text("t.jsonl", text);
+  const Value v = trace_stats(trace);
+  EXPECT_EQ(v.at("format").as_string(), "mooncake");
+  EXPECT_EQ(v.at("requests").as_int(), 100);
+  EXPECT_EQ(v.at("span_s").as_double(), 99);
+  EXPECT_DOUBLE_EQ(v.at("rate").as_double(), 1);
+  EXPECT_NEAR(v.at("gap_cv").as_double(), 0, 1e-9);
+  EXPECT_EQ(v.at("output_tokens").at("mean").as_double(), 50.5);
+  EXPECT_EQ(v.at("output_tokens").at("p50").as_int(), 50);
+  EXPECT_EQ(v.at("output_tokens").at("p99").as_int(), 99);
+  EXPECT_EQ(v.at("prompt_tokens").at("max").as_int(), 612);
+  EXPECT_DOUBLE_EQ(v.at("rank_correlation").as_double(), 1);
+  EXPECT_DOUBLE_EQ(v.at("block_hit_ratio").as_double(), 99 / 200.0);
 }
 
 TEST(Reuse, SharedBlocksAreLeadingOnesOfAnEarlierPrompt) {
