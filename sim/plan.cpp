@@ -75,8 +75,8 @@ bool BatchPlan::admit(CallId id, Tokens chunk) {
   const Call& call = s.call(id);
   const Tokens target = s.target(id);
   const PrefixMatch hit = s.prefix ? s.prefix->match(id) : PrefixMatch{};
-  // In a pipeline each lane finds its victims alone, so calls of two lanes could throw each other out for ever. A call that
-  // was preempted comes back with room for all that it must compute: then each stay yields a token.
+  // In a pipeline each lane finds its victims alone, so calls of two lanes could throw each other out for ever. A call
+  // that was preempted comes back with room for all that it must compute: then each stay yields a token.
   if (s.lanes > 1 && s.progress(id).preemptions > 0) chunk = Tokens::max();
   const Tokens first = hit.tokens + std::min(chunk, target - hit.tokens);
   const Tokens reserve =
