@@ -22,21 +22,21 @@
 namespace orrery {
 
 struct DeploymentRequest {
-  std::string model, hardware;
+  std::string model{}, hardware{};
   std::string engine = "vllm-0.24";
-  Parallel parallel;
-  MemoryOptions memory;
+  Parallel parallel{};
+  MemoryOptions memory{};
   bool reserved_from_engine = true;      ///< use the preset's reserved bytes where memory.reserved_bytes is 0
   std::string dtype = "bf16";            ///< "bf16" or "fp16"; others are refused
   std::string kv_dtype = "auto";
-  std::vector<std::string> folders;      ///< searched before what is built in
+  std::vector<std::string> folders{};    ///< searched before what is built in
 };
 
 struct Deployment {
   ModelShape model;
   Hardware hardware;
   EnginePreset engine;
-  Parallel parallel;
+  Parallel parallel{};
   KvCapacity kv;
   std::unique_ptr<OperatorCostModel> cost;
   double usd_per_hour = 0;               ///< all devices of one replica; 0 and a note where no price is known

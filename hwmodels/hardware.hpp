@@ -1,6 +1,6 @@
 /// A device as the simulator knows it: data sheet, fitted operators, links, power and price, each with its source.
 /// Files: hwmodels/gpus/NAME.json. A `datasheet` file names a fitted one (`scaled_from`); its roofs are scaled by the
-/// ratios of the data sheets, and the residual, which belongs to another chip, is left out.
+/// ratios of the data sheets and it keeps that one's residual.
 ///
 ///   Hardware h = load_hardware("h200-sxm", {});                 // throws ConfigError, nearest names on a miss
 ///   double t = h.gemm.seconds({64, 6144, 4096});
