@@ -113,6 +113,8 @@ std::vector<std::string> apply_preset(Document& document, ErrorList& errors) {
     for (const Value::Member& m : e.settings.members()) {
       if (m.first == "policy") {
         below["policy"] = m.second;
+      } else if (m.first == "batching") {
+        below["policy"]["batching"] = m.second;
       } else {
         below["engine"][m.first] = m.second;
         if (engine->find(m.first) == nullptr) keys.push_back(m.first);
