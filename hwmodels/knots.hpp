@@ -28,6 +28,13 @@ struct Knots {
     const auto within = static_cast<std::int64_t>(beyond & ((std::size_t{1} << B) - 1));
     return ((std::int64_t{1} << B) + within) << (exponent - B);
   }
+
+  /// 1 / (value(i + 1) - value(i)), exact: widths are powers of two.
+  static constexpr double inverse_width(std::size_t i) {
+    if (i < static_cast<std::size_t>(kExact)) return 1;
+    const auto octaves = static_cast<std::uint64_t>((i - static_cast<std::size_t>(kExact)) >> B) + 1;
+    return std::bit_cast<double>((1023 - octaves) << 52);
+  }
 };
 
 }  // namespace orrery

@@ -76,20 +76,28 @@ struct OperatorCostModel::Row {
 
 /// Attention of 2^level equal chunks, by new tokens and context of each; picoseconds over all layers of the stage.
 struct OperatorCostModel::ChunkTable {
-  std::size_t columns = 0;
-  std::vector<double> picoseconds;
-  std::vector<char> in_range;
+  static constexpr std::size_t kRows = QueryKnots::index(kMaxQuery) + 1, kColumns = PrefixKnots::index(kMaxPrefix) + 1;
 
-  double at(std::int64_t q, std::int64_t context, bool& range) const {
-    const std::size_t i = std::min(QueryKnots::index(q), QueryKnots::index(kMaxQuery) - 1);
-    const std::size_t j = std::min(PrefixKnots::index(context), columns - 2);
-    const std::int64_t q0 = QueryKnots::value(i), c0 = PrefixKnots::value(j);
-    const double u = static_cast<double>(q - q0) / static_cast<double>(QueryKnots::value(i + 1) - q0);
-    const double v = static_cast<double>(context - c0) / static_cast<double>(PrefixKnots::value(j + 1) - c0);
-    const double* p = &picoseconds[i * columns + j];
-    const double low = p[0] + v * (p[1] - p[0]), high = p[columns] + v * (p[columns + 1] - p[columns]);
-    range = range && in_range[i * columns + j] != 0;
-    return low + u * (high - low);
+  /// A cell of the grid and the place in it; the same for all levels. Beyond the last knot the last slope goes on.
+  struct Place {
+    std::size_t index;
+    double u, v;
+    Place(std::int64_t q, std::int64_t context) {
+      const std::size_t i = std::min(QueryKnots::index(q), kRows - 2), j = std::min(PrefixKnots::index(context), kColumns - 2);
+      index = i * kColumns + j;
+      u = static_cast<double>(q - QueryKnots::value(i)) * QueryKnots::inverse_width(i);
+      v = static_cast<double>(context - PrefixKnots::value(j)) * PrefixKnots::inverse_width(j);
+    }
+  };
+
+  std::vector<double> picoseconds = std::vector<double>(kRows * kColumns);
+  std::vector<char> in_range = std::vector<char>(kRows * kColumns);
+
+  double at(const Place& place, bool& range) const {
+    const double* p = &picoseconds[place.index];
+    const double low = p[0] + place.v * (p[1] - p[0]), high = p[kColumns] + place.v * (p[kColumns + 1] - p[kColumns]);
+    range = range && in_range[place.index] != 0;
+    return low + place.u * (high - low);
   }
 };
 
@@ -245,20 +253,16 @@ std::unique_ptr<OperatorCostModel::Row> OperatorCostModel::bake_row(const Stage&
 
 std::unique_ptr<OperatorCostModel::ChunkTable> OperatorCostModel::bake_chunks(const Stage& s, std::size_t level) const {
   auto table = std::make_unique<ChunkTable>();
-  const std::size_t rows = QueryKnots::index(kMaxQuery) + 1;
-  table->columns = PrefixKnots::index(kMaxPrefix) + 1;
-  table->picoseconds.resize(rows * table->columns);
-  table->in_range.resize(rows * table->columns);
   const double batch = static_cast<double>(std::int64_t{1} << level);
   const double scale = 1e12 * factor_[kPrefillTerm] * static_cast<double>(s.layers);
-  for (std::size_t i = 1; i < rows; ++i) {
+  for (std::size_t i = 1; i < ChunkTable::kRows; ++i) {
     double longest = 0;
-    for (std::size_t j = 0; j < table->columns; ++j) {
+    for (std::size_t j = 0; j < ChunkTable::kColumns; ++j) {
       const Shape x{batch, static_cast<double>(QueryKnots::value(i)), static_cast<double>(PrefixKnots::value(j)),
                     static_cast<double>(heads_), static_cast<double>(kv_heads_), static_cast<double>(model_.head_dim)};
       longest = std::max(longest, scale * hardware_->prefill.seconds(x));
-      table->picoseconds[i * table->columns + j] = longest;
-      table->in_range[i * table->columns + j] = static_range_ && hardware_->prefill.in_range(x) ? 1 : 0;
+      table->picoseconds[i * ChunkTable::kColumns + j] = longest;
+      table->in_range[i * ChunkTable::kColumns + j] = static_range_ && hardware_->prefill.in_range(x) ? 1 : 0;
     }
   }
   return table;
@@ -335,15 +339,16 @@ double OperatorCostModel::chunk_picoseconds(const StepShape& x, const Stage& s, 
   if (q <= 0) return 0;
   if (count == 1) {
     const std::int64_t context = x.chunks.empty() ? std::max<std::int64_t>(0, pairs2 / q - q + 1) / 2 : longest_context;
-    return chunks(s, 0).at(q, context, in_range);
+    return chunks(s, 0).at({q, context}, in_range);
   }
   const std::int64_t mean_q = std::max<std::int64_t>(1, (q + count / 2) / count);
-  const std::int64_t mean_context = std::max<std::int64_t>(0, (pairs2 / count / mean_q - mean_q) / 2);
+  const std::int64_t mean_context = std::max<std::int64_t>(0, (pairs2 / (count * mean_q) - mean_q) / 2);
   const auto level = std::min(static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(count)) - 1), kChunkLevels - 2);
-  const double low = chunks(s, level).at(mean_q, mean_context, in_range), high = chunks(s, level + 1).at(mean_q, mean_context, in_range);
+  const ChunkTable::Place mean(mean_q, mean_context);
+  const double low = chunks(s, level).at(mean, in_range), high = chunks(s, level + 1).at(mean, in_range);
   const double below = static_cast<double>(std::int64_t{1} << level);
   const double together = low + (high - low) * ((static_cast<double>(count) - below) / below);
-  return longest_q == 0 ? together : std::max(together, chunks(s, 0).at(longest_q, longest_context, in_range));
+  return longest_q == 0 ? together : std::max(together, chunks(s, 0).at({longest_q, longest_context}, in_range));
 }
 
 Duration OperatorCostModel::transfer(const StepShape& x) const {

@@ -50,6 +50,7 @@ TEST(Knots, IndexAndValueAgreeAndKnotsAreDense) {
     const std::size_t i = Knots<3>::index(x);
     ASSERT_LE(Knots<3>::value(i), x);
     ASSERT_GT(Knots<3>::value(i + 1), x);
+    ASSERT_EQ(Knots<3>::inverse_width(i) * static_cast<double>(Knots<3>::value(i + 1) - Knots<3>::value(i)), 1);
   }
   EXPECT_EQ(Knots<3>::index(1 << 21) - Knots<3>::index(1 << 20), 8u);  // eight an octave
   EXPECT_EQ(Knots<4>::value(Knots<4>::index(31)), 31);
