@@ -60,7 +60,7 @@ struct TwinStation {
   std::vector<Lane> lanes;
   std::vector<Time> stage_free;   ///< by pipeline stage
   Tokens host_free;
-  bool changed = false;           ///< something happened since its idle lanes were asked
+  bool changed = false;           ///< it has work in this instant: all lanes that run nothing are asked
 };
 
 class Twin {
@@ -131,7 +131,7 @@ PrefixMatch CacheOfStation::match(CallId id) const {
   return station->kv->match(c.given, Tokens{c.given.request.prompt_tokens} + c.emitted);
 }
 
-Blocks CacheOfStation::releasable(CallId id) const { return station->kv->releasable(twin->at(id).lease); }
+Blocks CacheOfStation::releasable(CallId id) const { return station->kv->releasable(twin->at(id).lease, twin->at(id).given); }
 
 Twin::Twin(const TwinConfig& config, RequestSource& source)
     : config_(config), source_(source), stages_(config.cost->stages()), stations_(config.batchers.size()) {
@@ -199,7 +199,7 @@ void Twin::boundary(TwinStation& s, Lane& lane) {
   for (CallId id : step.swapped_out) {
     TwinCall& c = at(id);
     s.kv->publish(c.lease, c.given, c.context);
-    s.kv->release(c.lease);
+    s.kv->release(c.lease, c.given);
     c.promise = Tokens{};
     regrow(c);
     enter(s, s.swapped, id);
@@ -295,7 +295,7 @@ void Twin::finished(TwinStation& s, Lane& lane, CallId id) {
 void Twin::gone(TwinStation& s, CallId id, TwinStatus status) {
   TwinCall& c = at(id);
   s.kv->publish(c.lease, c.given, c.context);
-  s.kv->release(c.lease);
+  s.kv->release(c.lease, c.given);
   s.kv->remove(c.lease);
   c.promise = Tokens{};
   row(id).progress.stage = Stage::kGone;
@@ -444,9 +444,10 @@ void Twin::enter(TwinStation& s, std::vector<CallId>& queue, CallId id) {
 // --- (c) planning ------------------------------------------------------------------------------------------------------
 
 void Twin::plan_lanes(TwinStation& s) {
+  for (const Lane& lane : s.lanes) s.changed |= lane.ready && s.stage_free[0] <= now_;
   for (std::size_t l = 0; l < s.lanes.size(); ++l) {
     Lane& lane = s.lanes[l];
-    if (lane.step || !(s.changed || lane.ready)) continue;
+    if (lane.step || !s.changed) continue;
     lane.ready = s.stage_free[0] > now_;
     if (lane.ready) continue;
     for (int rounds = 0; plan_once(s, static_cast<int>(l)); ++rounds)
@@ -565,7 +566,7 @@ void Twin::leave(TwinStation& s, Lane& lane, const BatchPlan::Departure& d, Step
     regrow(c);
     (d.how == Leave::kRestart ? result_.sums.wasted : result_.sums.recomputed) += spent;
     s.kv->publish(c.lease, c.given, c.context);
-    s.kv->release(c.lease);
+    s.kv->release(c.lease, c.given);
     if (d.how == Leave::kRestart) {
       c.emitted = Tokens{};
       c.row.first_token = kNever;

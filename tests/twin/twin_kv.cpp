@@ -16,21 +16,23 @@ int log2_up(std::int64_t n) {
 
 void twin_error(const std::string& what) { throw std::logic_error("twin: " + what); }
 
-TwinBlock name_block(const TwinRequest& r, std::int64_t index, std::int64_t block_tokens) {
+std::vector<TwinNode> path_of(const TwinRequest& r, std::int64_t block_tokens) {
   constexpr std::uint64_t kOnlyMine = 0xfeedfacecafebeefull;
-  const std::int64_t last = (index + 1) * block_tokens - 1, prompt = r.request.prompt_tokens.value();
-  std::vector<std::uint64_t> chain;
-  std::int64_t end = 0;
-  for (const Segment& s : r.segments) {
-    chain.push_back(s.key);
-    end = std::min(end + s.tokens.value(), prompt);
-    if (last < end) return {chain, index};
-  }
-  if (end < prompt) chain.insert(chain.end(), {kOnlyMine, r.request.number, 0});
-  if (last < prompt) return {chain, index};
-  if (r.request.output_key != 0) chain.push_back(r.request.output_key);
-  else chain.insert(chain.end(), {kOnlyMine, r.request.number, 1});
-  return {chain, index};
+  std::vector<TwinNode> path;
+  std::int64_t tokens = 0;
+  auto add = [&](std::uint64_t key, std::int64_t n) {
+    TwinNode node;
+    if (!path.empty()) node.chain = path.back().chain;
+    node.chain.push_back({key, n});
+    node.first = tokens / block_tokens;
+    node.end = (tokens += n) / block_tokens;
+    path.push_back(node);
+  };
+  for (const Segment& s : r.segments) add(s.key, s.tokens.value());
+  const std::int64_t rest = r.request.prompt_tokens.value() - tokens;
+  if (rest > 0) add(kOnlyMine + r.request.number, rest);
+  add(r.request.output_key ? r.request.output_key : ~(kOnlyMine + r.request.number), r.request.output_tokens.value());
+  return path;
 }
 
 TwinKv::TwinKv(Blocks total, Tokens block_tokens, bool contiguous, TwinPrefix prefix)
@@ -46,14 +48,18 @@ TwinKv::TwinKv(Blocks total, Tokens block_tokens, bool contiguous, TwinPrefix pr
 }
 
 Blocks TwinKv::free() const {
-  Blocks held{static_cast<std::int64_t>(cache_.size())};
+  Blocks held;
+  for (const auto& [node, cached] : cache_) held += Blocks{cached.blocks};
   for (const TwinLease* lease : leases_) held += lease->own;
   if (held > total_) twin_error("more KV held than there is");
   return total_ - held;
 }
 
 Blocks TwinKv::evictable() const {
-  return Blocks{std::count_if(cache_.begin(), cache_.end(), [](const auto& b) { return b.second.pins == 0; })};
+  Blocks sum;
+  for (const auto& [node, cached] : cache_)
+    if (cached.pins == 0) sum += Blocks{cached.blocks};
+  return sum;
 }
 
 BuddyRuns TwinKv::runs() const {
@@ -71,11 +77,11 @@ bool TwinKv::fits_at_all(Tokens run) const {
 void TwinKv::take(TwinLease& lease, Blocks n) {
   if (n < Blocks{}) twin_error("a negative number of blocks");
   while (free() < n) {
-    auto oldest = cache_.end();
-    for (auto b = cache_.begin(); b != cache_.end(); ++b)
-      if (b->second.pins == 0 && (oldest == cache_.end() || b->second.unpinned_at < oldest->second.unpinned_at)) oldest = b;
-    if (oldest == cache_.end()) twin_error("no block left to take");
-    cache_.erase(oldest);
+    Cached* oldest = nullptr;
+    for (auto& [node, cached] : cache_)
+      if (cached.pins == 0 && cached.blocks > 0 && (!oldest || cached.unpinned_at < oldest->unpinned_at)) oldest = &cached;
+    if (!oldest) twin_error("no block left to take");
+    --oldest->blocks;   // the last of the node
   }
   lease.own += n;
 }
@@ -96,38 +102,53 @@ void TwinKv::take_run(TwinLease& lease, Tokens n) {
   lease.own = Blocks{std::int64_t{1} << order};
 }
 
+TwinKv::Cached TwinKv::cached(const TwinNode& node) const {
+  const auto at = cache_.find(node);
+  return at == cache_.end() ? Cached{} : at->second;
+}
+
 void TwinKv::pin_hit(TwinLease& lease, const TwinRequest& r, Tokens hit) {
-  for (std::int64_t i = 0; i < hit.value() / block_tokens_; ++i) {
-    const TwinBlock block = name_block(r, i, block_tokens_);
-    if (!cache_.count(block)) twin_error("a prefix hit is gone");
-    ++cache_[block].pins;
-    lease.pins[i] = block;
+  lease.published = hit.value() / block_tokens_;
+  std::int64_t reached = 0;
+  for (const TwinNode& node : path_of(r, block_tokens_)) {
+    if (reached == lease.published) return;
+    ++lease.pins;
+    ++cache_[node].pins;
+    reached = std::max(reached, std::min(node.first + cached(node).blocks, lease.published));
   }
+  if (reached < lease.published) twin_error("a prefix hit is gone");
 }
 
 void TwinKv::publish(TwinLease& lease, const TwinRequest& r, Tokens computed) {
   if (prefix_ == TwinPrefix::kNone) return;
-  for (std::int64_t i = 0; i < computed.value() / block_tokens_; ++i) {
-    if (lease.pins.count(i) || lease.copies.count(i)) continue;
-    const TwinBlock block = name_block(r, i, block_tokens_);
-    if (cache_.count(block)) {
-      lease.copies[i] = block;
-      continue;
+  const std::int64_t end = computed.value() / block_tokens_;
+  const auto path = path_of(r, block_tokens_);
+  for (std::size_t i = 0; i < path.size() && end > lease.published; ++i) {
+    const TwinNode& node = path[i];
+    const std::int64_t before = i == 0 ? 0 : path[i - 1].end;
+    if (end <= before) break;
+    if (i >= lease.pins) {
+      ++lease.pins;
+      ++cache_[node].pins;
     }
-    cache_[block].pins = 1;
-    lease.pins[i] = block;
-    lease.own -= 1_blk;
+    Cached& c = cache_[node];
+    const std::int64_t have = node.first + c.blocks, upto = std::min(end, node.end);
+    if (have >= upto) continue;
+    if (have < lease.published) twin_error("a hole in the cached prefix");
+    c.blocks += upto - have;
+    lease.own -= Blocks{upto - have};
   }
+  lease.published = std::max(lease.published, end);
 }
 
-void TwinKv::release(TwinLease& lease) {
+void TwinKv::release(TwinLease& lease, const TwinRequest& r) {
   lease.own = Blocks{};
-  lease.copies.clear();
-  for (auto pin = lease.pins.rbegin(); pin != lease.pins.rend(); ++pin) {   // the tail of the path is evicted first
-    Cached& block = cache_[pin->second];
-    if (--block.pins == 0) block.unpinned_at = ++unpin_clock_;
+  const auto path = path_of(r, block_tokens_);
+  while (lease.pins > 0) {   // the deepest first, so that it is evicted first
+    Cached& node = cache_[path[--lease.pins]];
+    if (--node.pins == 0) node.unpinned_at = ++unpin_clock_;
   }
-  lease.pins.clear();
+  lease.published = 0;
   if (lease.address < 0) return;
   std::int64_t address = lease.address, order = lease.order;
   for (;; ++order) {   // merge with the buddy while it is free
@@ -140,20 +161,26 @@ void TwinKv::release(TwinLease& lease) {
 }
 
 PrefixMatch TwinKv::match(const TwinRequest& r, Tokens target) const {
+  const std::int64_t limit = (target.value() - 1) / block_tokens_;
+  std::int64_t blocks = 0;
   PrefixMatch hit;
-  for (std::int64_t i = 0; i < (target.value() - 1) / block_tokens_; ++i) {
-    const auto block = cache_.find(name_block(r, i, block_tokens_));
-    if (block == cache_.end()) break;
-    hit.tokens += Tokens{block_tokens_};
-    if (block->second.pins == 0) hit.evictable += 1_blk;
+  for (const TwinNode& node : path_of(r, block_tokens_)) {
+    const std::int64_t take = std::min(cached(node).blocks, limit - node.first);
+    if (take > 0) {
+      blocks = node.first + take;
+      if (cached(node).pins == 0) hit.evictable += Blocks{cached(node).blocks};
+    }
+    if (node.first + take < node.end) break;
   }
+  hit.tokens = Tokens{blocks * block_tokens_};
   return hit;
 }
 
-Blocks TwinKv::releasable(const TwinLease& lease) const {
+Blocks TwinKv::releasable(const TwinLease& lease, const TwinRequest& r) const {
   Blocks n = lease.own;
-  for (const auto& pin : lease.pins)
-    if (cache_.at(pin.second).pins == 1) n += 1_blk;
+  const auto path = path_of(r, block_tokens_);
+  for (std::size_t i = 0; i < lease.pins; ++i)
+    if (cached(path[i]).pins == 1) n += Blocks{cached(path[i]).blocks};
   return n;
 }
 

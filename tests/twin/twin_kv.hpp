@@ -17,8 +17,13 @@
 
 namespace orrery {
 
-/// A block of tokens that can be shared: the keys of all segments up to the one that holds its last token, and its index.
-using TwinBlock = std::pair<std::vector<std::uint64_t>, std::int64_t>;
+/// A segment of a prompt, as the prefix cache knows it: keys and lengths of all segments up to it. It has the blocks whose
+/// last token it holds.
+struct TwinNode {
+  std::vector<std::pair<std::uint64_t, std::int64_t>> chain;
+  std::int64_t first = 0, end = 0;            ///< blocks
+  friend auto operator<=>(const TwinNode&, const TwinNode&) = default;
+};
 
 /// A request with its own copy of the segments.
 struct TwinRequest {
@@ -26,12 +31,13 @@ struct TwinRequest {
   std::vector<Segment> segments;
 };
 
-TwinBlock name_block(const TwinRequest& r, std::int64_t index, std::int64_t block_tokens);
+/// Its segments, then what of the prompt no other request has, then its answer.
+std::vector<TwinNode> path_of(const TwinRequest& r, std::int64_t block_tokens);
 
 struct TwinLease {
   Blocks own;                                 ///< blocks that only this call references
-  std::map<std::int64_t, TwinBlock> pins;     ///< blocks of the cache that it references, by index
-  std::map<std::int64_t, TwinBlock> copies;   ///< own blocks whose equal was cached already
+  std::size_t pins = 0;                       ///< nodes of its path that it pins, from the first
+  std::int64_t published = 0;                 ///< of its blocks, offered to the cache
   std::int64_t address = -1, order = -1;      ///< contiguous: first slot and log2 of the length
 };
 
@@ -52,23 +58,25 @@ class TwinKv {
   void take(TwinLease& lease, Blocks n);      ///< free blocks first, then the least recently unpinned of the cache
   void take_run(TwinLease& lease, Tokens n);  ///< the lowest address of the smallest run that is large enough
   void pin_hit(TwinLease& lease, const TwinRequest& r, Tokens hit);
-  /// The first `computed` tokens of the call exist: their full blocks become cached.
+  /// The first `computed` tokens of the call exist: their full blocks become cached, but where an equal one is already
+  /// (then it keeps its own copy); it pins the nodes that they belong to.
   void publish(TwinLease& lease, const TwinRequest& r, Tokens computed);
-  void release(TwinLease& lease);
+  void release(TwinLease& lease, const TwinRequest& r);
 
   PrefixMatch match(const TwinRequest& r, Tokens target) const;
-  Blocks releasable(const TwinLease& lease) const;
+  Blocks releasable(const TwinLease& lease, const TwinRequest& r) const;
   TwinPrefix prefix() const { return prefix_; }
 
  private:
-  struct Cached { std::int64_t pins = 0, unpinned_at = 0; };
+  struct Cached { std::int64_t blocks = 0, pins = 0, unpinned_at = 0; };   ///< the first blocks of a node
+  Cached cached(const TwinNode& node) const;
 
   Blocks total_;
   std::int64_t block_tokens_;
   bool contiguous_;
   TwinPrefix prefix_;
   std::set<TwinLease*> leases_;
-  std::map<TwinBlock, Cached> cache_;
+  std::map<TwinNode, Cached> cache_;
   std::int64_t unpin_clock_ = 0;
   std::vector<std::set<std::int64_t>> free_runs_, all_runs_;   ///< addresses, by log2 of the length; now and when empty
 };
