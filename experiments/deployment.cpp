@@ -131,7 +131,6 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   const std::size_t before = errors.lines().size();
   const ModelChoice model = read_model(c.model, errors);
   const std::string hardware = read_hardware(c.hardware, errors);
-  const std::string engine = c.engine.preset.empty() ? std::string(kDefaultEngine) : c.engine.preset;
   const auto& folders = c.search.folders;
   ModelShape shape;
   if (!model.name.empty()) attempt("/model", errors, [&] { shape = load_model(model.name, folders); });
@@ -142,6 +141,12 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   }
   if (errors.lines().size() > before) return parts;
 
+  std::string engine = c.engine.preset.empty() ? std::string(kDefaultEngine) : c.engine.preset;
+  try {
+    load_engine(engine, folders);
+  } catch (const ConfigError&) {  // told by apply_preset; the rest can still be checked
+    engine = kDefaultEngine;
+  }
   DeploymentRequest r;
   r.model = model.name;
   r.hardware = hardware;
