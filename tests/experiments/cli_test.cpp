@@ -1,0 +1,444 @@
+/// The command line as a user meets it: verbs, exit codes, files, and the exact message of every mistake.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "experiments/cli/cli.hpp"
+#include "experiments/summary.hpp"
+#include "sim/config/value.hpp"
+
+namespace orrery {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+namespace fs = std::filesystem;
+
+struct Answer {
+  int code;
+  std::string out, err;
+};
+
+Answer orrery(const std::vector<std::string>& arguments) {
+  std::ostringstream out, err;
+  const int code = run_cli(arguments, out, err);
+  return {code, out.str(), err.str()};
+}
+
+constexpr const char* kQuickstart = ORRERY_SOURCE_DIR "/experiments/examples/quickstart.json";
+
+/// The quickstart, small enough for a test.
+std::vector<std::string> quick(std::vector<std::string> more = {}) {
+  std::vector<std::string> all{"run", kQuickstart, "--set", "/workload/requests=300"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+class Cli : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("orrery-cli-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_ / name) << text;
+    return path(name);
+  }
+  /// What is told about a config that is right but for one member.
+  std::string error_of(const std::string& member) const {
+    const std::string config = write("bad.json", R"({"model": "llama-3.1-8b", "hardware": "h200-sxm",
+      "workload": {"arrival": {"process": "poisson", "rate": 5}, "lengths": {"prompt": 100, "output": 10}, "requests": 20}})");
+    const Answer a = orrery({"run", config, "--set", member});
+    EXPECT_EQ(a.code, 1) << member;
+    EXPECT_EQ(a.out, "") << member;
+    return a.err;
+  }
+  std::string trace_error(const std::string& text) const {
+    write("trace.csv", text);
+    const std::string config = write("t.json", R"({"model": "llama-3.1-8b", "workload": {"trace": "trace.csv"}})");
+    const Answer a = orrery({"run", config});
+    EXPECT_EQ(a.code, 1);
+    std::string err = a.err;
+    const std::string place = path("trace.csv");
+    for (std::size_t at; (at = err.find(place)) != std::string::npos;) err.replace(at, place.size(), "trace.csv");
+    return err;
+  }
+  static std::string read(const fs::path& file) {
+    std::ifstream in(file);
+    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  }
+  fs::path folder_;
+};
+
+// ---- runs
+
+TEST_F(Cli, TheQuickstartRunsAndFitsOneScreen) {
+  const Answer a = orrery(quick());
+  EXPECT_EQ(a.code, 0) << a.err;
+  EXPECT_EQ(a.err, "");
+  EXPECT_LE(std::count(a.out.begin(), a.out.end(), '\n'), 30);
+  EXPECT_THAT(a.out, AllOf(HasSubstr("llama-3.1-8b bf16 on 2 x h200-sxm tp1"), HasSubstr("300 of 300 done"), HasSubstr(" engine "),
+                           HasSubstr(" not modelled "), HasSubstr(" headroom "),
+                           HasSubstr(" real-engine check  never compared with a real engine")));
+}
+
+TEST_F(Cli, AMissedSloIsExitCode2AndTheLastLine) {
+  const Answer a = orrery(quick({"--set", "/slo/ttft_p99=1us"}));
+  EXPECT_EQ(a.code, 2);
+  const std::string last = a.out.substr(a.out.rfind('\n', a.out.size() - 2) + 1);
+  EXPECT_THAT(last, StartsWith("SLO missed: ttft_p99 "));
+  const Answer quiet = orrery(quick({"--set", "/slo/ttft_p99=1us", "--quiet"}));
+  EXPECT_EQ(quiet.code, 2);
+  EXPECT_EQ(quiet.out, last);
+}
+
+TEST_F(Cli, JsonIsTheSummaryAndNothingElse) {
+  const Answer a = orrery(quick({"--json"}));
+  EXPECT_EQ(a.code, 0);
+  EXPECT_EQ(parse_json(a.out).at("schema").as_string(), "orrery-summary-1");
+  EXPECT_EQ(a.err, "");
+}
+
+TEST_F(Cli, SameSeedSameFingerprintWhateverTheOptions) {
+  const auto fingerprint = [](const Answer& a) { return parse_json(a.out).at("fingerprint").as_string(); };
+  const std::string first = fingerprint(orrery(quick({"--json"})));
+  EXPECT_EQ(fingerprint(orrery(quick({"--json", "--no-rows", "--exact"}))), first);
+  EXPECT_EQ(fingerprint(orrery(quick({"--json", "--no-fast-forward"}))), first);
+  EXPECT_EQ(fingerprint(orrery(quick({"--json", "--verify-fast-forward"}))), first);
+  EXPECT_EQ(fingerprint(orrery(quick({"--json", "--metrics", "guidellm"}))), first);
+  EXPECT_NE(fingerprint(orrery(quick({"--json", "--seed", "2"}))), first);
+}
+
+TEST_F(Cli, OutHasAllFilesAndTheSummaryOfTheScreen) {
+  const Answer a = orrery(quick({"--out", path("out"), "--json"}));
+  EXPECT_EQ(a.code, 0) << a.err;
+  for (const auto* name : {"config.json", "summary.json", "requests.csv", "timeline.csv", "actions.csv"}) {
+    EXPECT_TRUE(fs::exists(folder_ / "out" / name)) << name;
+  }
+  EXPECT_EQ(read(folder_ / "out" / "summary.json"), a.out);
+  const std::string rows = read(folder_ / "out" / "requests.csv");
+  EXPECT_EQ(std::count(rows.begin(), rows.end(), '\n'), 301);
+  EXPECT_THAT(rows, StartsWith("id,arrival_s,tenant,class,model,session,prompt_tokens,cached_tokens,output_tokens,queue_s,ttft_s,"
+                               "tpot_s,e2e_s,finish_s,pool,replica,decode_replica,decode_queue_s,transfer_s,load_s,migrations,"
+                               "preemptions,retries,qoe,status\n"));
+  EXPECT_THAT(read(folder_ / "out" / "timeline.csv"),
+              StartsWith("t_s,arrivals,queued,running,kv_used_fraction,prompt_tokens_per_s,output_tokens_per_s,ttft_p50,ttft_p99,"
+                         "power_w,replicas,usd\n"));
+  EXPECT_EQ(read(folder_ / "out" / "actions.csv"), "t_s,controller,action,pool,replica,request,value,estimate_s\n");
+}
+
+TEST_F(Cli, AnOutputThatExistsIsKeptWithoutForce) {
+  ASSERT_EQ(orrery(quick({"--out", path("out"), "--quiet"})).code, 0);
+  const Answer again = orrery(quick({"--out", path("out")}));
+  EXPECT_EQ(again.code, 1);
+  EXPECT_EQ(again.err, "orrery: --out " + path("out") + ": exists already; --force replaces it\n");
+  EXPECT_EQ(orrery(quick({"--out", path("out"), "--force", "--no-rows", "--quiet"})).code, 0);
+  EXPECT_FALSE(fs::exists(folder_ / "out" / "requests.csv"));
+}
+
+TEST_F(Cli, RerunRepeatsAResultFromItsFolder) {
+  ASSERT_EQ(orrery(quick({"--out", path("out"), "--seeds", "2", "--quiet"})).code, 0);
+  const Answer a = orrery({"rerun", path("out"), "--quiet"});
+  EXPECT_EQ(a.code, 0) << a.err;
+  EXPECT_THAT(a.out, HasSubstr(", the same\n"));
+  std::string summary = read(folder_ / "out" / "summary.json");
+  const std::size_t at = summary.find("\"fingerprint\": \"") + 16;
+  summary.replace(at, 16, "0123456789abcdef");
+  write("out/summary.json", summary);
+  const Answer changed = orrery({"rerun", path("out"), "--quiet"});
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_THAT(changed.err, HasSubstr("differs from 0123456789abcdef"));
+  const Answer none = orrery({"rerun", path("none")});
+  EXPECT_EQ(none.err, "orrery: " + path("none") + "/summary.json: cannot open this file\n");
+}
+
+TEST_F(Cli, ConfigJsonSaysEverythingThatTheRunUsed) {
+  ASSERT_EQ(orrery(quick({"--out", path("out"), "--seed", "9", "--quiet"})).code, 0);
+  const Value config = parse_json_file(path("out/config.json"));
+  EXPECT_EQ(config.at("seed").as_int(), 9);
+  EXPECT_EQ(config.at("workload").at("requests").as_int(), 300);
+  EXPECT_EQ(config.at("policy").at("batching").at("token_budget").as_int(), 512);
+  EXPECT_EQ(config.at("policy").at("kv").at("name").as_string(), "paged");
+  EXPECT_EQ(config.at("model").at("dtype").as_string(), "bf16");
+}
+
+TEST_F(Cli, SeedsGiveIntervalsWhereSomethingIsRandom) {
+  const Value s = parse_json(orrery(quick({"--json", "--seeds", "4"})).out);
+  EXPECT_EQ(s.at("seeds").items().size(), 4u);
+  EXPECT_TRUE(interval_of(s, "ttft_s.p99"));
+  EXPECT_EQ(s.at("requests").at("offered").as_int(), 1200);
+  EXPECT_EQ(to_json(s.at("intervals").at("random"), -1), "[\"workload\"]");
+}
+
+TEST_F(Cli, ATraceUnderDeterministicPoliciesHasNoInterval) {
+  write("trace.csv", "arrival_s,prompt_tokens,output_tokens\n0,100,10\n1,200,20\n2,50,5\n");
+  const std::string config = write("t.json", R"({"model": "llama-3.1-8b", "workload": {"trace": "trace.csv"}})");
+  const Value s = parse_json(orrery({"run", config, "--json", "--seeds", "5"}).out);
+  EXPECT_EQ(s.at("seeds").items().size(), 1u);
+  EXPECT_EQ(find_path(s, "intervals.values"), nullptr);
+  EXPECT_EQ(find_path(s, "intervals.none")->as_string(),
+            "none: nothing in this run is random (a trace under deterministic policies)");
+}
+
+TEST_F(Cli, StopDrainFalseLeavesTheRestInFlightAndCountsIt) {
+  const Value s = parse_json(orrery(quick({"--json", "--set", "/stop/drain=false"})).out);
+  const Value& r = s.at("requests");
+  EXPECT_GT(r.at("in_flight").as_int(), 0);
+  EXPECT_EQ(r.at("completed").as_int() + r.at("in_flight").as_int(), 300);
+}
+
+TEST_F(Cli, APinnedKvSizeIsUsedAndNamed) {
+  const Value s = parse_json(orrery(quick({"--json", "--set", "/engine/kv_blocks=1234"})).out);
+  EXPECT_EQ(s.at("kv").at("blocks_per_replica").as_int(), 1234);
+  EXPECT_THAT(s.at("kv").at("source").as_string(), StartsWith("pinned by /engine/kv_blocks; derived: "));
+}
+
+// ---- bad input (each message is a promise)
+
+TEST_F(Cli, UnknownNamesListTheNearest) {
+  EXPECT_EQ(error_of("/model=llama-3.1-8"), "orrery: /model: unknown model \"llama-3.1-8\"; did you mean \"llama-3.1-8b\"?\n");
+  EXPECT_THAT(error_of("/hardware=h200-smx"), HasSubstr("/hardware: unknown "));
+  EXPECT_THAT(error_of("/hardware=h200-smx"), HasSubstr("did you mean \"h200-sxm\"?\n"));
+  EXPECT_EQ(error_of("/policy/batching=sarati"), "orrery: /policy/batching: unknown batching \"sarati\"; did you mean \"sarathi\"?\n");
+  EXPECT_EQ(error_of("/policy/router=round-rbin"),
+            "orrery: /policy/router: unknown router \"round-rbin\"; did you mean \"round-robin\"?\n");
+  EXPECT_THAT(error_of("/workload/lengths=azure-conv-2032"),
+              HasSubstr("/workload/lengths: unknown workload model \"azure-conv-2032\"; did you mean \"azure-conv-2023\"?\n"));
+  EXPECT_THAT(error_of("/engine/preset=vlm-0.24"), StartsWith("orrery: /engine/preset: unknown engine preset \"vlm-0.24\"; did you mean \"vllm-0.24\"?\n"));
+}
+
+TEST_F(Cli, UnknownKeysTypesAndRanges) {
+  EXPECT_EQ(error_of("/clutser/tp=2"), "orrery: /clutser: unknown key; did you mean \"cluster\"?\n");
+  EXPECT_EQ(error_of("/policy/batching={\"name\": \"sarathi\", \"token_budget\": -5}"),
+            "orrery: /policy/batching/token_budget: expected an integer in [1, 1048576], got -5\n");
+  EXPECT_EQ(error_of("/policy/batching={\"name\": \"sarathi\", \"token_buget\": 5}"),
+            "orrery: /policy/batching/token_buget: unknown key; did you mean \"token_budget\"?\n");
+  EXPECT_EQ(error_of("/cluster/tp=two"), "orrery: /cluster/tp: expected an integer in [1, 64], got \"two\"\n");
+  EXPECT_EQ(error_of("/events=[]"), "orrery: /events: not available in this version\n");
+  EXPECT_EQ(error_of("/model={\"name\": \"llama-3.1-8b\", \"dtype\": \"fp8\"}"),
+            "orrery: /model/dtype: \"fp8\" is not available in this version\n");
+  EXPECT_EQ(error_of("/hardware={\"name\": \"h200-sxm\", \"cost\": \"roofline\"}"),
+            "orrery: /hardware/cost: \"roofline\" is not available in this version\n");
+  EXPECT_EQ(error_of("/engine/max_model_len=1000000"),
+            "orrery: /engine/max_model_len: expected at most 131072, the context of \"llama-3.1-8b\", got 1000000\n");
+}
+
+TEST_F(Cli, ALimitThatTheBatchingPolicyDoesNotHaveIsNotSilent) {
+  EXPECT_EQ(error_of("/engine={\"max_num_batched_tokens\": 512, \"chunked_prefill\": false}"),
+            "orrery: /engine/chunked_prefill: the batching policy \"vllm-v1\" has no such setting\n");
+}
+
+TEST_F(Cli, AllErrorsComeAtOnceEachOnItsLine) {
+  const std::string config = write("bad.json", R"({"model": "lama", "cluster": {"tp": 0}, "seeds": 3,
+    "policy": {"batching": "orka", "router": "randon"}, "workload": {"lengths": "azure-conv-2023", "request": 3}})");
+  const Answer a = orrery({"run", config});
+  EXPECT_EQ(a.code, 1);
+  std::istringstream lines(a.err);
+  int n = 0;
+  for (std::string line; std::getline(lines, line); ++n) EXPECT_THAT(line, StartsWith("orrery: /")) << a.err;
+  EXPECT_EQ(n, 6) << a.err;
+}
+
+TEST_F(Cli, AModelThatDoesNotFitSaysWhatItNeedsAndWhatThereIs) {
+  EXPECT_THAT(error_of("/model=llama-3.1-405b"),
+              AllOf(HasSubstr("/model: model \"llama-3.1-405b\" does not fit on h200-sxm with tp 1, pp 1: a device needs "),
+                    HasSubstr(" bytes (weights "), HasSubstr("available ")));
+}
+
+TEST_F(Cli, PromptsBeyondTheContextFollowTheSetting) {
+  write("trace.csv", "arrival_s,prompt_tokens,output_tokens\n0,100,10\n1,200000,20\n2,50,5\n");
+  const std::string config = write("t.json", R"({"model": "llama-3.1-8b", "workload": {"trace": "trace.csv"}})");
+  const Value rejected = parse_json(orrery({"run", config, "--json"}).out).at("requests");
+  EXPECT_EQ(rejected.at("completed").as_int(), 2);
+  EXPECT_EQ(rejected.at("rejected").as_int(), 1);
+  const Value cut = parse_json(orrery({"run", config, "--json", "--set", "/engine/too_long=truncate"}).out).at("requests");
+  EXPECT_EQ(cut.at("completed").as_int(), 3);
+  EXPECT_EQ(cut.at("cut_to_context").as_int(), 1);
+  const Answer refused = orrery({"run", config, "--set", "/engine/too_long=refuse"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_EQ(refused.err, "orrery: request 1: a prompt of 200000 tokens does not fit the context of 131072\n");
+}
+
+TEST_F(Cli, PromptsBeyondTheKvMemoryFollowTheSetting) {
+  write("trace.csv", "arrival_s,prompt_tokens,output_tokens\n0,100,10\n1,20000,20\n");
+  const std::string config =
+      write("t.json", R"({"model": "llama-3.1-8b", "engine": {"kv_blocks": 100}, "workload": {"trace": "trace.csv"}})");
+  EXPECT_EQ(parse_json(orrery({"run", config, "--json"}).out).at("requests").at("rejected").as_int(), 1);
+  EXPECT_EQ(orrery({"run", config, "--set", "/engine/too_long=refuse"}).err,
+            "orrery: request 1: 20000 prompt tokens do not fit the KV memory of 100 blocks\n");
+}
+
+TEST_F(Cli, TraceErrorsNameFileAndLine) {
+  const std::string header = "arrival_s,prompt_tokens,output_tokens\n";
+  EXPECT_THAT(trace_error(header + "0,100,10\n1,-5,10\n"), HasSubstr("trace.csv:3: "));
+  EXPECT_THAT(trace_error(header + "5,100,10\n1,5,10\n"), HasSubstr("trace.csv:3: "));
+  EXPECT_THAT(trace_error(header + "0,nan,10\n"), HasSubstr("trace.csv:2: "));
+  EXPECT_THAT(trace_error(header + "0,100\n"), HasSubstr("trace.csv:2: "));
+  EXPECT_THAT(trace_error(header + "0,1e18,10\n"), HasSubstr("trace.csv:2: "));
+  EXPECT_THAT(trace_error(""), HasSubstr("trace.csv"));
+  EXPECT_THAT(error_of("/workload={\"trace\": \"none.csv\"}"), HasSubstr("/workload/trace: no file \"none.csv\" in "));
+}
+
+TEST_F(Cli, SyntaxErrorsNameFileLineAndColumn) {
+  const std::string config = write("broken.json", "{\n  \"model\": \"llama-3.1-8b\",\n  \"seed\": }\n");
+  EXPECT_THAT(orrery({"run", config}).err, StartsWith("orrery: " + config + ":3:11: syntax error"));
+  EXPECT_EQ(orrery({"run", path("none.json")}).err, "orrery: " + path("none.json") + ": cannot open this file\n");
+}
+
+TEST_F(Cli, ArgumentsThatAreWrong) {
+  EXPECT_EQ(orrery({"rnu", "x"}).err, "orrery: unknown verb \"rnu\"; did you mean \"run\"?\n");
+  EXPECT_EQ(orrery({"run"}).code, 1);
+  EXPECT_EQ(orrery({"run", kQuickstart, "--sed", "3"}).code, 1);
+  EXPECT_EQ(orrery({"run", kQuickstart, "--seeds", "0"}).code, 1);
+  EXPECT_EQ(orrery({"run", kQuickstart, "--metrics", "mine"}).code, 1);
+  EXPECT_EQ(orrery({"run", kQuickstart, "--set", "seed=1"}).err, "orrery: --set seed=1: expected /json/pointer=VALUE\n");
+  EXPECT_EQ(orrery({"run", kQuickstart, "--executor", "cuda"}).err, "orrery: --executor cuda: not available in this version\n");
+}
+
+TEST_F(Cli, APlugInNeedsItsPath) {
+  EXPECT_EQ(error_of("/plugins=[\"mine\"]"), "orrery: /plugins/0: give its path: --plugin mine=PATH\n");
+  EXPECT_THAT(orrery({"run", kQuickstart, "--plugin", "mine=/no/such.so"}).err, StartsWith("orrery: --plugin mine=/no/such.so: "));
+}
+
+// ---- the other verbs
+
+TEST_F(Cli, VerbsThatHaveNotLandedSayThatAndExit1) {
+  for (const std::string verb : {"sweep", "compare", "plan", "explain", "report", "trace", "calibrate", "validate", "paper", "support",
+                                 "init", "bundle", "cite", "new"}) {
+    const Answer a = orrery({verb, "anything", "--with", "arguments"});
+    EXPECT_EQ(a.code, 1) << verb;
+    EXPECT_EQ(a.err, "orrery: " + verb + ": not available in this version\n");
+    EXPECT_EQ(a.out, "");
+  }
+  EXPECT_EQ(orrery({"schema", "study"}).err, "orrery: schema study: not available in this version\n");
+}
+
+TEST_F(Cli, HelpNamesTheVerbs) {
+  const Answer a = orrery({"--help"});
+  EXPECT_EQ(a.code, 0);
+  for (const auto* verb : {"run", "check", "cost", "policies", "schema", "rerun"}) EXPECT_THAT(a.out, HasSubstr(verb));
+  EXPECT_THAT(orrery({"run", "--help"}).out, HasSubstr("--no-fast-forward"));
+  EXPECT_THAT(orrery({"--version"}).out, StartsWith("orrery "));
+}
+
+TEST_F(Cli, PoliciesListNameSlotSystemAliasesAndParameters) {
+  const Value list = parse_json(orrery({"policies", "--json"}).out);
+  ASSERT_GT(list.items().size(), 20u);
+  for (const Value& p : list.items()) {
+    for (const auto* key : {"name", "slot", "system", "aliases", "parameters"}) EXPECT_NE(p.find(key), nullptr);
+    for (const Value& q : p.at("parameters").items()) {
+      for (const auto* key : {"name", "type", "default", "help"}) EXPECT_NE(q.find(key), nullptr);
+    }
+  }
+  EXPECT_THAT(orrery({"policies", "sarathi"}).out, AllOf(HasSubstr("token_budget"), HasSubstr("= 512"), HasSubstr("1..1048576 tokens")));
+  EXPECT_EQ(orrery({"policies", "sarati"}).err, "orrery: unknown policy \"sarati\"; did you mean \"sarathi\"?\n");
+}
+
+TEST_F(Cli, EveryPolicyOfTheListRunsWithItsDefaults) {
+  const Value list = parse_json(orrery({"policies", "--json"}).out);
+  for (const Value& p : list.items()) {
+    const std::string set = "/policy/" + p.at("slot").as_string() + "=" + p.at("name").as_string();
+    const Answer a = orrery(quick({"--json", "--set", set}));
+    ASSERT_NE(a.code, 1) << set << ": " << a.err;
+    EXPECT_EQ(parse_json(a.out).at("requests").at("offered").as_int(), 300) << set;
+  }
+}
+
+TEST_F(Cli, TheSchemaKnowsSectionsAndPolicies) {
+  const Value s = parse_json(orrery({"schema"}).out);
+  const Value& p = s.at("properties");
+  EXPECT_EQ(p.at("cluster").at("properties").at("tp").at("maximum").as_int(), 64);
+  EXPECT_NE(find_path(p, "policy.properties.batching.anyOf"), nullptr);
+  EXPECT_NE(find_path(p, "events.not"), nullptr);
+  EXPECT_EQ(to_json(s.at("required"), -1), "[\"model\", \"workload\"]");
+}
+
+TEST_F(Cli, CheckSaysWhatAConfigResolvesTo) {
+  const Answer a = orrery({"check", kQuickstart});
+  EXPECT_EQ(a.code, 0) << a.err;
+  for (const auto* word : {"weights 16.1 GB", "blocks of 16 tokens a replica", "131,072 bytes", "roofline", "/h (", "held-out error"}) {
+    EXPECT_THAT(a.out, HasSubstr(word));
+  }
+  EXPECT_EQ(parse_json(orrery({"check", kQuickstart, "--json"}).out).at("deployment").at("gpus").as_int(), 2);
+}
+
+TEST_F(Cli, CostQuotesOneOperator) {
+  const Answer a = orrery({"cost", "h200-sxm", "--op", "gemm", "--set", "m=64,n=6144,k=4096"});
+  EXPECT_EQ(a.code, 0) << a.err;
+  EXPECT_THAT(a.out, AllOf(HasSubstr("TFLOP/s"), HasSubstr("fitted, inside the fitted range"), HasSubstr("[")));
+  EXPECT_EQ(orrery({"cost", "h200-sxm", "--op", "gem", "--set", "m=64"}).err,
+            "orrery: unknown operator \"gem\"; did you mean \"gemm\"?\n");
+  EXPECT_EQ(orrery({"cost", "h200-sxm", "--op", "gemm", "--set", "m"}).err,
+            "orrery: --set m: expected k=v,... with numbers, for instance m=64,n=6144,k=4096\n");
+  EXPECT_EQ(orrery({"cost", "h200-sxm", "--op", "gemm", "--crossovers"}).err,
+            "orrery: cost --crossovers: not available in this version\n");
+}
+
+TEST_F(Cli, CostPredictsAFileOfShapes) {
+  const std::string shapes = write("shapes.csv", "op,m,n,k\ngemm,64,6144,4096\ngemm,128,6144,4096\n");
+  const Answer a = orrery({"cost", "h200-sxm", "--predict", shapes});
+  EXPECT_EQ(a.code, 0) << a.err;
+  EXPECT_THAT(a.out, StartsWith("op,m,n,k,seconds,low_s,high_s,flops_per_s,grade,in_fitted_range\ngemm,64,6144,4096,"));
+  const std::string bad = write("bad.csv", "op,m,n,k\ngemm,64,6144\ngemm,x,1,1\n");
+  EXPECT_THAT(orrery({"cost", "h200-sxm", "--predict", bad}).err,
+              AllOf(HasSubstr(bad + ":2: expected 4 fields, got 3\n"), HasSubstr(bad + ":3: ")));
+}
+
+/// The real trace, where it is at hand; RunsATraceWithoutData is its synthetic twin.
+TEST_F(Cli, TheAzureExampleRunsOnTheRealTrace) {
+  const char* data = std::getenv("ORRERY_DATA");
+  const fs::path folder = data != nullptr ? fs::path(data) : fs::path(ORRERY_SOURCE_DIR) / "../shared/data";
+  if (!fs::exists(folder / "traces/azure_llm_2023_conv.csv")) GTEST_SKIP() << "no Azure trace in " << folder;
+  ::setenv("ORRERY_DATA", folder.c_str(), 1);
+  const Answer a = orrery({"run", ORRERY_SOURCE_DIR "/experiments/examples/azure-2023-conv.json", "--json"});
+  if (data == nullptr) ::unsetenv("ORRERY_DATA");
+  ASSERT_EQ(a.code, 0) << a.err;
+  const Value s = parse_json(a.out);
+  EXPECT_EQ(s.at("requests").at("offered").as_int(), 19366);
+  EXPECT_EQ(s.at("requests").at("completed").as_int(), 19366);
+  EXPECT_EQ(s.at("tokens").at("prompt").as_int(), 22361870);   // sum of ContextTokens of the file
+  EXPECT_EQ(s.at("tokens").at("output").as_int(), 4088665);    // sum of GeneratedTokens
+}
+
+TEST_F(Cli, RunsATraceWithoutData) {
+  std::string text = "TIMESTAMP,ContextTokens,GeneratedTokens\n";
+  for (int i = 0; i < 60; ++i) {
+    text += "2023-11-16 18:00:" + std::string(i < 10 ? "0" : "") + std::to_string(i) + ".5000000," + std::to_string(100 + 37 * i) + "," +
+            std::to_string(1 + i) + "\n";
+  }
+  write("azure.csv", text);
+  const std::string config = write("t.json", R"({"model": "llama-3.1-8b", "workload": {"trace": "azure.csv"}})");
+  const Value s = parse_json(orrery({"run", config, "--json"}).out);
+  EXPECT_EQ(s.at("requests").at("completed").as_int(), 60);
+  EXPECT_EQ(s.at("tokens").at("prompt").as_int(), 60 * 100 + 37 * 1770);
+  EXPECT_EQ(s.at("tokens").at("output").as_int(), 60 + 1770);
+}
+
+TEST_F(Cli, AnInterruptEndsTheRunAndKeepsWhatThereIs) {
+  std::thread later([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    std::raise(SIGINT);
+  });
+  const Answer a = orrery({"run", kQuickstart, "--set", "/workload/requests=2000000000", "--set", "/workload/arrival/rate=2000",
+                           "--out", path("out"), "--no-rows"});
+  later.join();
+  EXPECT_EQ(a.code, 1);
+  EXPECT_THAT(a.err, HasSubstr("orrery: interrupted; the result is of the part that was simulated\n"));
+  EXPECT_THAT(a.out, HasSubstr("INTERRUPTED"));
+  EXPECT_TRUE(parse_json_file(path("out/summary.json")).at("interrupted").as_bool());
+}
+
+}  // namespace
+}  // namespace orrery
