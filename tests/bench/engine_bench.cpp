@@ -1,5 +1,6 @@
-/// How fast the engine runs, in process CPU time without rows (docs/PERFORMANCE.md has the protocol and the figures):
-///   requests/s with 1 and 64 replicas (1155 / 211 tokens, 75 % load, chunk 512), tokens/s decode-heavy (500 / 4000).
+/// How fast the engine runs, in process CPU time without rows, on Llama-3.1-8B and H200s (docs/PERFORMANCE.md has the
+/// protocol and the figures): requests/s with 1 and 64 replicas at 75 % of what they can carry (1155 / 211 tokens, chunk
+/// 512), tokens/s decode-heavy (500 / 4000), and 1e7 requests in one run.
 ///
 ///   engine_bench --benchmark_filter=one_replica
 #include <benchmark/benchmark.h>
@@ -7,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "hwmodels/deployment.hpp"
 #include "policies/batching/sarathi.hpp"
 #include "policies/kv/paged.hpp"
 #include "policies/routing/least_loaded.hpp"
@@ -47,40 +49,28 @@ class Requests final : public RequestSource {
   Request next_;
 };
 
-/// An 8B model on a fast GPU, as one line between knots (eight an octave of context).
-class Line final : public CostModel {
- public:
-  StepRun price(std::span<const StepShape> members, int) const override {
-    const StepShape& s = members[0];
-    StepRun r;
-    const std::int64_t tokens = s.decodes.value() + s.prefill.value();
-    r.first = Duration{5'000'000'000 + 20'000'000 * tokens + 32'000 * s.decode_context.value() + 6 * s.prefill_pairs};
-    r.step = Duration{32'000 * s.decodes.value()};
-    r.e_first = Energy{r.first.count() / 2};
-    const auto c = static_cast<std::uint64_t>(s.decode_context.value() | 64);
-    const int top = std::bit_width(c) - 4;
-    const auto knot = static_cast<std::int64_t>(((c >> top) + 1) << top);
-    r.valid = s.prefill > Tokens{} ? 1 : 1 + (knot - static_cast<std::int64_t>(c)) / std::max<std::int64_t>(s.decodes.value(), 1);
-    return r;
-  }
-};
+const Deployment& h200() {
+  static const Deployment d = deploy({.model = "llama-3.1-8b", .hardware = "h200-sxm"});
+  return d;
+}
 
 void run(benchmark::State& state, int replicas, double rate, double prompt, double output, std::int64_t requests) {
   Outcome out;
   for (auto _ : state) {
-    Line cost;
+    const OperatorCostModel& cost = *h200().cost;
+    const Blocks blocks{h200().kv.blocks};
     ModelExecutor executor(cost);
     Sarathi batcher(SarathiConfig{});
     Paged kv(PagedConfig{});
     LeastLoaded router(LeastLoadedConfig{});
     Requests source(requests, rate * replicas, prompt, output);
-    Recorder recorder({.stations = replicas, .blocks = Blocks{30000}});
+    Recorder recorder({.stations = replicas, .blocks = blocks});
     SimulationParts parts;
     parts.source = &source;
     parts.recorder = &recorder;
     parts.router = &router;
     parts.stations.assign(static_cast<std::size_t>(replicas), {.batcher = &batcher, .kv_policy = &kv, .order = nullptr,
-        .executor = &executor, .cost = &cost, .kv = {.total = Blocks{30000}}, .kv_bytes_per_token = {}});
+        .executor = &executor, .cost = &cost, .kv = {.total = blocks}, .kv_bytes_per_token = {}});
     Simulation simulation(std::move(parts));
     out = simulation.run();
   }
@@ -93,13 +83,16 @@ void run(benchmark::State& state, int replicas, double rate, double prompt, doub
   state.counters["events/request"] = static_cast<double>(out.events) / static_cast<double>(requests);
 }
 
-void one_replica(benchmark::State& s) { run(s, 1, 15, 1155, 211, 300'000); }
-void sixty_four_replicas(benchmark::State& s) { run(s, 64, 15, 1155, 211, 300'000); }
-void decode_heavy(benchmark::State& s) { run(s, 1, 1.0, 500, 4000, 30'000); }
+void one_replica(benchmark::State& s) { run(s, 1, 13.4, 1155, 211, 300'000); }
+void sixty_four_replicas(benchmark::State& s) { run(s, 64, 13.4, 1155, 211, 300'000); }
+void decode_heavy(benchmark::State& s) { run(s, 1, 1.6, 500, 4000, 30'000); }
+
+void ten_million_requests(benchmark::State& s) { run(s, 64, 13.4, 1155, 211, 10'000'000); }
 
 BENCHMARK(one_replica)->Unit(benchmark::kMillisecond);
 BENCHMARK(sixty_four_replicas)->Unit(benchmark::kMillisecond);
 BENCHMARK(decode_heavy)->Unit(benchmark::kMillisecond);
+BENCHMARK(ten_million_requests)->Unit(benchmark::kMillisecond)->Iterations(1);
 
 }  // namespace
 }  // namespace orrery
