@@ -42,7 +42,7 @@ class Registry {
   template <class Policy>
   void add(std::string name, std::string system, std::vector<std::string> aliases = {}) {
     using I = InterfaceOf<Policy>;
-    entries<I>().push_back({std::move(name), std::move(system), std::move(aliases), [](Describer& d) {
+    list<I>().push_back({std::move(name), std::move(system), std::move(aliases), [](Describer& d) {
       typename Policy::Config config;
       describe(d, config);
       return std::unique_ptr<I>(std::make_unique<Policy>(config));
@@ -74,7 +74,7 @@ class Registry {
   using InterfaceOf = typename FirstBase<Policy, Batcher, QueueOrder, LengthPredictor, KvPolicy, Router>::type;
 
   template <class Interface>
-  std::vector<PolicyEntry<Interface>>& entries() { return std::get<std::vector<PolicyEntry<Interface>>>(all_); }
+  std::vector<PolicyEntry<Interface>>& list() { return std::get<std::vector<PolicyEntry<Interface>>>(all_); }
 
   std::tuple<std::vector<PolicyEntry<Batcher>>, std::vector<PolicyEntry<QueueOrder>>,
              std::vector<PolicyEntry<LengthPredictor>>, std::vector<PolicyEntry<KvPolicy>>,
