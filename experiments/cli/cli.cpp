@@ -7,6 +7,7 @@
 #include <new>
 #include <ostream>
 
+#include "experiments/paper.hpp"
 #include "experiments/run.hpp"
 #include "experiments/verbs.hpp"
 #include "sim/config/names.hpp"
@@ -27,7 +28,6 @@ constexpr std::array kLater{
     Later{"trace", "import, fit and describe traces"},
     Later{"calibrate", "fit a cost model on this machine or from logs"},
     Later{"validate", "a real run beside the simulation"},
-    Later{"paper", "the experiments of the papers"},
     Later{"support", "what is supported"},
     Later{"init", "write a config to start from"},
     Later{"bundle", "pack results with their inputs"},
@@ -70,6 +70,7 @@ class Program {
     add_policies();
     add_schema();
     add_rerun();
+    add_paper();
     for (const Later& v : kLater) {
       app_.add_subcommand(v.name, std::string(v.help) + " (not available in this version)")->allow_extras()->prefix_command();
     }
@@ -156,6 +157,14 @@ class Program {
     v->add_flag("--json", policies_json_, "print JSON");
   }
 
+  void add_paper() {
+    CLI::App* v = verb("paper", "the experiments of the papers", [this] { return paper_verb(paper_, out_, err_); });
+    v->add_option("NAME", paper_.name, "an experiment, or all; without it they are listed");
+    v->add_flag("--heavy", paper_.heavy, "all: those that take minutes too");
+    v->add_flag("--json", paper_.json, "print JSON");
+    v->add_flag("--markdown", paper_.markdown, "print docs/SYSTEMS.md");
+  }
+
   void add_schema() {
     CLI::App* v = verb("schema", "JSON schema of the configs", [this] { return schema_verb(schema_, out_); });
     v->add_option("KIND", schema_, "study or plan; a run config without it");
@@ -203,6 +212,7 @@ class Program {
   RunOptions run_;
   CheckOptions check_;
   CostOptions cost_;
+  PaperOptions paper_;
   std::string folder_, policy_, schema_;
   bool policies_json_ = false;
 };

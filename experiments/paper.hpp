@@ -1,0 +1,112 @@
+/// Paper experiments (DESIGN section 8): what a paper says, the configs that repeat it, the band of the spec card, and
+/// a negative control that must leave the band. No result is stored; a run computes it.
+///
+///   {
+///     "system": ["vllm"], "paper": "PagedAttention (SOSP'23)", "title": "...",
+///     "base": { run config }, "configs": { "paged": { changes to base }, "max": {...} },
+///     "search": { "low": 0.2, "high": 8, "seconds": 1500 },          // for max_rate
+///     "checks": [ { "what": "...", "place": "section 6.2", "value": "7.00", "band": [5.95, 8.05], "metric": "max:/batch/mean_running",
+///                   "control": "paged:/batch/mean_running", "expect": "holds", "notes": "" } ]
+///   }
+///
+/// Keys beside these: `needs` (data files; without them the verdict is needs-data), `twin` (the experiment that runs
+/// without them), `twin_of`, `heavy` (left out of `all`), `sla` (see PaperSla), `notes`. A band end that is null is open.
+/// The metric language is that of paper_expression.hpp; beside a summary's keys there are /paper/... (paper_run.cpp).
+///
+///   for (const PaperExperiment& e : shipped_papers()) { PaperResult r = run_paper(e); r.checks[0].verdict; }
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "experiments/paper_expression.hpp"
+#include "sim/config/reader.hpp"
+#include "sim/config/value.hpp"
+
+namespace orrery {
+
+enum class Verdict : unsigned char { kHolds, kDiffers, kNeedsData };
+
+constexpr std::string_view name(Verdict v) {
+  constexpr std::string_view names[] = {"holds", "differs", "needs-data"};
+  return names[static_cast<int>(v)];
+}
+
+struct PaperBand {
+  double low, high;                        ///< -+infinity where open; inclusive
+  bool has(double x) const { return x >= low && x <= high; }
+};
+
+struct PaperCheck {
+  std::string what, place, value, notes;   ///< value: the paper's, as it states it
+  PaperBand band{};
+  PaperExpression metric, control;
+  Verdict expect = Verdict::kHolds;
+};
+
+/// A request keeps its service level if its first token came within prompt / prompt_rate and its others, on average, at
+/// output_rate or faster.
+struct PaperSla {
+  double prompt_rate = 0, output_rate = 0; ///< tokens a second; 0: no limit
+};
+
+struct PaperSearch {
+  double low = 0, high = 0;                ///< requests a second that surely do, surely do not hold
+  double seconds = 1500;                   ///< simulated at each rate
+  double tolerance = 0.02;                 ///< relative width at which the bisection ends
+};
+
+struct PaperExperiment {
+  std::string name, paper, title, notes, twin, twin_of;
+  std::vector<std::string> systems;        ///< names of batching policies
+  std::vector<std::string> needs;
+  bool heavy = false;
+  Value base;
+  std::vector<std::pair<std::string, Value>> configs;   ///< merged with base
+  PaperSla sla;
+  PaperSearch search;
+  std::vector<PaperCheck> checks;
+};
+
+/// Adds every error with its JSON pointer; what it returns then is not to be run.
+PaperExperiment read_paper(const std::string& name, const Value& document, ErrorList& errors);
+
+/// A file of experiments/papers, built into the program, sorted by name.
+struct EmbeddedPaper { std::string_view name, text; };
+const std::vector<EmbeddedPaper>& embedded_papers();
+std::vector<PaperExperiment> shipped_papers();   ///< throws ConfigError with all errors of all files
+
+struct PaperOutcome {
+  double ours = 0, control = 0;            ///< of no meaning under needs-data
+  Verdict verdict = Verdict::kNeedsData;
+  bool control_leaves = false;
+};
+
+struct PaperResult {
+  const PaperExperiment* experiment = nullptr;
+  std::vector<PaperOutcome> checks;        ///< as experiment->checks
+  std::string missing;                     ///< the data file that is not there
+  double seconds = 0;                      ///< of this process's CPU
+  /// Verdicts are those stated (or data is missing) and the controls leave their bands.
+  bool as_stated() const;
+};
+
+/// Throws ConfigError where a config or an expression cannot be run.
+PaperResult run_paper(const PaperExperiment& experiment);
+
+std::string paper_text(const std::vector<PaperResult>& results);
+Value paper_json(const std::vector<PaperResult>& results);
+std::string paper_markdown(const std::vector<PaperResult>& results);   ///< docs/SYSTEMS.md
+
+struct PaperOptions {
+  std::string name;                        ///< "" : list, "all", or one
+  bool json = false, markdown = false, heavy = false;
+};
+
+/// The verb: 0 if every verdict is the one that the experiment states, else 2.
+int paper_verb(const PaperOptions& options, std::ostream& out, std::ostream& err);
+
+}  // namespace orrery

@@ -1,0 +1,190 @@
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <map>
+
+#include "experiments/assembly.hpp"
+#include "experiments/document.hpp"
+#include "experiments/paper.hpp"
+#include "experiments/summary.hpp"
+#include "sim/engine/simulation.hpp"
+
+namespace orrery {
+namespace {
+
+double cpu_seconds() {
+  std::timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+/// Measures of the papers that a summary does not have, under /paper: normalised latency (E2E per output token, of
+/// requests after the warm-up), makespan, samples a second of the makespan, and what kept the service level.
+class PaperMeasures final : public RowSink {
+ public:
+  explicit PaperMeasures(PaperSla sla) : sla_(sla) {}
+
+  void row(const Row& r) override {
+    if (r.status != Status::kDone) return;
+    rows_.push_back({to_seconds(r.arrival), to_seconds(r.finish),
+                     to_seconds(r.e2e()) / static_cast<double>(std::max(1, r.output.value())), keeps(r)});
+  }
+
+  Value values(double warmup_s) const {
+    std::vector<double> per_token;
+    double first = 0, last = 0, good = 0;
+    for (const Kept& k : rows_) {
+      first = &k == &rows_.front() ? k.arrival : std::min(first, k.arrival);
+      last = std::max(last, k.finish);
+      good += k.good ? 1 : 0;
+      if (k.arrival >= warmup_s) per_token.push_back(k.per_token);
+    }
+    std::sort(per_token.begin(), per_token.end());
+    Value v = Value::object();
+    Value& n = v["normalized_latency_s"];
+    n["mean"] = mean(per_token);
+    n["p50"] = at(per_token, 0.5);
+    n["p90"] = at(per_token, 0.9);
+    const double span = last - first, count = static_cast<double>(rows_.size());
+    v["makespan_s"] = span;
+    v["samples_per_s"] = span > 0 ? count / span : 0;
+    v["good_fraction"] = count > 0 ? good / count : 0;
+    v["effective_per_s"] = span > 0 ? good / span : 0;
+    return v;
+  }
+
+ private:
+  struct Kept {
+    double arrival, finish, per_token;
+    bool good;
+  };
+
+  bool keeps(const Row& r) const {
+    const bool prompt = sla_.prompt_rate == 0 || to_seconds(r.ttft()) * sla_.prompt_rate <= r.prompt.value();
+    const bool output = sla_.output_rate == 0 || r.output.value() < 2 || to_seconds(r.tpot()) * sla_.output_rate <= 1;
+    return prompt && output;
+  }
+  static double mean(const std::vector<double>& sorted) {
+    double sum = 0;
+    for (const double x : sorted) sum += x;
+    return sorted.empty() ? 0 : sum / static_cast<double>(sorted.size());
+  }
+  static double at(const std::vector<double>& sorted, double p) {
+    if (sorted.empty()) return 0;
+    return sorted[static_cast<std::size_t>(p * static_cast<double>(sorted.size() - 1))];
+  }
+
+  PaperSla sla_;
+  std::vector<Kept> rows_;
+};
+
+/// One run of a config document, to its summary.
+Value summary_of_run(Value config, const std::string& name, PaperSla sla) {
+  config.anchor("");
+  const Assembly a = assemble(Document{std::move(config), {name}, "."});
+  PaperMeasures measures(sla);
+  Watch watch;
+  watch.rows = &measures;
+  RunResult r;
+  r.deployment = a.deployment.facts;
+  r.replications.push_back(replicate(a, a.config.seed(), watch));
+  const Summary& s = r.first();
+  if (!s.broken.empty()) throw EngineError(name + ": " + s.broken.front());
+  Value out = summary_of(r);
+  out["paper"] = measures.values(s.warmup_s);
+  return out;
+}
+
+const Value& at_pointer(const Value& summary, const std::string& config, const std::string& pointer) {
+  const Value* v = &summary;
+  for (std::size_t from = 1; from <= pointer.size();) {
+    const std::size_t to = std::min(pointer.find('/', from), pointer.size());
+    v = v->find(pointer.substr(from, to - from));
+    if (v == nullptr) throw ConfigError(config + ":" + pointer + ": the summary has no such value");
+    from = to + 1;
+  }
+  if (!v->is_number()) throw ConfigError(config + ":" + pointer + ": expected a number, got " + brief(*v));
+  return *v;
+}
+
+/// Runs each config once, however often expressions ask for it.
+class Runs final : public PaperRuns {
+ public:
+  explicit Runs(const PaperExperiment& e) : experiment_(e) {}
+
+  double value(const std::string& config, const std::vector<std::string>& sets, const std::string& pointer) override {
+    return at_pointer(summary(config, sets), config, pointer).as_double();
+  }
+
+  /// Bisection in the logarithm; every rate is simulated for the same time.
+  double max_rate(const std::string& config, const std::vector<std::string>& sets,
+                  const std::function<bool(const std::vector<std::string>&)>& holds) override {
+    const PaperSearch& s = experiment_.search;
+    const auto holds_at = [&](double rate) {
+      std::vector<std::string> with_rate = sets;
+      with_rate.push_back("/workload/arrival/rate=" + to_json(Value(rate), -1));
+      with_rate.push_back("/workload/requests=" + std::to_string(static_cast<std::int64_t>(std::ceil(rate * s.seconds))));
+      return holds(with_rate);
+    };
+    double low = s.low, high = s.high;
+    if (!holds_at(low)) throw ConfigError("/search/low: " + config + " misses its limits at this rate already");
+    if (holds_at(high)) throw ConfigError("/search/high: " + config + " still holds at this rate");
+    while (high > low * (1 + s.tolerance)) {
+      const double middle = std::sqrt(low * high);
+      (holds_at(middle) ? low : high) = middle;
+    }
+    return low;
+  }
+
+ private:
+  const Value& summary(const std::string& config, const std::vector<std::string>& sets) {
+    std::string key = config;
+    for (const std::string& s : sets) key += " " + s;
+    const auto known = done_.find(key);
+    if (known != done_.end()) return known->second;
+    const auto named = std::find_if(experiment_.configs.begin(), experiment_.configs.end(),
+                                    [&](const auto& c) { return c.first == config; });
+    Value document = named->second;
+    for (const std::string& s : sets) apply_set(document, s);
+    try {
+      return done_[key] = summary_of_run(std::move(document), experiment_.name + "/" + key, experiment_.sla);
+    } catch (const ConfigError& e) {
+      throw ConfigError(experiment_.name + ", config " + key + ":\n" + e.what());
+    }
+  }
+
+  const PaperExperiment& experiment_;
+  std::map<std::string, Value> done_;
+};
+
+std::string missing_file(const PaperExperiment& e) {
+  const SearchPath path = search_path_for(Document{Value::object(), {e.name}, "."});
+  for (const std::string& file : e.needs) {
+    if (!path.find(file)) return file;
+  }
+  return "";
+}
+
+}  // namespace
+
+PaperResult run_paper(const PaperExperiment& experiment) {
+  PaperResult r;
+  r.experiment = &experiment;
+  r.missing = missing_file(experiment);
+  r.checks.resize(experiment.checks.size());
+  if (!r.missing.empty()) return r;
+  const double start = cpu_seconds();
+  Runs runs(experiment);
+  for (std::size_t i = 0; i < experiment.checks.size(); ++i) {
+    const PaperCheck& c = experiment.checks[i];
+    PaperOutcome& o = r.checks[i];
+    o.ours = c.metric.evaluate(runs);
+    o.control = c.control.evaluate(runs);
+    o.verdict = c.band.has(o.ours) ? Verdict::kHolds : Verdict::kDiffers;
+    o.control_leaves = !c.band.has(o.control);
+  }
+  r.seconds = cpu_seconds() - start;
+  return r;
+}
+
+}  // namespace orrery
