@@ -26,7 +26,9 @@ void SequenceScheduling::plan(const StationView& station, BatchPlan& plan) const
       plan.repeat = Repeat::at_most(left.value());
       return plan.pad(decode_padding(station));
     }
-    for (CallId call : station.group.members) plan.preempt(call, Leave::kRestart);   // failures: anew, later
+    std::vector<CallId> failures(station.group.members.begin(), station.group.members.end());
+    std::ranges::sort(failures, {}, [&](CallId call) { return station.call(call).number; });
+    for (CallId call : failures) plan.preempt(call, Leave::kRestart);       // anew, later
     return;
   }
   if (decode_all(station, plan, config_.max_running) > 0_tok || !station.held.empty()) return;

@@ -31,8 +31,9 @@ class DecodeGroup {
   };
 
   /// `grows`: members whose reservation is used up take blocks one by one (false for contiguous runs).
-  explicit DecodeGroup(Tokens block, bool grows = true)
-      : block_(block.value()), mask_((block_ & (block_ - 1)) == 0 ? block_ - 1 : -1), grows_(grows), phase_(static_cast<std::size_t>(block_)) {}
+  DecodeGroup(int lane, Tokens block, bool grows)
+      : block_(block.value()), mask_((block_ & (block_ - 1)) == 0 ? block_ - 1 : -1), grows_(grows),
+        lane_(static_cast<std::int16_t>(lane)), phase_(static_cast<std::size_t>(block_)) {}
 
   std::int64_t clock() const { return clock_; }
   std::int32_t size() const { return static_cast<std::int32_t>(members_.size()); }
@@ -171,7 +172,7 @@ class DecodeGroup {
   bool stale(const Due& d, const CallTable& calls) const {
     if (!calls.alive(d.call)) return true;
     const Progress& p = calls.progress(d.call);
-    if (p.stage != Stage::kDecode || (!d.done() && p.reserved <= p.computed)) return true;
+    if (p.lane != lane_ || p.stage != Stage::kDecode || (!d.done() && p.reserved <= p.computed)) return true;
     const std::int64_t ahead = d.done() ? (calls.secret(d.call).output - p.emitted).value()
                                       : (p.reserved - p.computed).value();
     return p.joined + ahead != d.clock();
@@ -185,6 +186,7 @@ class DecodeGroup {
   std::int64_t block_;
   std::int64_t mask_;             ///< B - 1 if B is a power of two, else -1
   bool grows_;
+  std::int16_t lane_;             ///< a call may come back in another group
   std::int64_t clock_ = 0;
   std::int64_t longest_ = 0;      ///< largest context - clock since the group was last empty
   Tokens context_, remaining_max_;

@@ -91,7 +91,7 @@ class Station {
   struct SwapOut { CallId call; Tokens context; };
 
   struct Lane {
-    Lane(int i, const KvConfig& kv) : index(i), group(kv.block_tokens, !kv.contiguous) {}
+    Lane(int i, const KvConfig& kv) : index(i), group(i, kv.block_tokens, !kv.contiguous) {}
     int index;
     State state = State::kIdle;
     Time at{};                       ///< running: end of the step; ready: when the first stage is free

@@ -101,6 +101,8 @@ ScenarioPolicies::ScenarioPolicies(const Scenario& s) : cost(s.cost) {
   router = make<Router>(s, s.stations > 1 ? "round-robin" : "none", used);
   for (const auto& [key, value] : s.parameters)
     if (!used.count(key)) throw std::invalid_argument("no policy has the parameter " + key);
+  if (kv->contiguous() && s.engine.prefix != TwinPrefix::kNone)
+    throw std::invalid_argument("a prefix cache needs paged KV");
 }
 
 ScenarioPolicies::~ScenarioPolicies() = default;
