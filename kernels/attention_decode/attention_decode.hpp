@@ -5,9 +5,9 @@
 ///   SplitSpace<float> space(plan, heads, 128);                          // memory of the partial results
 ///   attention_decode(DecodeArgs<float>{{.q = q, .out = out, ..., .tiles = plan.tiles.data(), ...}, kv});
 ///
-/// Two modes. Synchronised: every split has its own maximum. Unified (FlashDecoding++, MLSys'24, section 3): all use phi,
-/// chosen beforehand, so nothing is rescaled; a row with a score outside [phi + low, phi + high] is computed again the
-/// synchronised way, and counted.
+/// Two modes. Synchronised: every split has its own maximum. Unified (FlashDecoding++, MLSys'24, section 3): all use
+/// phi, chosen beforehand, so nothing is rescaled; a row with a score outside [phi + low, phi + high] is computed again
+/// the synchronised way, and counted.
 ///
 /// Batch invariance: with a plan of SplitRule::kFixedSize or kNone a row's bits depend on its own KV alone.
 #pragma once

@@ -32,7 +32,8 @@ void decode_tile(const DecodeRows<T>& a, const Source& source, const LaunchTile&
   using A = Accum<T>;
   const int group = a.heads / a.kv_heads, d = a.head_dim;
   const std::int64_t begin = static_cast<std::int64_t>(tile.block_begin) * kKvBlock;
-  const std::int64_t end = std::min<std::int64_t>(a.kv_len[tile.sequence], static_cast<std::int64_t>(tile.block_end) * kKvBlock);
+  const std::int64_t end =
+      std::min<std::int64_t>(a.kv_len[tile.sequence], static_cast<std::int64_t>(tile.block_end) * kKvBlock);
   const std::int64_t q_stride = a.q_stride ? a.q_stride : static_cast<std::int64_t>(a.heads) * d;
   const std::int64_t head0 = static_cast<std::int64_t>(tile.kv_head) * group;
   const bool unified = a.softmax == SoftmaxMode::kUnified && !only_outside;

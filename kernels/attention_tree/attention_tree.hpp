@@ -1,7 +1,8 @@
 /// Verification of a tree of drafted tokens in one pass (SpecInfer, ASPLOS'24): every node attends to the committed
 /// context and to the nodes on its own path. The nodes' keys lie behind the context, node i at token context + i.
 ///
-///   attention_tree(TreeArgs<float>{.q = q, .out = out, .node_offset = offsets, .context = lengths, .mask = masks, ...});
+///   attention_tree(TreeArgs<float>{.q = q, .out = out, .node_offset = offsets, .context = lengths, .mask = masks,
+///       ...});
 ///
 /// Parents come before children. The result of a node is, bit for bit, that of plain decoding along its path. The
 /// context's whole blocks are loaded once for all nodes.

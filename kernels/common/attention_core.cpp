@@ -12,14 +12,17 @@ KERNEL_INLINE void add_values(A* o, const A* p, const A* const* v, int n, int he
   int c = 0;
   for (; c + kWide * kLanes <= head_dim; c += kWide * kLanes) {
     Lanes<A, Isa> sum[kWide];
+    KERNEL_UNROLL
     for (int w = 0; w < kWide; ++w) sum[w].load(o + c + w * kLanes);
     for (int j = 0; j < n; ++j) {
+      KERNEL_UNROLL
       for (int w = 0; w < kWide; ++w) {
         Lanes<A, Isa> x;
         x.load(v[j] + c + w * kLanes);
         sum[w].add_product(x, p[j]);
       }
     }
+    KERNEL_UNROLL
     for (int w = 0; w < kWide; ++w) sum[w].store(o + c + w * kLanes);
   }
   for (; c < head_dim; ++c) {
@@ -37,6 +40,7 @@ KERNEL_INLINE A sum_block(A* p, int n) {
   sum.load(p);
   for (int j = kLanes; j < kKvBlock; j += kLanes) {
     x.load(p + j);
+    KERNEL_UNROLL
     for (int i = 0; i < Lanes<A, Isa>::kParts; ++i) sum.part[i] += x.part[i];
   }
   A lanes[kLanes];

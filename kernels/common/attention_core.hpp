@@ -85,7 +85,7 @@ bool absorb_unified(RowState<A>& row, const A* s, A scale, A low, A high, const 
 /// `q` holds the rows, widened to A.
 template <class A, class Source>
 void attend(const Source& source, std::int64_t head, std::int64_t begin, std::int64_t end, const A* const* q,
-                          const std::int64_t* limit, int rows, int head_dim, A scale, KvBlock<A>& block, RowState<A>* state) {
+            const std::int64_t* limit, int rows, int head_dim, A scale, KvBlock<A>& block, RowState<A>* state) {
   alignas(32) A s[kMaxRows * kKvBlock];
   for (std::int64_t first = begin; first < end; first += kKvBlock) {
     const int n = static_cast<int>(std::min<std::int64_t>(kKvBlock, end - first));

@@ -26,8 +26,12 @@ struct PagedKv {
     const std::int64_t page = table[sequence * max_pages + token / page_tokens];
     return ((page * page_tokens + token % page_tokens) * kv_heads + head) * head_dim;
   }
-  T* key(std::int64_t sequence, std::int64_t token, std::int64_t head) const { return k + offset(sequence, token, head); }
-  T* value(std::int64_t sequence, std::int64_t token, std::int64_t head) const { return v + offset(sequence, token, head); }
+  T* key(std::int64_t sequence, std::int64_t token, std::int64_t head) const {
+    return k + offset(sequence, token, head);
+  }
+  T* value(std::int64_t sequence, std::int64_t token, std::int64_t head) const {
+    return v + offset(sequence, token, head);
+  }
 };
 
 }  // namespace orrery

@@ -7,19 +7,27 @@ namespace {
 template <class Isa, int R, int C, class A>
 KERNEL_INLINE void dot_tile(const A* const* x, const A* const* w, std::int64_t k, A* out, std::int64_t ldo) {
   Lanes<A, Isa> sum[R][C];
-  for (int i = 0; i < R; ++i)
+  KERNEL_UNROLL
+  for (int i = 0; i < R; ++i) {
+    KERNEL_UNROLL
     for (int j = 0; j < C; ++j) sum[i][j].clear();
+  }
   std::int64_t t = 0;
   for (; t + kLanes <= k; t += kLanes) {
     Lanes<A, Isa> a[R];
+    KERNEL_UNROLL
     for (int i = 0; i < R; ++i) a[i].load(x[i] + t);
+    KERNEL_UNROLL
     for (int j = 0; j < C; ++j) {
       Lanes<A, Isa> b;
       b.load(w[j] + t);
+      KERNEL_UNROLL
       for (int i = 0; i < R; ++i) sum[i][j].add_product(a[i], b);
     }
   }
+  KERNEL_UNROLL
   for (int i = 0; i < R; ++i) {
+    KERNEL_UNROLL
     for (int j = 0; j < C; ++j) {
       A lanes[kLanes];
       sum[i][j].store(lanes);

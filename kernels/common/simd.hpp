@@ -19,6 +19,8 @@
 #else
 #define KERNEL_AVX2
 #endif
+/// Before a loop over registers: left as a loop, its array would live in memory.
+#define KERNEL_UNROLL _Pragma("GCC unroll 8")
 /// Instantiates a kernel for the formats that all have; double is the reference.
 #define KERNEL_INSTANTIATE(name, Args)     \
   template void name(const Args<float>&);  \
@@ -63,21 +65,27 @@ struct Lanes {
   Vector part[kParts];
 
   KERNEL_INLINE void clear() {
+    KERNEL_UNROLL
     for (int p = 0; p < kParts; ++p) part[p] = Vector{};
   }
   KERNEL_INLINE void load(const A* x) {
+    KERNEL_UNROLL
     for (int p = 0; p < kParts; ++p) std::memcpy(&part[p], x + p * kNative, sizeof(Vector));
   }
   KERNEL_INLINE void store(A* x) const {
+    KERNEL_UNROLL
     for (int p = 0; p < kParts; ++p) std::memcpy(x + p * kNative, &part[p], sizeof(Vector));
   }
   KERNEL_INLINE void add_product(const Lanes& a, const Lanes& b) {
+    KERNEL_UNROLL
     for (int p = 0; p < kParts; ++p) part[p] += a.part[p] * b.part[p];
   }
   KERNEL_INLINE void add_product(const Lanes& a, A b) {
+    KERNEL_UNROLL
     for (int p = 0; p < kParts; ++p) part[p] += a.part[p] * b;
   }
   KERNEL_INLINE void scale(A b) {
+    KERNEL_UNROLL
     for (int p = 0; p < kParts; ++p) part[p] *= b;
   }
 };

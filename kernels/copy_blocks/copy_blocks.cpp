@@ -28,7 +28,8 @@ std::int64_t first_conflict(std::span<const std::int64_t> pairs, bool same_pool)
   for (std::size_t i = 0; i + 1 < pairs.size(); i += 2) {
     const auto same = std::equal_range(targets.begin(), targets.end(), pairs[i + 1]);
     if (same.second - same.first > 1) return static_cast<std::int64_t>(i / 2);
-    if (same_pool && std::binary_search(sources.begin(), sources.end(), pairs[i + 1])) return static_cast<std::int64_t>(i / 2);
+    if (same_pool && std::binary_search(sources.begin(), sources.end(), pairs[i + 1]))
+      return static_cast<std::int64_t>(i / 2);
   }
   return -1;
 }

@@ -2,7 +2,8 @@
 /// pool in one call.
 ///
 ///   const std::int64_t pairs[] = {3, 7, 4, 9};                                // 3 -> 7, 4 -> 9
-///   copy_blocks({.source = k_and_v_of_layers, .target = same, .tensors = 2 * layers, .pairs = pairs, .count = 2, ...});
+///   copy_blocks({.source = k_and_v_of_layers, .target = same, .tensors = 2 * layers, .pairs = pairs, .count = 2,
+///       ...});
 ///
 /// The copies happen in no order, as on a device: no block may be written twice, or both read and written if the pools
 /// are the same. `first_conflict` finds such pairs.

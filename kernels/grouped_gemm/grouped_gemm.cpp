@@ -22,7 +22,8 @@ void route_top_k(const RouteArgs<T>& a) {
       ids[i] = best;
     }
     A sum = 0;
-    for (std::int32_t i = 0; i < a.top_k; ++i) sum += weights[i] = std::exp(from(logits[ids[i]]) - from(logits[ids[0]]));
+    for (std::int32_t i = 0; i < a.top_k; ++i)
+      sum += weights[i] = std::exp(from(logits[ids[i]]) - from(logits[ids[0]]));
     for (std::int32_t i = 0; i < a.top_k; ++i) weights[i] /= sum;
   }
 }

@@ -1,5 +1,5 @@
-/// Mixture of experts: each token goes to its top_k experts, rows are gathered by expert, each expert multiplies its own,
-/// and the results are added back with the router's weights.
+/// Mixture of experts: each token goes to its top_k experts, rows are gathered by expert, each expert multiplies its
+/// own, and the results are added back with the router's weights.
 ///
 ///   route_top_k(RouteArgs<float>{logits, ids, weights, tokens, 8, 2});          // softmax over the chosen
 ///   Routing r = group_by_expert({ids, tokens * 2}, 8);                          // r.offsets: rows of each expert

@@ -28,8 +28,9 @@ void quantise_keys(const KiviPool<T>& kv, std::int64_t sequence, std::int64_t to
   for (std::int64_t h = 0; h < kv.kv_heads; ++h) {
     for (std::int64_t c = 0; c < kv.head_dim; ++c) {
       const std::int64_t at = (page * kv.kv_heads + h) * kv.head_dim + c;
-      const KiviGroup g = pack_group(kv.k_recent + kv.recent(sequence, token, h) + c,
-                                     static_cast<std::int64_t>(kv.kv_heads) * kv.head_dim, kv.bits, kv.k_codes + at * bytes);
+      const KiviGroup g =
+          pack_group(kv.k_recent + kv.recent(sequence, token, h) + c,
+                     static_cast<std::int64_t>(kv.kv_heads) * kv.head_dim, kv.bits, kv.k_codes + at * bytes);
       kv.k_scale[at] = g.scale;
       kv.k_zero[at] = g.zero;
     }
@@ -39,7 +40,8 @@ void quantise_keys(const KiviPool<T>& kv, std::int64_t sequence, std::int64_t to
 /// The value of one token, 32 channels at a time.
 template <class T>
 void quantise_value(const KiviPool<T>& kv, std::int64_t sequence, std::int64_t token) {
-  const std::int64_t groups = kv.head_dim / kKiviGroup, bytes = kKiviGroup * kv.bits / 8, page = kv.page(sequence, token);
+  const std::int64_t groups = kv.head_dim / kKiviGroup, bytes = kKiviGroup * kv.bits / 8,
+                     page = kv.page(sequence, token);
   for (std::int64_t h = 0; h < kv.kv_heads; ++h) {
     const std::int64_t row = (page * kv.kv_heads + h) * kKiviGroup + token % kKiviGroup;
     for (std::int64_t g = 0; g < groups; ++g) {
@@ -83,10 +85,12 @@ struct KiviSource {
   }
   template <class A>
   void key(std::int64_t token, std::int64_t head, A* out) const {
-    const std::int64_t bytes = kKiviGroup * kv.bits / 8, row = (kv.page(sequence, token) * kv.kv_heads + head) * kv.head_dim;
+    const std::int64_t bytes = kKiviGroup * kv.bits / 8,
+                       row = (kv.page(sequence, token) * kv.kv_heads + head) * kv.head_dim;
     for (int c = 0; c < kv.head_dim; ++c) {
       const int code = code_at(kv.k_codes + (row + c) * bytes, token % kKiviGroup, kv.bits);
-      out[c] = static_cast<A>(from(kv.k_zero[row + c])) + static_cast<A>(from(kv.k_scale[row + c])) * static_cast<A>(code);
+      out[c] =
+          static_cast<A>(from(kv.k_zero[row + c])) + static_cast<A>(from(kv.k_scale[row + c])) * static_cast<A>(code);
     }
   }
   template <class A>

@@ -5,8 +5,9 @@
 ///   kivi_decode(KiviDecodeArgs<float>{rows, pool});
 ///
 /// Of a sequence of n tokens the first floor(n / R) R keys and the first n - R values are quantised, R = `residual`, a
-/// multiple of 32: keys when R of them have come, values one at a time. A page holds 32 tokens. The quantiser's error is
-/// at most half the group's scale (max - min) / (2^bits - 1): zero is rounded down and the scale up, so nothing is cut off.
+/// multiple of 32: keys when R of them have come, values one at a time. A page holds 32 tokens. The quantiser's error
+/// is at most half the group's scale (max - min) / (2^bits - 1): zero is rounded down and the scale up, so nothing is
+/// cut off.
 #pragma once
 
 #include <span>
@@ -31,7 +32,9 @@ struct KiviPool {
   std::int32_t max_pages = 0;
   std::int32_t kv_heads = 1, head_dim = 64, bits = 4, residual = 128;
 
-  std::int64_t page(std::int64_t sequence, std::int64_t token) const { return table[sequence * max_pages + token / kKiviGroup]; }
+  std::int64_t page(std::int64_t sequence, std::int64_t token) const {
+    return table[sequence * max_pages + token / kKiviGroup];
+  }
   std::int64_t recent(std::int64_t sequence, std::int64_t token, std::int64_t head) const {
     return ((sequence * residual + token % residual) * kv_heads + head) * head_dim;
   }

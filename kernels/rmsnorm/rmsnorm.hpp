@@ -2,8 +2,8 @@
 ///
 ///   rmsnorm(RmsNormArgs<float>{.x = x, .residual = r, .weight = w, .out = out, .rows = 3, .dim = 4096});
 ///
-/// residual += x (if there is one); out = residual / sqrt(mean(residual^2) + eps) * weight. The norm sees the sum before
-/// it is rounded to T. out may be x.
+/// residual += x (if there is one); out = residual / sqrt(mean(residual^2) + eps) * weight. The norm sees the sum
+/// before it is rounded to T. out may be x.
 #pragma once
 
 #include <cstdint>

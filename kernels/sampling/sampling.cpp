@@ -56,7 +56,8 @@ void keep_top_p(std::vector<Candidate<A>>& candidates, A top_p) {
 }
 
 template <class T>
-std::int32_t draw(const T* logits, std::int64_t vocab, const SampleParams& p, std::vector<Candidate<Accum<T>>>& candidates) {
+std::int32_t draw(const T* logits, std::int64_t vocab, const SampleParams& p,
+                  std::vector<Candidate<Accum<T>>>& candidates) {
   using A = Accum<T>;
   candidates.resize(static_cast<std::size_t>(vocab));
   for (std::int64_t i = 0; i < vocab; ++i) {
@@ -83,7 +84,8 @@ std::int32_t draw(const T* logits, std::int64_t vocab, const SampleParams& p, st
 }  // namespace
 
 double sample_uniform(std::uint64_t seed, std::uint64_t sequence, std::int64_t position) {
-  const std::uint64_t key = hash_combine(hash_combine(mix64(seed ^ kSamplingStream), sequence), static_cast<std::uint64_t>(position));
+  const std::uint64_t key =
+      hash_combine(hash_combine(mix64(seed ^ kSamplingStream), sequence), static_cast<std::uint64_t>(position));
   return static_cast<double>(key >> 11) * 0x1p-53;
 }
 
@@ -92,7 +94,8 @@ void sample(const SampleArgs<T>& a) {
   std::vector<Candidate<Accum<T>>> candidates;
   for (std::int64_t i = 0; i < a.rows; ++i) {
     const T* logits = a.logits + i * a.vocab;
-    a.out[i] = a.params[i].temperature > 0 ? draw(logits, a.vocab, a.params[i], candidates) : likeliest(logits, a.vocab);
+    a.out[i] =
+        a.params[i].temperature > 0 ? draw(logits, a.vocab, a.params[i], candidates) : likeliest(logits, a.vocab);
   }
 }
 

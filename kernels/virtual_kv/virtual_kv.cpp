@@ -131,8 +131,8 @@ bool VirtualKv::map_block(int slot) {
   for (std::int32_t i = 0; i < tensors; ++i) {
     const std::int64_t group = free_.back();
     void* const at = place(i, slot, slot_blocks_[slot]);
-    if (mmap(at, static_cast<std::size_t>(config_.page_group_bytes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file_,
-             group * config_.page_group_bytes) == MAP_FAILED) {
+    if (mmap(at, static_cast<std::size_t>(config_.page_group_bytes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+             file_, group * config_.page_group_bytes) == MAP_FAILED) {
       for (; i > 0; --i) {                                         // stays mapped, is written no more
         free_.push_back(groups_[slot].back());
         groups_[slot].pop_back();

@@ -6,12 +6,13 @@
 ///                   .page_group_bytes = 2 << 20, .page_groups = 4096});
 ///   int slot = pool.acquire(prompt_tokens);
 ///   if (!pool.ensure(slot, prompt_tokens)) ...                 // out of memory: the caller preempts
-///   PagedKv<Bf16> kv = {.k = pool.keys<Bf16>(layer), .table = slots, .max_pages = 1, .page_tokens = pool.slot_tokens()};
+///   PagedKv<Bf16> kv = {.k = pool.keys<Bf16>(layer), .table = slots, .max_pages = 1,
+///       .page_tokens = pool.slot_tokens()};
 ///
-/// A block is what all 2 * layers tensors need for `block_tokens()` more tokens: 2 * layers page groups. A released slot
-/// keeps its memory (deferred reclamation) until another sequence takes it or memory runs short. Fresh memory holds what
-/// its last owner left. One thread. The memory is an anonymous file, so it is bounded by page_groups and freed with
-/// the pool. Construction throws std::system_error if the system refuses; ensure() does not throw.
+/// A block is what all 2 * layers tensors need for `block_tokens()` more tokens: 2 * layers page groups. A released
+/// slot keeps its memory (deferred reclamation) until another sequence takes it or memory runs short. Fresh memory
+/// holds what its last owner left. One thread. The memory is an anonymous file, so it is bounded by page_groups and
+/// freed with the pool. Construction throws std::system_error if the system refuses; ensure() does not throw.
 #pragma once
 
 #include <cstddef>
@@ -55,13 +56,14 @@ class VirtualKv {
   std::int32_t slot_tokens() const { return slot_tokens_; }     ///< max_tokens, rounded up to whole blocks
   std::int32_t block_tokens() const { return block_tokens_; }   ///< tokens that a page group holds in one tensor
 
-  /// A free slot: the one with the least memory that suffices for `tokens`, else the one with the most; -1 if all are taken.
+  /// A free slot: the one with the least memory that suffices for `tokens`, else the one with the most; -1 if all are
+  /// taken.
   int acquire(std::int64_t tokens);
   /// Maps what is missing for `tokens` of the slot, taking memory of released slots if needed. False if there is not
   /// enough; then nothing has changed for this slot.
   bool ensure(int slot, std::int64_t tokens);
-  /// For decodes about to come: maps up to `blocks` blocks ahead, where slot i will need tokens[i]. From free memory only.
-  /// Returns the blocks mapped.
+  /// For decodes about to come: maps up to `blocks` blocks ahead, where slot i will need tokens[i]. From free memory
+  /// only. Returns the blocks mapped.
   std::int64_t premap(std::span<const int> slots, std::span<const std::int64_t> tokens, std::int64_t blocks);
   void release(int slot);
   /// Unmaps all released slots.

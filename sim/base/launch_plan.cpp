@@ -36,7 +36,8 @@ std::int32_t size_within(const DecodeShape& shape, std::int64_t bound) {
     const std::int32_t size = low + (high - low) / 2;
     std::int64_t tiles = 0;
     for (std::int32_t context : shape.contexts) {
-      tiles += static_cast<std::int64_t>(splits_of(blocks_of(context, shape.block), size, shape.max_splits)) * shape.kv_heads;
+      tiles += static_cast<std::int64_t>(splits_of(blocks_of(context, shape.block), size, shape.max_splits)) *
+               shape.kv_heads;
     }
     if (tiles <= bound) high = size;
     else low = size + 1;
@@ -84,7 +85,8 @@ LaunchPlan plan_decode(const DecodeShape& shape) {
   LaunchPlan plan;
   const auto rows = static_cast<std::int64_t>(shape.contexts.size()) * shape.kv_heads;
   const std::int64_t bound = shape.max_tiles ? shape.max_tiles : std::max<std::int64_t>(rows, 2 * shape.units);
-  const bool same = std::adjacent_find(shape.contexts.begin(), shape.contexts.end(), std::not_equal_to<>()) == shape.contexts.end();
+  const bool same =
+      std::adjacent_find(shape.contexts.begin(), shape.contexts.end(), std::not_equal_to<>()) == shape.contexts.end();
   std::int32_t size = shape.split_blocks;
   if (shape.rule == SplitRule::kFillUnits && !shape.contexts.empty()) {
     size = size_within(shape, bound);

@@ -27,7 +27,8 @@ struct Prefill {
     }
     q = queries_of<T>(shape, rows);
     out = poisoned<T>(q.size());
-    plan = plan_prefill({.queries = queries, .contexts = context, .kv_heads = shape.kv_heads, .block = kKvBlock, .rows = tile_rows});
+    plan = plan_prefill(
+        {.queries = queries, .contexts = context, .kv_heads = shape.kv_heads, .block = kKvBlock, .rows = tile_rows});
     args = {.q = q.data(), .out = out.data(), .q_offset = offset.data(), .context = context.data(), .kv = kv.view(),
             .sequences = static_cast<std::int32_t>(chunks.size()), .heads = shape.heads, .q_stride = 0,
             .scale = static_cast<Accum<T>>(shape.scale()), .tiles = plan.tiles.data(),
@@ -53,7 +54,8 @@ struct Prefill {
 /// The same of a decode launch: the query of the last token of each sequence.
 template <class T>
 struct Decode {
-  Decode(AttentionShape shape, const std::vector<Held>& held, int page_tokens, SplitRule rule = SplitRule::kNone, int split_blocks = 2)
+  Decode(AttentionShape shape, const std::vector<Held>& held, int page_tokens, SplitRule rule = SplitRule::kNone,
+         int split_blocks = 2)
       : kv(held, page_tokens, shape) {
     std::vector<std::pair<int, std::int64_t>> rows;
     for (const Held& h : held) {
@@ -62,12 +64,25 @@ struct Decode {
     }
     q = queries_of<T>(shape, rows);
     out = poisoned<T>(q.size());
-    plan = plan_decode({.contexts = length, .kv_heads = shape.kv_heads, .units = 16, .block = kKvBlock, .rule = rule, .split_blocks = split_blocks});
+    plan = plan_decode({.contexts = length,
+                        .kv_heads = shape.kv_heads,
+                        .units = 16,
+                        .block = kKvBlock,
+                        .rule = rule,
+                        .split_blocks = split_blocks});
     space.emplace_back(plan, shape.heads, shape.head_dim);
-    args.rows = {.q = q.data(), .out = out.data(), .kv_len = length.data(), .batch = static_cast<std::int32_t>(held.size()),
-                 .heads = shape.heads, .kv_heads = shape.kv_heads, .head_dim = shape.head_dim, .q_stride = 0,
-                 .scale = static_cast<Accum<T>>(shape.scale()), .tiles = plan.tiles.data(),
-                 .tile_count = static_cast<std::int64_t>(plan.tiles.size()), .partials = space[0].partials(),
+    args.rows = {.q = q.data(),
+                 .out = out.data(),
+                 .kv_len = length.data(),
+                 .batch = static_cast<std::int32_t>(held.size()),
+                 .heads = shape.heads,
+                 .kv_heads = shape.kv_heads,
+                 .head_dim = shape.head_dim,
+                 .q_stride = 0,
+                 .scale = static_cast<Accum<T>>(shape.scale()),
+                 .tiles = plan.tiles.data(),
+                 .tile_count = static_cast<std::int64_t>(plan.tiles.size()),
+                 .partials = space[0].partials(),
                  .outside = space[0].outside()};
     args.kv = kv.view();
   }
@@ -149,7 +164,8 @@ TYPED_TEST(Attention, ChunksGiveTheBitsOfThePromptAtOnce) {
   for (AttentionShape shape : kShapes) {
     Prefill<T> whole(shape, {{7, 0, 150}}, 16);
     whole.run();
-    for (const std::vector<int>& cuts : {std::vector<int>{0, 64, 128, 150}, {0, 1, 70, 71, 149, 150}, {0, 33, 66, 99, 150}}) {
+    for (const std::vector<int>& cuts :
+         {std::vector<int>{0, 64, 128, 150}, {0, 1, 70, 71, 149, 150}, {0, 33, 66, 99, 150}}) {
       for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
         Prefill<T> part(shape, {{7, cuts[i], cuts[i + 1] - cuts[i]}}, 32, 17);
         part.run();
@@ -207,10 +223,12 @@ TYPED_TEST(Attention, APartOfTheKeysIsWeighedByItsMass) {
   const auto p = d.args.rows.partials;
   for (int h = 0; h < shape.heads; ++h) {                       // sum over the splits of l exp(m) is that of all keys
     double parts = 0, all = 0;
-    for (int s = 0; s < d.plan.splits[0]; ++s) parts += p.l[s * shape.heads + h] * std::exp(static_cast<double>(p.m[s * shape.heads + h]));
+    for (int s = 0; s < d.plan.splits[0]; ++s)
+      parts += p.l[s * shape.heads + h] * std::exp(static_cast<double>(p.m[s * shape.heads + h]));
     for (int t = 0; t < 300; ++t) {
       double score = 0;
-      for (int c = 0; c < shape.head_dim; ++c) score += double{d.kv.content.q(5, 299, h, c)} * d.kv.content.k(5, t, h / 2, c);
+      for (int c = 0; c < shape.head_dim; ++c)
+        score += double{d.kv.content.q(5, 299, h, c)} * d.kv.content.k(5, t, h / 2, c);
       all += std::exp(score * shape.scale());
     }
     EXPECT_NEAR(parts / all, 1, rounding<T>());
@@ -242,7 +260,8 @@ TYPED_TEST(Attention, ForcedOverflowTakesTheSecondPass) {
   unified.run();
   EXPECT_EQ(unified.args.rows.outside[4 * 4 + 2], 1);           // sequence 4, head 2
   EXPECT_EQ(unified.outside(), 1 + unified.args.rows.outside[4 * 4 + 3]);
-  EXPECT_TRUE(same_bits(row_of(synchronised.out, shape, 4).subspan(2 * 64, 64), row_of(unified.out, shape, 4).subspan(2 * 64, 64)));
+  EXPECT_TRUE(same_bits(row_of(synchronised.out, shape, 4).subspan(2 * 64, 64),
+                        row_of(unified.out, shape, 4).subspan(2 * 64, 64)));
   EXPECT_LT(relative_error(unified.out, synchronised.out), rounding<T>());
   // A band that nothing fits: every row, and all bits.
   unified.args.rows.low = unified.args.rows.high = Accum<T>(1000);

@@ -14,7 +14,8 @@ constexpr int kText = 5;
 /// A random tree: parent of each node, -1 for children of the context.
 std::vector<int> random_tree(int nodes, int salt) {
   std::vector<int> parent;
-  for (int i = 0; i < nodes; ++i) parent.push_back(static_cast<int>(mix64(salted("tree") + 1000 * salt + i) % (i + 1)) - 1);
+  for (int i = 0; i < nodes; ++i)
+    parent.push_back(static_cast<int>(mix64(salted("tree") + 1000 * salt + i) % (i + 1)) - 1);
   return parent;
 }
 
@@ -53,8 +54,14 @@ TYPED_TEST(Tree, ANodeEqualsPlainDecodingAlongItsPath) {
   TestKv<T> kv(held, 16, kShape);
   const auto q = queries_of<T>(kShape, rows);
   auto out = poisoned<T>(q.size());
-  attention_tree(TreeArgs<T>{.q = q.data(), .out = out.data(), .node_offset = offsets.data(), .context = contexts.data(),
-                             .mask = masks.data(), .kv = kv.view(), .sequences = 4, .heads = kShape.heads,
+  attention_tree(TreeArgs<T>{.q = q.data(),
+                             .out = out.data(),
+                             .node_offset = offsets.data(),
+                             .context = contexts.data(),
+                             .mask = masks.data(),
+                             .kv = kv.view(),
+                             .sequences = 4,
+                             .heads = kShape.heads,
                              .scale = static_cast<Accum<T>>(kShape.scale())});
   for (std::size_t s = 0; s < contexts.size(); ++s) {
     for (int node = 0; node < sizes[s]; ++node) {
@@ -70,9 +77,16 @@ TYPED_TEST(Tree, ANodeEqualsPlainDecodingAlongItsPath) {
       auto expected = poisoned<T>(row.size());
       const std::vector<std::int32_t> one{1}, before{contexts[s] + depth - 1}, offset{0, 1};
       const LaunchPlan plan = plan_prefill({.queries = one, .contexts = before, .kv_heads = kShape.kv_heads});
-      attention_prefill(PrefillArgs<T>{.q = row.data(), .out = expected.data(), .q_offset = offset.data(), .context = before.data(),
-                                       .kv = line.view(), .sequences = 1, .heads = kShape.heads, .q_stride = 0,
-                                       .scale = static_cast<Accum<T>>(kShape.scale()), .tiles = plan.tiles.data(),
+      attention_prefill(PrefillArgs<T>{.q = row.data(),
+                                       .out = expected.data(),
+                                       .q_offset = offset.data(),
+                                       .context = before.data(),
+                                       .kv = line.view(),
+                                       .sequences = 1,
+                                       .heads = kShape.heads,
+                                       .q_stride = 0,
+                                       .scale = static_cast<Accum<T>>(kShape.scale()),
+                                       .tiles = plan.tiles.data(),
                                        .tile_count = static_cast<std::int64_t>(plan.tiles.size())});
       const auto got = row_of(out, kShape, offsets[s] + node);
       ASSERT_TRUE(same_bits(got, std::span<const T>(expected))) << "tree " << s << " node " << node;

@@ -29,13 +29,15 @@ TYPED_TEST(Fused, NormIsTheFormulaAndAddsTheResidual) {
     for (int i = 0; i < rows; ++i) {
       double squares = 0;
       for (int c = 0; c < dim; ++c) squares += sum[i * dim + c] * sum[i * dim + c];
-      for (int c = 0; c < dim; ++c) expected.push_back(sum[i * dim + c] / std::sqrt(squares / dim + 1e-5) * from(weight[c]));
+      for (int c = 0; c < dim; ++c)
+        expected.push_back(sum[i * dim + c] / std::sqrt(squares / dim + 1e-5) * from(weight[c]));
     }
     EXPECT_LT(relative_error(out, expected), bound<T>());
     EXPECT_LT(relative_error(residual, with_residual ? sum : before), bound<T>() / 2);
     auto last = poisoned<T>(dim);                                       // alone, bit for bit
     auto own = random_vector<T>(rows * dim, "r");
-    rmsnorm(RmsNormArgs<T>{x.data() + 4 * dim, with_residual ? own.data() + 4 * dim : nullptr, weight.data(), last.data(), 1, dim});
+    rmsnorm(RmsNormArgs<T>{x.data() + 4 * dim, with_residual ? own.data() + 4 * dim : nullptr, weight.data(),
+                           last.data(), 1, dim});
     EXPECT_TRUE(same_bits(std::span<const T>(out).last(dim), std::span<const T>(last)));
   }
 }
@@ -67,8 +69,9 @@ TYPED_TEST(Fused, RopeTurnsAndAppends) {
   auto k = poisoned<T>(4 * page_tokens * kv_heads * d), v = k;
   const PagedKv<T> kv{k.data(), v.data(), table.data(), 2, page_tokens, kv_heads, d};
   const RopeTable<Accum<T>> rope(8, d, 10000);
-  rope_append(RopeAppendArgs<T>{qkv.data(), qkv.data() + heads * d, qkv.data() + (heads + kv_heads) * d, sequence.data(), position.data(), kv,
-                                rope.cosine(), rope.sine(), tokens, heads, stride});
+  rope_append(RopeAppendArgs<T>{qkv.data(), qkv.data() + heads * d, qkv.data() + (heads + kv_heads) * d,
+                                sequence.data(), position.data(), kv, rope.cosine(), rope.sine(), tokens, heads,
+                                stride});
   const double tolerance = std::is_same_v<T, double> ? 1e-14 : std::is_same_v<T, float> ? 3e-7 : 1e-2;
   for (int t = 0; t < tokens; ++t) {
     for (int h = 0; h < heads + kv_heads; ++h) {
@@ -81,7 +84,8 @@ TYPED_TEST(Fused, RopeTurnsAndAppends) {
       }
     }
     for (int h = 0; h < kv_heads; ++h)
-      for (int c = 0; c < d; ++c) EXPECT_EQ(from(kv.value(sequence[t], position[t], h)[c]), before[t * stride + (heads + kv_heads + h) * d + c]);
+      for (int c = 0; c < d; ++c)
+        EXPECT_EQ(from(kv.value(sequence[t], position[t], h)[c]), before[t * stride + (heads + kv_heads + h) * d + c]);
   }
   const auto written = std::count_if(k.begin(), k.end(), [](const T& x) { return from(x) == from(x); });
   EXPECT_EQ(written, tokens * kv_heads * d);

@@ -17,7 +17,8 @@ std::vector<double> plain_product(const std::vector<double>& x, const std::vecto
 }
 
 template <class T>
-std::vector<T> product(const std::vector<T>& x, const std::vector<T>& w, int m, int n, int k, GemmImpl impl = GemmImpl::kAuto) {
+std::vector<T> product(const std::vector<T>& x, const std::vector<T>& w, int m, int n, int k,
+                       GemmImpl impl = GemmImpl::kAuto) {
   auto y = poisoned<T>(m * n);
   gemm(GemmArgs<T>{.x = x.data(), .w = w.data(), .y = y.data(), .m = m, .n = n, .k = k, .impl = impl});
   return y;
@@ -34,7 +35,8 @@ TYPED_TEST(Gemm, IsTheProduct) {
   for (const auto& [m, n, k] : shapes) {
     const auto x = random_vector<T>(m * k, "x"), w = random_vector<T>(n * k, "w");
     const auto y = product(x, w, m, n, k);
-    EXPECT_LT(relative_error(y, plain_product(as_double(x), as_double(w), m, n, k)), bound<T>()) << m << ' ' << n << ' ' << k;
+    EXPECT_LT(relative_error(y, plain_product(as_double(x), as_double(w), m, n, k)), bound<T>())
+        << m << ' ' << n << ' ' << k;
   }
 }
 
@@ -43,7 +45,8 @@ TYPED_TEST(Gemm, RowsHaveTheSameBitsInAnyBatchAndImplementation) {
   const int m = 101, n = 67, k = 203;
   const auto x = random_vector<T>(m * k, "x"), w = random_vector<T>(n * k, "w");
   const auto all = product(x, w, m, n, k);
-  for (GemmImpl impl : {GemmImpl::kGemv, GemmImpl::kFlat, GemmImpl::kLarge}) EXPECT_TRUE(same_bits(all, product(x, w, m, n, k, impl)));
+  for (GemmImpl impl : {GemmImpl::kGemv, GemmImpl::kFlat, GemmImpl::kLarge})
+    EXPECT_TRUE(same_bits(all, product(x, w, m, n, k, impl)));
   for (int first : {0, 1, 50, 98}) {
     for (int rows : {1, 2, 3}) {
       const std::vector<T> part(x.begin() + first * k, x.begin() + (first + rows) * k);
@@ -59,7 +62,8 @@ TYPED_TEST(Gemm, StridesAndAccumulation) {
   const auto x = random_vector<T>(m * ldx, "x"), w = random_vector<T>(n * k, "w");
   auto y = random_vector<T>(m * ldy, "y");
   const auto before = as_double(y);
-  gemm(GemmArgs<T>{.x = x.data(), .w = w.data(), .y = y.data(), .m = m, .n = n, .k = k, .ldx = ldx, .ldy = ldy, .accumulate = true});
+  gemm(GemmArgs<T>{
+      .x = x.data(), .w = w.data(), .y = y.data(), .m = m, .n = n, .k = k, .ldx = ldx, .ldy = ldy, .accumulate = true});
   for (int i = 0; i < m; ++i) {
     for (int j = 0; j < ldy; ++j) {
       double expected = before[i * ldy + j];

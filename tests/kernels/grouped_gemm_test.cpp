@@ -37,8 +37,15 @@ Mixture<T> run(int tokens, int live) {
   route_top_k(RouteArgs<T>{m.logits.data(), m.ids.data(), m.weights.data(), tokens, kExperts, kTopK});
   m.routing = group_by_expert(m.ids, kExperts);
   auto y = poisoned<T>(tokens * kTopK * kN);
-  grouped_gemm(GroupedGemmArgs<T>{.x = m.x.data(), .w = m.w.data(), .y = y.data(), .offsets = m.routing.offsets.data(),
-                                  .source = m.routing.source.data(), .experts = kExperts, .top_k = kTopK, .n = kN, .k = kK});
+  grouped_gemm(GroupedGemmArgs<T>{.x = m.x.data(),
+                                  .w = m.w.data(),
+                                  .y = y.data(),
+                                  .offsets = m.routing.offsets.data(),
+                                  .source = m.routing.source.data(),
+                                  .experts = kExperts,
+                                  .top_k = kTopK,
+                                  .n = kN,
+                                  .k = kK});
   m.out = poisoned<T>(tokens * kN);
   combine_experts(CombineArgs<T>{y.data(), m.routing.place.data(), m.weights.data(), m.out.data(), tokens, kTopK, kN});
   return m;
@@ -64,7 +71,8 @@ TYPED_TEST(Moe, IsTheWeightedSumOfTheChosenExperts) {
     for (int i = 0; i < kTopK; ++i) {
       const double weight = 1 / (1 + std::exp(i ? a - b : b - a));
       for (int j = 0; j < kN; ++j)
-        for (int k = 0; k < kK; ++k) expected[t * kN + j] += weight * from(m.x[t * kK + k]) * double{from(m.w[(order[i] * kN + j) * kK + k])};
+        for (int k = 0; k < kK; ++k)
+          expected[t * kN + j] += weight * from(m.x[t * kK + k]) * double{from(m.w[(order[i] * kN + j) * kK + k])};
     }
   }
   EXPECT_LT(relative_error(m.out, expected), bound<T>());

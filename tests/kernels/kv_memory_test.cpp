@@ -15,7 +15,8 @@ TEST(CopyBlocks, CopiesTheNamedBlocksOfAllTensors) {
   std::vector<std::vector<float>> from_pool, to_pool;
   std::vector<const void*> source;
   std::vector<void*> target;
-  for (int t = 0; t < tensors; ++t) from_pool.push_back(random_vector<float>(blocks * width, "pool" + std::to_string(t)));
+  for (int t = 0; t < tensors; ++t)
+    from_pool.push_back(random_vector<float>(blocks * width, "pool" + std::to_string(t)));
   to_pool.assign(tensors, poisoned<float>(blocks * width));
   for (int t = 0; t < tensors; ++t) {
     source.push_back(from_pool[t].data());
@@ -59,7 +60,14 @@ TEST(CopyBlocks, FindsConflicts) {
 constexpr AttentionShape kShape;
 /// Two layers; a page group of 4096 bytes holds 8 tokens of one tensor, so a block is 4 groups.
 VirtualKvConfig small_pool(std::int64_t groups) {
-  return {.layers = 2, .slots = 3, .max_tokens = 100, .kv_heads = 2, .head_dim = 64, .element_bytes = 4, .page_group_bytes = 4096, .page_groups = groups};
+  return {.layers = 2,
+          .slots = 3,
+          .max_tokens = 100,
+          .kv_heads = 2,
+          .head_dim = 64,
+          .element_bytes = 4,
+          .page_group_bytes = 4096,
+          .page_groups = groups};
 }
 
 void expect_conserved(const VirtualKv& pool, std::int64_t all) {
@@ -168,12 +176,21 @@ TEST(VirtualKv, AttentionEqualsPaged) {
       std::copy_n(source.value(s, t, 0), 128, pool.values<float>(1) + at);
     }
   }
-  const PagedKv<float> contiguous{pool.keys<float>(1), pool.values<float>(1), table.data(), 1, pool.slot_tokens(), 2, 64};
+  const PagedKv<float> contiguous{
+      pool.keys<float>(1), pool.values<float>(1), table.data(), 1, pool.slot_tokens(), 2, 64};
   const auto q = queries_of<float>(kShape, rows);
   const LaunchPlan plan = plan_prefill({.queries = queries, .contexts = context, .kv_heads = 2});
   auto a = poisoned<float>(q.size()), b = a;
-  PrefillArgs<float> args{.q = q.data(), .out = a.data(), .q_offset = offset.data(), .context = context.data(), .kv = source, .sequences = 2,
-                          .heads = 4, .q_stride = 0, .scale = 0.125f, .tiles = plan.tiles.data(),
+  PrefillArgs<float> args{.q = q.data(),
+                          .out = a.data(),
+                          .q_offset = offset.data(),
+                          .context = context.data(),
+                          .kv = source,
+                          .sequences = 2,
+                          .heads = 4,
+                          .q_stride = 0,
+                          .scale = 0.125f,
+                          .tiles = plan.tiles.data(),
                           .tile_count = static_cast<std::int64_t>(plan.tiles.size())};
   attention_prefill(args);
   args.kv = contiguous;

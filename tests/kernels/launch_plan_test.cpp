@@ -34,7 +34,8 @@ class DecodePlans : public testing::TestWithParam<SplitRule> {};
 TEST_P(DecodePlans, CoverEveryBlockOnce) {
   for (int batch : {1, 2, 7, 40}) {
     const auto contexts = ragged(batch, 9000, "contexts" + std::to_string(batch));
-    const DecodeShape shape{.contexts = contexts, .kv_heads = 3, .units = 132, .block = 64, .rule = GetParam(), .split_blocks = 4};
+    const DecodeShape shape{
+        .contexts = contexts, .kv_heads = 3, .units = 132, .block = 64, .rule = GetParam(), .split_blocks = 4};
     const LaunchPlan plan = plan_decode(shape);
     const auto count = cover(plan);
     std::size_t blocks = 0;
@@ -54,13 +55,15 @@ TEST_P(DecodePlans, CoverEveryBlockOnce) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Rules, DecodePlans, testing::Values(SplitRule::kNone, SplitRule::kFixedSize, SplitRule::kFillUnits));
+INSTANTIATE_TEST_SUITE_P(Rules, DecodePlans,
+                         testing::Values(SplitRule::kNone, SplitRule::kFixedSize, SplitRule::kFillUnits));
 
 TEST(DecodePlan, TilesAreBounded) {
   for (int batch : {1, 3, 16, 100, 300}) {
     const auto contexts = ragged(batch, 100000, "bounded");
     for (std::int64_t bound : {0, 500, 3000}) {
-      const LaunchPlan plan = plan_decode({.contexts = contexts, .kv_heads = 8, .units = 132, .block = 64, .max_splits = 64, .max_tiles = bound});
+      const LaunchPlan plan = plan_decode(
+          {.contexts = contexts, .kv_heads = 8, .units = 132, .block = 64, .max_splits = 64, .max_tiles = bound});
       const std::int64_t rows = batch * 8;
       EXPECT_LE(static_cast<std::int64_t>(plan.tiles.size()), std::max(rows, bound ? bound : 264));
     }
@@ -70,8 +73,10 @@ TEST(DecodePlan, TilesAreBounded) {
 TEST(DecodePlan, OneLongRowDoesNotHoldUpTheBatch) {
   std::vector<std::int32_t> contexts(31, 512);
   contexts.push_back(131072);
-  const LaunchPlan whole = plan_decode({.contexts = contexts, .kv_heads = 8, .units = 132, .block = 64, .rule = SplitRule::kNone});
-  const LaunchPlan split = plan_decode({.contexts = contexts, .kv_heads = 8, .units = 132, .block = 64, .max_tiles = 1024});
+  const LaunchPlan whole =
+      plan_decode({.contexts = contexts, .kv_heads = 8, .units = 132, .block = 64, .rule = SplitRule::kNone});
+  const LaunchPlan split =
+      plan_decode({.contexts = contexts, .kv_heads = 8, .units = 132, .block = 64, .max_tiles = 1024});
   EXPECT_EQ(whole.makespan(132), 2048);
   EXPECT_LE(split.makespan(132), 2 * split.total_blocks / 132);
 }
@@ -98,7 +103,8 @@ TEST(SplitsForWaves, AsFlashAttention3) {
 
 TEST(PrefillPlan, EveryRowAndHeadOnceWithItsCausalBlocks) {
   const auto queries = ragged(9, 700, "q"), contexts = ragged(9, 900, "c");
-  const LaunchPlan plan = plan_prefill({.queries = queries, .contexts = contexts, .kv_heads = 2, .block = 64, .rows = 48});
+  const LaunchPlan plan =
+      plan_prefill({.queries = queries, .contexts = contexts, .kv_heads = 2, .block = 64, .rows = 48});
   std::map<std::tuple<int, int, int>, int> rows;
   for (const LaunchTile& t : plan.tiles) {
     EXPECT_EQ(t.block_end, (contexts[t.sequence] + t.q_end + 63) / 64);
@@ -108,7 +114,8 @@ TEST(PrefillPlan, EveryRowAndHeadOnceWithItsCausalBlocks) {
   for (std::int32_t q : queries) expected += 2 * q;
   EXPECT_EQ(rows.size(), expected);
   EXPECT_TRUE(std::all_of(rows.begin(), rows.end(), [](const auto& r) { return r.second == 1; }));
-  EXPECT_TRUE(std::is_sorted(plan.tiles.begin(), plan.tiles.end(), [](auto& a, auto& b) { return a.blocks() > b.blocks(); }));
+  EXPECT_TRUE(
+      std::is_sorted(plan.tiles.begin(), plan.tiles.end(), [](auto& a, auto& b) { return a.blocks() > b.blocks(); }));
 }
 
 TEST(MixedPlan, KeepsAllTilesAndAlternates) {

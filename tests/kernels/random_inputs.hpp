@@ -92,7 +92,9 @@ struct Content {
   float value(int kind, int text, std::int64_t token, int head, int channel) const {
     return small_value(hash_combine(hash_combine(hash_combine(salt + kind, text), token), head * 1024 + channel));
   }
-  float q(int text, std::int64_t token, int head, int channel) const { return 2 * value(0, text, token, head, channel); }
+  float q(int text, std::int64_t token, int head, int channel) const {
+    return 2 * value(0, text, token, head, channel);
+  }
   float k(int text, std::int64_t token, int head, int channel) const { return value(1, text, token, head, channel); }
   float v(int text, std::int64_t token, int head, int channel) const { return value(2, text, token, head, channel); }
 };
@@ -106,7 +108,8 @@ struct Held {
 template <class T>
 class TestKv {
  public:
-  TestKv(const std::vector<Held>& held, int page_tokens, AttentionShape shape) : shape_(shape), page_tokens_(page_tokens) {
+  TestKv(const std::vector<Held>& held, int page_tokens, AttentionShape shape)
+      : shape_(shape), page_tokens_(page_tokens) {
     int pages = 3;
     for (const Held& h : held) {
       max_pages_ = std::max(max_pages_, (h.tokens + page_tokens - 1) / page_tokens);
@@ -158,7 +161,8 @@ inline std::vector<double> plain_attention(AttentionShape shape, int text, std::
     double most = -1e300, sum = 0;
     for (std::int64_t t : seen) {
       double s = 0;
-      for (int c = 0; c < shape.head_dim; ++c) s += double{content.q(text, token, h, c)} * content.k(text, t, h / shape.group(), c);
+      for (int c = 0; c < shape.head_dim; ++c)
+        s += double{content.q(text, token, h, c)} * content.k(text, t, h / shape.group(), c);
       weight.push_back(s * shape.scale());
       most = std::max(most, weight.back());
     }

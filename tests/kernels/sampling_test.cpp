@@ -50,7 +50,10 @@ TEST(Sampling, TemperatureZeroIsTheLikeliest) {
 /// 20000 draws: each token's share within 5 standard errors, and none outside the kept ones.
 TEST(Sampling, FrequenciesFollowTheDistribution) {
   const auto logits = random_vector<float>(40, "logits", 2);
-  for (SampleParams p : {SampleParams{.temperature = 1}, {.temperature = 0.5f}, {.temperature = 1, .top_k = 5}, {.temperature = 1, .top_p = 0.6f},
+  for (SampleParams p : {SampleParams{.temperature = 1},
+                         {.temperature = 0.5f},
+                         {.temperature = 1, .top_k = 5},
+                         {.temperature = 1, .top_p = 0.6f},
                          {.temperature = 2, .top_k = 12, .top_p = 0.8f}}) {
     const auto expected = plain_distribution(logits, p);
     std::map<std::int32_t, int> count;
@@ -72,7 +75,8 @@ TEST(Sampling, ADrawDependsOnItsSequenceAndPositionAlone) {
   const int vocab = 500, rows = 8;
   const auto logits = random_vector<float>(vocab * rows, "logits");
   std::vector<SampleParams> params;
-  for (int i = 0; i < rows; ++i) params.push_back({.temperature = 1, .top_k = 50, .top_p = 0.9f, .seed = 7, .sequence = 40ull + i, .position = 3});
+  for (int i = 0; i < rows; ++i)
+    params.push_back({.temperature = 1, .top_k = 50, .top_p = 0.9f, .seed = 7, .sequence = 40ull + i, .position = 3});
   std::vector<std::int32_t> all(rows, -1);
   sample(SampleArgs<float>{logits.data(), vocab, rows, params.data(), all.data()});
   for (int i = 0; i < rows; ++i) {

@@ -35,7 +35,8 @@ TEST(Scalar, Bf16RoundsToTheNearest) {
   EXPECT_EQ(from(to<Bf16>(1.0f + 0x1p-8f)), 1.0f);                 // a tie, to the even
   EXPECT_EQ(from(to<Bf16>(1.0f + 0x3p-8f)), 1.0f + 0x1p-6f);
   EXPECT_TRUE(std::isnan(from(to<Bf16>(NAN))));
-  for (float x : random_vector<float>(1000, "bf16", 3.7f)) EXPECT_LE(std::fabs(from(to<Bf16>(x)) - x), std::fabs(x) * 0x1p-8f);
+  for (float x : random_vector<float>(1000, "bf16", 3.7f))
+    EXPECT_LE(std::fabs(from(to<Bf16>(x)) - x), std::fabs(x) * 0x1p-8f);
 }
 
 TEST(Scalar, HalvesEnclose) {

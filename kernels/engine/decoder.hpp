@@ -1,0 +1,62 @@
+/// One step of a Llama decoder over a batch of prompt chunks and decoding sequences, on the operators of kernels/.
+///
+///   Decoder<float> decoder(shape, weights);
+///   Work work[] = {{.sequence = 0, .context = 0, .tokens = prompt}, {.sequence = 1, .context = 37, .tokens = {&last,
+///       1}}};
+///   std::span<const float> logits = decoder.step(work, pool);    // (work, vocab): after the last token of each
+///
+/// The pool must have room for context + tokens of every sequence (KvPool::ensure). The CPU engine does not split KV,
+/// so logits have the same bits whatever the batch, the chunks, the blocks, and whether a token's KV was computed by a
+/// prompt or by a decode: preempted and recomputed, swapped, or shared sequences go on exactly as if nothing had
+/// happened. Shapes that the kernels cannot do throw std::invalid_argument. The weights must outlive the decoder; the
+/// logits live until the next step. One thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/engine/kv_pool.hpp"
+#include "kernels/engine/weights.hpp"
+#include "kernels/grouped_gemm/grouped_gemm.hpp"
+#include "kernels/rope_append/rope_append.hpp"
+#include "sim/base/launch_plan.hpp"
+
+namespace orrery {
+
+/// New tokens of a sequence, behind `context` ones whose KV is in the pool. A sequence has at most one in a step.
+struct Work {
+  std::int32_t sequence = 0, context = 0;
+  std::span<const std::int32_t> tokens;
+};
+
+template <class T>
+class Decoder {
+ public:
+  Decoder(const DecoderShape& shape, const Weights<T>& weights);
+
+  std::span<const T> step(std::span<const Work> work, KvPool<T>& pool);
+
+ private:
+  void gather(std::span<const Work> work, const KvPool<T>& pool);
+  void attention(std::int32_t layer, KvPool<T>& pool);
+  void dense_ffn(const LayerWeights<T>& w);
+  void expert_ffn(const LayerWeights<T>& w);
+
+  DecoderShape shape_;
+  const Weights<T>& weights_;
+  RopeTable<Accum<T>> rope_;
+  // The batch of the step: chunks of several tokens first, then single tokens.
+  std::vector<std::int32_t> order_;                 ///< work items in that order
+  std::vector<std::int32_t> table_, row_sequence_, position_, q_offset_, context_, queries_, length_;
+  std::int32_t max_pages_ = 1, chunks_ = 0;
+  LaunchPlan plan_, decode_plan_;
+  std::int64_t rows_ = 0;
+  // Activations, one row a token.
+  std::vector<T> residual_, normed_, qkv_, attended_, projected_, gate_up_, gated_, expert_out_, last_, logits_;
+  std::vector<T> router_logits_;
+  std::vector<std::int32_t> expert_ids_;
+  std::vector<Accum<T>> expert_weights_;
+};
+
+}  // namespace orrery
