@@ -23,6 +23,7 @@ class GeneratedSource final : public RequestSource {
 
   Time peek() const override { return arrival_; }
   void pop(Request& out) override;
+  bool wants_done() const override { return false; }
   std::int64_t size_hint() const override { return arrival_ == kNever ? 0 : requests_ - number_; }
 
  private:

@@ -53,6 +53,7 @@ class TraceSource final : public RequestSource {
   }
   /// The same with the think time of the row (-1: not stated), for closed sessions.
   void pop(Request& out, Duration& think);
+  bool wants_done() const override { return false; }
   std::int64_t size_hint() const override { return rules_.requests < 0 ? -1 : rules_.requests - popped_; }
 
  private:
