@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "experiments/resample.hpp"
 #include "experiments/sources.hpp"
 #include "experiments/summary.hpp"
 #include "policies/register.hpp"
@@ -96,14 +97,19 @@ void load_plugins(std::vector<std::string>& named, const std::vector<std::string
   }
 }
 
+void check_resampling(const Assembly& a, const RequestSource& source, ErrorList& errors) {
+  if (a.config.replication.resample == ReplicationConfig::Resample::kOn && a.workload.random) {
+    errors.add("/replication/resample", "needs a trace; this workload is drawn anew by every seed");
+  } else if (a.resamples() && source.wants_done()) {
+    errors.add("/replication/resample", "needs arrivals that do not wait for answers; this workload is a closed loop");
+  }
+}
+
 void check_together(const RunConfig& c, const PolicySet& p, ErrorList& errors) {
   const bool named_kv_contiguous = p.kv != nullptr && p.kv->block_tokens() == Tokens{1};
   if (named_kv_contiguous && c.engine.prefix_cache != "none") {
     errors.add("/engine/prefix_cache", "needs paged KV; /policy/kv \"" + p.resolved.at("kv").at("name").as_string() +
                                            "\" keeps each request in one piece");
-  }
-  if (c.replication.resample == ReplicationConfig::Resample::kOn) {
-    errors.add("/replication/resample", "not available in this version");
   }
 }
 
@@ -120,15 +126,23 @@ std::vector<std::string> Assembly::class_names() const {
   return names;
 }
 
+bool Assembly::resamples() const {
+  using Resample = ReplicationConfig::Resample;
+  const Resample r = config.replication.resample;
+  return r == Resample::kOn || (r == Resample::kAuto && !workload.random);
+}
+
 std::vector<std::string> Assembly::random() const {
   const auto one_of = [](const std::string& name, std::initializer_list<std::string_view> names) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
   std::vector<std::string> out;
   if (workload.random) out.emplace_back("workload");
+  if (resamples()) out.emplace_back("trace (block bootstrap)");
   const std::string& router = resolved_policies.at("router").at("name").as_string();
   if (config.cluster.replicas > 1 && one_of(router, {"random", "power-of-two"})) out.push_back("router " + router);
   if (one_of(predictor, {"bucket", "gaussian"})) out.push_back("predictor " + predictor);
+  if (config.replication.model_error) out.emplace_back("cost model (its fitted error)");
   return out;
 }
 
@@ -146,7 +160,8 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins) {
   check_together(a.config, policies, errors);
   if (!a.config.workload.is_null()) {
     try {
-      make_requests(a.config, a.config.seed(), a.workload);
+      const auto source = make_requests(a.config, a.config.seed(), a.workload);
+      check_resampling(a, *source, errors);
     } catch (const ConfigError& e) {
       errors.add(e);
     }
@@ -168,9 +183,12 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
   PolicySet policies = make_policies(a.config, *a.registry, errors);
   errors.throw_if_any();
   ResolvedInfo info;
-  const auto source = make_requests(a.config, seed, info);
+  auto source = make_requests(a.config, seed, info);
+  if (watch.resample) source = resample_source(*source, seed);
   const KvConfig kv = kv_config(a.deployment, a.config.engine, *policies.kv);
-  const CostModel& cost = *a.deployment.cost;
+  std::unique_ptr<OperatorCostModel> drawn;
+  if (watch.draw_cost) drawn = a.deployment.hardware->cost->perturbed(seed);
+  const CostModel& cost = drawn != nullptr ? *drawn : *a.deployment.cost;
   ModelExecutor executor(cost);
   Recorder recorder(recorder_config(a, seed, kv, cost.stages(), watch));
   Replication out;
@@ -245,6 +263,9 @@ Value resolved_config(const Assembly& a) {
   if (c.warmup) v["warmup"] = format_duration(*c.warmup);
   else v["warmup"] = "auto";
   v["replication"] = section(c.replication);
+  using Resample = ReplicationConfig::Resample;
+  if (c.replication.resample == Resample::kAuto) v["replication"]["resample"] = "auto";
+  else v["replication"]["resample"] = c.replication.resample == Resample::kOn;
   const Value globals = section(c.global);
   for (const Value::Member& m : globals.members()) v[m.first] = m.second;
   return v;

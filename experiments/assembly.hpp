@@ -32,6 +32,8 @@ struct Assembly {
   Duration staleness{};                      ///< of the router's views
 
   std::vector<std::string> class_names() const;
+  /// Does /replication ask for a bootstrap of the trace? "auto": where the workload itself is not random.
+  bool resamples() const;
   /// What the seed changes: "arrivals and lengths", "router", "predictor"; empty: nothing.
   std::vector<std::string> random() const;
 };
@@ -44,6 +46,8 @@ struct Watch {
   RowSink* rows = nullptr;
   TimelineSink* timeline = nullptr;
   bool exact = false, fast_forward = true, verify_fast_forward = false;
+  bool resample = false;                     ///< a block bootstrap of the workload, by the seed
+  bool draw_cost = false;                    ///< a cost model drawn from its fitted error, by the seed
   const std::atomic<bool>* interrupt = nullptr;
   std::function<void(Time now, std::int64_t arrived)> progress;
 };

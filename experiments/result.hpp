@@ -71,7 +71,9 @@ struct RunResult {
   std::string metrics = "vllm";
   std::vector<std::string> random;                 ///< what replications vary; empty: nothing is random
   std::string interval_note;                       ///< why there are no intervals, if there are none
-  std::vector<Replication> replications;           ///< at least one
+  std::vector<Replication> replications;           ///< at least one; the result is their mean
+  std::vector<Replication> resamples;              ///< of the trace (resample.hpp); for the intervals alone
+  std::vector<Replication> perturbed;              ///< with a drawn cost model, otherwise as replication i (or the only one)
   SimulatorFacts simulator;
   bool interrupted = false;
 

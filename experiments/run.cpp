@@ -132,7 +132,9 @@ void add_facts(const Assembly& a, RunResult& r) {
 
 /// Why a run has no intervals.
 std::string interval_note(const RunResult& r) {
-  if (r.random.empty()) return "none: nothing in this run is random (a trace under deterministic policies)";
+  if (r.random.empty()) {
+    return "none: nothing in this run is random (a trace under deterministic policies); /replication/resample bootstraps it";
+  }
   return "none: one replication; --seeds K gives them";
 }
 
@@ -183,34 +185,60 @@ class RowTee final : public RowSink {
   RowSink *a_, *b_;
 };
 
+/// One run of a result: an own seed, a resample of the trace, or a drawn cost model.
+struct Job {
+  std::vector<Replication>* to;
+  std::uint64_t seed;
+  bool resample, draw_cost;
+};
+
+/// The result's own replications first. A trace that is resampled, and one where only the cost model is drawn, is itself
+/// run once.
+std::vector<Job> jobs_of(const Assembly& a, RunResult& r) {
+  const ReplicationConfig& c = a.config.replication;
+  const auto k = static_cast<std::uint64_t>(c.seeds);
+  const bool seeds_matter = !a.resamples() && r.random.size() > (c.model_error ? 1u : 0u);
+  const std::uint64_t first = a.config.seed();
+  std::vector<Job> jobs;
+  for (std::uint64_t i = 0; i < (seeds_matter ? k : 1); ++i) jobs.push_back({&r.replications, first + i, false, false});
+  if (k < 2) return jobs;
+  for (std::uint64_t i = 0; i < k && a.resamples(); ++i) jobs.push_back({&r.resamples, first + i, true, false});
+  for (std::uint64_t i = 0; i < k && c.model_error; ++i) jobs.push_back({&r.perturbed, first + i, false, true});
+  return jobs;
+}
+
 void run_replications(const Assembly& a, const RunOptions& o, Files& files, std::ostream& err, RunResult& r) {
   InterruptGuard guard;
   Progress progress(err, !o.quiet, a.workload.requests);
-  const auto k = static_cast<std::size_t>(r.random.empty() ? 1 : a.config.replication.seeds);
-  for (std::size_t i = 0; i < k && !interrupted; ++i) {
+  const std::vector<Job> jobs = jobs_of(a, r);
+  for (std::size_t i = 0; i < jobs.size() && !interrupted; ++i) {
     const auto convention = make_convention(o.metrics);
     RowTee rows(i == 0 ? files.rows.get() : nullptr, convention.get());
     Watch watch;
     watch.exact = o.exact;
     watch.fast_forward = !o.no_fast_forward;
     watch.verify_fast_forward = o.verify_fast_forward;
+    watch.resample = jobs[i].resample;
+    watch.draw_cost = jobs[i].draw_cost;
     watch.interrupt = &interrupted;
-    watch.progress = progress.watcher(i, k);
+    watch.progress = progress.watcher(i, jobs.size());
     if (convention != nullptr || (i == 0 && files.rows != nullptr)) watch.rows = &rows;
     if (i == 0 && files.timeline != nullptr) watch.timeline = files.timeline.get();
-    Replication one = replicate(a, a.config.seed() + i, watch);
+    Replication one = replicate(a, jobs[i].seed, watch);
     if (i > 0 && one.outcome.interrupted) break;  // a part of a replication is no replication
     if (convention != nullptr) convention->apply(one.outcome.summary);
-    r.replications.push_back(std::move(one));
+    jobs[i].to->push_back(std::move(one));
   }
   r.interrupted = interrupted;
 }
 
 void check_identities(const RunResult& r) {
   std::string broken;
-  for (const Replication& one : r.replications) {
-    for (const std::string& b : one.outcome.summary.broken) {
-      broken += (broken.empty() ? "" : "\n") + b + " (seed " + std::to_string(one.seed) + "; repeat: " + r.command + ")";
+  for (const auto* part : {&r.replications, &r.resamples, &r.perturbed}) {
+    for (const Replication& one : *part) {
+      for (const std::string& b : one.outcome.summary.broken) {
+        broken += (broken.empty() ? "" : "\n") + b + " (seed " + std::to_string(one.seed) + "; repeat: " + r.command + ")";
+      }
     }
   }
   if (!broken.empty()) throw EngineError(broken);

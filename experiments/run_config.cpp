@@ -157,11 +157,9 @@ void read_replication(const Value& v, ReplicationConfig& out, ErrorList& errors)
   if (const Value* resample = r.take("resample"); resample != nullptr) {
     using Resample = ReplicationConfig::Resample;
     if (resample->kind() == Value::Kind::kBool) out.resample = resample->as_bool() ? Resample::kOn : Resample::kOff;
-    else if (!resample->is_string() || resample->as_string() != "auto") {
-      r.error("resample", "expected true, false or \"auto\", got " + brief(*resample));
-    }
+    else if (resample->is_string() && resample->as_string() == "auto") out.resample = Resample::kAuto;
+    else r.error("resample", "expected true, false or \"auto\", got " + brief(*resample));
   }
-  if (out.model_error) r.error("model_error", "not available in this version");
   r.finish();
 }
 

@@ -72,7 +72,7 @@ void describe(Describer&, StopConfig&);
 struct ReplicationConfig {
   std::int64_t seeds = 1;
   bool model_error = false;
-  enum class Resample : std::uint8_t { kAuto, kOff, kOn } resample = Resample::kAuto;   ///< not described: true, false, "auto"
+  enum class Resample : std::uint8_t { kAuto, kOff, kOn } resample = Resample::kOff;   ///< not described: true, false, "auto"
 };
 void describe(Describer&, ReplicationConfig&);
 

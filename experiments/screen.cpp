@@ -218,6 +218,12 @@ std::string trust_lines(const Value& s) {
   std::string intervals = none;
   if (none.empty()) {
     intervals = "95 %, " + text_at(s, "intervals.method") + "; random: " + joined(*find_path(s, "intervals.random"), ", ");
+    const Value* shares = find_path(s, "intervals.variance_shares");
+    const Value* of_ttft = shares == nullptr ? nullptr : shares->find("ttft_s.p99");
+    if (of_ttft != nullptr && of_ttft->at("model_error").as_double() > 0) {
+      intervals += "; variance of TTFT p99: sampling " + percent(of_ttft->at("sampling").as_double()) + ", model error " +
+                   percent(of_ttft->at("model_error").as_double());
+    }
   }
   const Value& missing = s.at("not_modelled");
   return line("intervals", intervals) +

@@ -21,6 +21,7 @@ class Limited final : public RequestSource {
     source_->pop(out);
   }
   void on_done(const Request& r, Time now) override { source_->on_done(r, now); }
+  bool wants_done() const override { return source_->wants_done(); }
   std::int64_t size_hint() const override {
     const std::int64_t inner = until_ == kNever ? source_->size_hint() : -1;
     return left_ < 0 ? inner : inner < 0 ? left_ : std::min(left_, inner);
@@ -50,6 +51,7 @@ class Classified final : public RequestSource {
     if (rule != rules_.end()) out.priority = rule->priority;
   }
   void on_done(const Request& r, Time now) override { source_->on_done(r, now); }
+  bool wants_done() const override { return source_->wants_done(); }
   std::int64_t size_hint() const override { return source_->size_hint(); }
 
  private:

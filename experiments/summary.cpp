@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "experiments/combine.hpp"
 #include "experiments/run_config.hpp"
 
 namespace orrery {
@@ -199,76 +200,6 @@ Value body_of(const Replication& r, const RunResult& result) {
   return v;
 }
 
-bool is_maximum(std::string_view key) {
-  return key == "max" || key == "max_running" || key == "batch_limit" || key == "block_tokens" || key == "blocks_total" || key == "blocks_per_replica";
-}
-
-using Values = std::vector<const Value*>;
-
-/// Combines one leaf over replications; doubles with at least two values get an interval.
-Value combine_leaf(const Values& all, std::string_view key, const std::string& path, Value& intervals) {
-  const Value& first = *all.front();
-  switch (first.kind()) {
-    case Value::Kind::kBool:
-      return std::all_of(all.begin(), all.end(), [](const Value* v) { return v->as_bool(); });
-    case Value::Kind::kInt: {
-      std::int64_t out = 0;
-      for (const Value* v : all) out = is_maximum(key) ? std::max(out, v->as_int()) : out + v->as_int();
-      return out;
-    }
-    case Value::Kind::kDouble: {
-      std::vector<double> values;
-      for (const Value* v : all) values.push_back(v->as_double());
-      if (key != "usd_per_hour" && key != "limit_s") {
-        if (const auto i = t_interval(values); i) {
-          Value pair = Value::array();
-          pair.push_back(i->low);
-          pair.push_back(i->high);
-          intervals[path] = std::move(pair);
-        }
-      }
-      return key == "max" ? *std::max_element(values.begin(), values.end()) : mean_of(values);
-    }
-    case Value::Kind::kString: {
-      const auto worst = [&](std::initializer_list<std::string_view> order) {
-        for (const std::string_view w : order) {
-          for (const Value* v : all) if (v->as_string() == w) return Value(w);
-        }
-        return first;
-      };
-      if (key == "state") return worst({"OVERLOADED", "BACKLOGGED", "STABLE"});
-      if (key == "grade") return worst({"datasheet", "fitted", "tuned", "measured"});
-      return first;
-    }
-    default: return first;
-  }
-}
-
-Value combine(const Values& all, std::string_view key, const std::string& path, Value& intervals) {
-  const Value& first = *all.front();
-  const auto same_kind = [&](const Value* v) { return v->kind() == first.kind(); };
-  if (!std::all_of(all.begin(), all.end(), same_kind)) return first;
-  if (first.is_object()) {
-    Value out = Value::object();
-    for (const Value::Member& m : first.members()) {
-      Values parts;
-      for (const Value* v : all) if (const Value* p = v->find(m.first); p != nullptr) parts.push_back(p);
-      out[m.first] = combine(parts, m.first, path.empty() ? m.first : path + "." + m.first, intervals);
-    }
-    return out;
-  }
-  if (first.is_array()) {
-    Value out = Value::array();
-    for (std::size_t i = 0; i < first.items().size(); ++i) {
-      Values parts;
-      for (const Value* v : all) if (i < v->items().size()) parts.push_back(&v->items()[i]);
-      out.push_back(combine(parts, "", path + "." + std::to_string(i), intervals));
-    }
-    return out;
-  }
-  return combine_leaf(all, key, path, intervals);
-}
-
 /// With several replications a limit is met if its mean over them is; a percentile that is missed once has no mean.
 void judge_again(Value& body) {
   if (body.at("slo").find("limits") == nullptr) return;
@@ -283,18 +214,32 @@ void judge_again(Value& body) {
   body["slo"]["met"] = met;
 }
 
-Value intervals_of(const RunResult& r, Value values) {
+std::vector<Value> bodies_of(const std::vector<Replication>& replications, const RunResult& r) {
+  std::vector<Value> bodies;
+  for (const Replication& one : replications) bodies.push_back(body_of(one, r));
+  return bodies;
+}
+
+Value intervals_of(const RunResult& r, const Spread& spread) {
   Value v = Value::object();
   v["random"] = strings(r.random);
-  if (values.members().empty()) {
+  if (spread.intervals.empty()) {
     v["none"] = r.interval_note;
     return v;
   }
   v["level"] = 0.95;
-  v["method"] = "t over " + std::to_string(r.replications.size()) + " replications";
-  v["sampling_share"] = 1.0;
-  v["model_error_share"] = 0.0;
-  v["values"] = std::move(values);
+  v["method"] = spread.method;
+  v["values"] = Value::object();
+  v["variance_shares"] = Value::object();
+  for (const auto& [path, i] : spread.intervals) {
+    Value pair = Value::array();
+    pair.push_back(i.low);
+    pair.push_back(i.high);
+    v["values"][path] = std::move(pair);
+    Value& shares = v["variance_shares"][path];
+    shares["sampling"] = i.sampling_share;
+    shares["model_error"] = 1 - i.sampling_share;
+  }
   return v;
 }
 
@@ -337,11 +282,15 @@ Value deployment_of(const DeploymentFacts& d) {
   return v;
 }
 
-Value simulator_of(const RunResult& r, const Value& body) {
+Value simulator_of(const RunResult& r) {
   std::int64_t events = 0, iterations = 0;
-  for (const Replication& one : r.replications) {
-    events += one.outcome.events;
-    iterations += one.outcome.iterations;
+  double simulated = 0;
+  for (const auto* part : {&r.replications, &r.resamples, &r.perturbed}) {
+    for (const Replication& one : *part) {
+      events += one.outcome.events;
+      iterations += one.outcome.iterations;
+      simulated += one.outcome.summary.duration_s;
+    }
   }
   Value v = Value::object();
   v["wall_s"] = r.simulator.wall_s;
@@ -349,7 +298,6 @@ Value simulator_of(const RunResult& r, const Value& body) {
   v["events"] = events;
   v["iterations"] = iterations;
   v["peak_rss_bytes"] = r.simulator.peak_rss_bytes;
-  const double simulated = body.at("duration_s").as_double() * static_cast<double>(r.replications.size());
   v["speed_over_real_time"] = r.simulator.wall_s > 0 ? simulated / r.simulator.wall_s : 0.0;
   return v;
 }
@@ -387,19 +335,18 @@ std::optional<Interval> interval_of(const Value& summary, const std::string& dot
 }
 
 Value summary_of(const RunResult& r) {
-  std::vector<Value> bodies;
+  const std::vector<Value> bodies = bodies_of(r.replications, r);
+  const Spread spread = spread_of({bodies, bodies_of(r.resamples, r), bodies_of(r.perturbed, r)});
+  Value body = combined(bodies);
+  if (bodies.size() > 1) judge_again(body);
   std::uint64_t fingerprint = r.replications.front().outcome.fingerprint;
   Value seeds = Value::array();
-  for (std::size_t i = 0; i < r.replications.size(); ++i) {
-    bodies.push_back(body_of(r.replications[i], r));
-    if (i > 0) fingerprint = hash_combine(fingerprint, r.replications[i].outcome.fingerprint);
-    seeds.push_back(static_cast<std::int64_t>(r.replications[i].seed));
+  for (const auto* part : {&r.replications, &r.resamples, &r.perturbed}) {
+    for (const Replication& one : *part) {
+      if (&one != &r.replications.front()) fingerprint = hash_combine(fingerprint, one.outcome.fingerprint);
+      if (part == &r.replications) seeds.push_back(static_cast<std::int64_t>(one.seed));
+    }
   }
-  Values all;
-  for (const Value& b : bodies) all.push_back(&b);
-  Value interval_values = Value::object();
-  Value body = all.size() == 1 ? bodies.front() : combine(all, "", "", interval_values);
-  if (all.size() > 1) judge_again(body);
 
   Value v = Value::object();
   v["schema"] = kSummarySchema;
@@ -420,8 +367,8 @@ Value summary_of(const RunResult& r) {
   for (const Value::Member& m : body.members()) v[m.first] = m.second;
   v["warmup_rule"] = r.first().warmup_rule;
   v["not_modelled"] = strings(r.deployment.not_modelled);
-  v["intervals"] = intervals_of(r, std::move(interval_values));
-  v["simulator"] = simulator_of(r, body);
+  v["intervals"] = intervals_of(r, spread);
+  v["simulator"] = simulator_of(r);
   return v;
 }
 

@@ -1,7 +1,7 @@
 /// summary.json (DESIGN section 4): keys are added, never renamed.
 ///
-/// Over several replications counts are totals, maxima are maxima, and all else is the mean; `intervals` holds 95 %
-/// intervals by dotted key. A key that does not apply is left out.
+/// Over several replications counts are totals, maxima are maxima, and all else is the mean (combine.hpp); `intervals`
+/// holds 95 % intervals by dotted key. A key that does not apply is left out.
 ///
 ///   Value s = summary_of(result);   s.at("ttft_s").at("p99").as_double()
 #pragma once

@@ -77,8 +77,6 @@ TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
   EXPECT_THAT(errors_with(R"("policy": {"cluster": {"name": "splitwise"}})"),
               ElementsAre("/policy/cluster: not available in this version"));
   EXPECT_THAT(errors_with(R"("models": {})"), Contains("/models: not available in this version; name one /model"));
-  EXPECT_THAT(errors_with(R"("replication": {"model_error": true})"),
-              ElementsAre("/replication/model_error: not available in this version"));
 }
 
 TEST(RunConfig, CommentsAndSchemaAreAllowedAnywhere) {
