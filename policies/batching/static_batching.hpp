@@ -3,9 +3,10 @@
 /// together. Prompts are padded to the longest of the batch; a finished call keeps its row, which computes nothing
 /// useful.
 ///
-/// Default: 8 calls; the paper finds (max_bs, microbatch) of (1, 1) or (8, 8) best. KV: contiguous, `max-new`.
+/// Default: 8 calls; the paper finds (max_bs, microbatch) of (1, 1) or (8, 8) best: one batch at a time, over a
+/// pipeline too (its other stages idle). KV: contiguous, `max-new`.
 /// Modelled: padded prompts and rows (tokens and attention), responses that wait for the batch, KV held till then.
-/// Not modelled: microbatches inside a pipeline stage (a lane is one batch); a queue delay that waits for more calls.
+/// Not modelled: microbatches smaller than the batch; a queue delay that waits for more calls.
 ///
 ///   {"name": "static", "max_running": 16}
 #pragma once
