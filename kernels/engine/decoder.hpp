@@ -1,8 +1,8 @@
 /// One step of a Llama decoder over a batch of prompt chunks and decoding sequences, on the operators of kernels/.
 ///
 ///   Decoder<float> decoder(shape, weights);
-///   Work work[] = {{.sequence = 0, .context = 0, .tokens = prompt}, {.sequence = 1, .context = 37, .tokens = {&last,
-///       1}}};
+///   Work work[] = {{.sequence = 0, .context = 0, .tokens = prompt},
+///                  {.sequence = 1, .context = 37, .tokens = {&last, 1}}};
 ///   std::span<const float> logits = decoder.step(work, pool);    // (work, vocab): after the last token of each
 ///
 /// The pool must have room for context + tokens of every sequence (KvPool::ensure). The CPU engine does not split KV,
