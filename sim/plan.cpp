@@ -72,12 +72,19 @@ Tokens BatchPlan::decode(const GroupView& group) {
 
 bool BatchPlan::admit(CallId id, Tokens chunk) {
   const StationView& s = *station_;
-  const Call& call = s.call(id);
   const Tokens target = s.target(id);
-  const PrefixMatch hit = s.prefix ? s.prefix->match(id) : PrefixMatch{};
   // In a pipeline each lane finds its victims alone, so calls of two lanes could throw each other out for ever. A call
   // that was preempted comes back with room for all that it must compute: then each stay yields a token.
   if (s.lanes > 1 && s.progress(id).preemptions > 0) chunk = Tokens::max();
+  const PrefixMatch hit = s.prefix ? s.prefix->match(id) : PrefixMatch{};
+  if (admit(id, target, chunk, hit)) return true;
+  // A hit can keep more cached blocks from eviction than it saves; a call must not wait for ever because of that.
+  return hit.evictable > s.kv.block_tokens.whole(hit.tokens) && admit(id, target, chunk, {});
+}
+
+bool BatchPlan::admit(CallId id, Tokens target, Tokens chunk, PrefixMatch hit) {
+  const StationView& s = *station_;
+  const Call& call = s.call(id);
   const Tokens first = hit.tokens + std::min(chunk, target - hit.tokens);
   const Tokens reserve =
       std::max({s.kv_policy->reserve(call, target, first), first, Tokens{s.progress(id).reserved}});

@@ -101,6 +101,7 @@ class BatchPlan {
   Blocks releasable(CallId call) const;
   Leave leaving(CallId call) const;            ///< as the KvPolicy says; recompute where a swap is impossible
   Blocks watermark() const;
+  bool admit(CallId call, Tokens target, Tokens chunk, PrefixMatch hit);
   bool take_run(Tokens tokens);                ///< contiguous: books one run of slots
 
   const StationView* station_ = nullptr;
