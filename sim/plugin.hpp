@@ -8,8 +8,8 @@
 ///   orrery run config.json --plugin mine=./mine.so              // and in the config: "plugins": ["mine"]
 ///
 /// The layout of what both sides share is compared before any of it is touched, so that a plug-in built against other
-/// headers or by an incompatible compiler is refused with a reason instead of crashing. A library stays loaded until the
-/// program ends, since policies made by it may live that long. Not thread-safe: load before runs start.
+/// headers or by an incompatible compiler is refused with a reason instead of crashing. A library stays loaded until
+/// the program ends, since policies made by it may live that long. Not thread-safe: load before runs start.
 #pragma once
 
 #include <cstdint>

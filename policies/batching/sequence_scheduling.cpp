@@ -10,7 +10,7 @@ namespace orrery {
 void describe(Describer& d, SequenceSchedulingConfig& c) {
   d.field("group", c.group, {1, 65536}, "Calls that are scheduled together");
   d.field("max_running", c.max_running, {1, 65536}, "Calls in one batch, where vbs does not say");
-  d.field("bucket", c.bucket, {1, 65536}, "Predicted lengths are rounded up to multiples of this");
+  d.field("bucket", c.bucket, {1, 65536}, "vbs: predicted lengths are rounded up to multiples of this");
   d.field("vbs", c.vbs, "Variable batch size");
   d.field("fcr", c.fcr, "Failure collection and recomputation");
 }
@@ -51,7 +51,7 @@ std::vector<Sized> SequenceScheduling::open_group(const StationView& station, bo
   for (CallId call : station.waiting) {
     if (open ? !in_group(call) : items.size() == static_cast<std::size_t>(config_.group)) continue;
     if ((station.progress(call).preemptions > 0) == failed)
-      items.push_back({bucket_of(station.call(call), config_.bucket), call});
+      items.push_back({bucket_of(station.call(call), width()), call});
   }
   std::ranges::stable_sort(items, {}, &Sized::length);
   return items;
@@ -63,7 +63,7 @@ Tokens SequenceScheduling::bound(const StationView& station) const {
   for (auto list : {station.group.members, station.held})
     for (CallId call : list) {
       const bool retry = !config_.fcr || station.progress(call).preemptions > 0;
-      most = std::max(most, retry ? Tokens::max() : bucket_of(station.call(call), config_.bucket));
+      most = std::max(most, retry ? Tokens::max() : bucket_of(station.call(call), width()));
     }
   return most;
 }

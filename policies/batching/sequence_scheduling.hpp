@@ -1,10 +1,10 @@
 /// Response-length perception and sequence scheduling (Zheng et al., NeurIPS'23; authors' code src/utils.py
-/// `schedule`, src/generate.py `generate_group`). Request-level batches of calls with similar predicted lengths.
-/// Groups of 256 calls, in order of arrival: lengths are rounded up to buckets of 50 and batched from short to long;
-/// a batch runs until its last call is done. With variable batch size (vbs), a bucket's batches hold 256, 128, 64, 32
-/// or 16 calls (50, 100, 150, 200, more), and a last batch that is less than half full (or below 16) moves up to the
-/// next bucket. With failure collection and recomputation (fcr) a batch stops at its bucket's bound; calls not done
-/// by then start anew, together, at the end of the group.
+/// `schedule`, src/generate.py `generate_group`). Request-level batches of calls with similar predicted lengths. Groups
+/// of 256 calls, in order of arrival, are batched from short to long; a batch runs until its last call is done. With
+/// variable batch size (vbs), lengths are rounded up to buckets of 50, whose batches hold 256, 128, 64, 32 or 16 calls
+/// (50, 100, 150, 200, more), and a last batch that is less than half full (or below 16) moves up to the next bucket.
+/// With failure collection and recomputation (fcr) a batch stops at its longest prediction (vbs: its bucket's bound);
+/// calls not done by then start anew, together, at the end of the group.
 ///
 /// Defaults: group 256, batch 16, bucket 50, vbs and fcr on. KV: contiguous, `max-new`. Predictor: any; its cost is the
 /// extra pass of the perception prompt (bucket, width 100, accuracy 0.81 is the paper's Acc-100).
@@ -43,6 +43,7 @@ class SequenceScheduling final : public Batcher {
  private:
   std::vector<Sized> open_group(const StationView&, bool failed) const;
   Tokens bound(const StationView&) const;
+  Tokens width() const { return config_.vbs ? config_.bucket : 1_tok; }
   SequenceSchedulingConfig config_;
   std::set<std::uint64_t> waiting_;   ///< numbers of the waiting calls
   std::uint64_t group_end_ = 0;       ///< the open group: calls with a number below this
