@@ -1,10 +1,11 @@
-/// Every scenario of tests/scenario/*.txt, on the twin: the text says what must happen and when.
+/// Every scenario of tests/scenario/*.txt, on the twin and on the fast engine: the text says what must happen and when.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
 
+#include "tests/twin/engine_run.hpp"
 #include "tests/twin/scenario.hpp"
 
 namespace orrery {
@@ -26,6 +27,29 @@ class ScenarioTest : public testing::TestWithParam<Scenario> {};
 TEST_P(ScenarioTest, HappensOnTheTwinAsWritten) {
   ASSERT_FALSE(GetParam().expectations.empty());
   EXPECT_EQ(failures(GetParam(), run_twin(GetParam())), "");
+}
+
+TEST_P(ScenarioTest, HappensOnTheEngineAsWritten) {
+  const TwinResult twin = run_twin(GetParam());
+  for (const bool fast_forward : {true, false}) {
+    const EngineResult engine = run_engine(GetParam(), {.fast_forward = fast_forward, .verify = fast_forward});
+    EXPECT_EQ(failures(GetParam(), engine.as_twin), "");
+    EXPECT_EQ(difference(twin, engine.as_twin), "");
+  }
+}
+
+TEST(ScenarioText, NamesTheLineOfAnError) {
+  try {
+    parse_scenarios("engine batching=orca cost: 1ms\nt=0ms a prompt=ten out=1\n", "x.txt");
+    FAIL();
+  } catch (const std::invalid_argument& e) {
+    EXPECT_STREQ(e.what(), "x.txt:2: expected a whole number, got ten");
+  }
+}
+
+TEST(ScenarioText, AFailedExpectationIsToldWithItsPlace) {
+  const Scenario s = parse_scenarios("engine batching=orca kv_blocks=9 cost: 1ms\nt=0ms a prompt=9 out=1\nexpect a.first=2ms a.status=done\n", "x.txt").at(0);
+  EXPECT_EQ(failures(s, run_twin(s)), "x.txt:3: a.first is 1ms, expected 2ms\n");
 }
 
 std::string test_name(const testing::TestParamInfo<Scenario>& info) {
