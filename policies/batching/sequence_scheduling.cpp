@@ -35,10 +35,9 @@ void SequenceScheduling::plan(const StationView& station, BatchPlan& plan) const
   auto batch = open_group(station, false);
   if (batch.empty()) batch = open_group(station, true);                     // the group's failures come last
   batch.resize(config_.vbs ? next_batch(batch) : std::min<std::size_t>(batch.size(), config_.max_running));
-  for (const Sized& item : batch) {
+  for (const Sized& item : batch)
     if (!plan.admit(item.call)) break;
-    plan.prefill(item.call, Tokens::max());
-  }
+    else plan.prefill(item.call, Tokens::max());
   plan.pad(prefill_padding(plan));
 }
 
@@ -50,8 +49,8 @@ std::vector<Sized> SequenceScheduling::open_group(const StationView& station, bo
   const bool open = std::ranges::any_of(station.waiting, in_group);
   for (CallId call : station.waiting) {
     if (open ? !in_group(call) : items.size() == static_cast<std::size_t>(config_.group)) continue;
-    if ((station.progress(call).preemptions > 0) == failed)
-      items.push_back({bucket_of(station.call(call), width()), call});
+    const bool tried = station.progress(call).preemptions > 0;
+    if (tried == failed) items.push_back({bucket_of(station.call(call), width()), call});
   }
   std::ranges::stable_sort(items, {}, &Sized::length);
   return items;
@@ -61,10 +60,9 @@ std::vector<Sized> SequenceScheduling::open_group(const StationView& station, bo
 Tokens SequenceScheduling::bound(const StationView& station) const {
   Tokens most;
   for (auto list : {station.group.members, station.held})
-    for (CallId call : list) {
-      const bool retry = !config_.fcr || station.progress(call).preemptions > 0;
-      most = std::max(most, retry ? Tokens::max() : bucket_of(station.call(call), width()));
-    }
+    for (CallId call : list)
+      if (!config_.fcr || station.progress(call).preemptions > 0) return Tokens::max();   // a retry has none
+      else most = std::max(most, bucket_of(station.call(call), width()));
   return most;
 }
 
