@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "kernels/kv_quant/fp8_kv.hpp"
 #include "kernels/kv_quant/kivi.hpp"
@@ -163,7 +164,7 @@ struct KiviCache {
 class KiviBits : public testing::TestWithParam<std::tuple<int, int>> {};
 
 TEST_P(KiviBits, ErrorIsWithinTheAnalyticBound) {
-  const auto [bits, residual] = GetParam();
+  const int bits = std::get<0>(GetParam()), residual = std::get<1>(GetParam());
   KiviCache<double> cache(2, bits, residual);
   const std::vector<int> texts = {1, 2};
   double last = 0;
