@@ -220,8 +220,6 @@ std::int64_t Station::iterations_at_once(Lane& lane) const {
   if (!alone || !run_->fast_forward || lane.plan.repeat.iterations == 1) return 1;
   if (lane.run.first == Duration{}) return 1;   // other stations take turns with iterations that take no time
   if (parts_.order && parts_.order->dynamic() && !waiting_.empty()) return 1;   // cached prefixes may be evicted
-  // growth may evict prefixes, which changes the order of those that wait
-  if (parts_.order && parts_.order->dynamic() && !waiting_.empty()) return 1;
   const std::int64_t limit =
       std::min({lane.run.valid, lane.plan.repeat.iterations, lane.group.until_due(run_->calls)});
   // the blocks of the first iteration are taken already
