@@ -47,6 +47,10 @@ std::string read_hardware(const Value& v, ErrorList& errors) {
   return name;
 }
 
+bool is_slot(std::string_view key) {
+  return key == "batching" || key == "order" || key == "predictor" || key == "kv" || key == "router";
+}
+
 /// Runs `load`; its errors get the pointer of what it loads.
 template <class Load>
 void attempt(std::string_view pointer, ErrorList& errors, Load load) {
@@ -94,7 +98,8 @@ void fill_facts(const Deployment& d, const RunConfig& c, const ModelChoice& mode
   f.usd_per_hour = d.usd_per_hour * static_cast<double>(c.cluster.replicas);
   if (f.usd_per_hour > 0) f.price_source = d.hardware.price.source + ", " + d.hardware.price.date;
   f.engine = c.engine.preset.empty() ? "" : d.engine.name;
-  f.host_source = (c.engine.preset.empty() ? "host terms of " + d.engine.name + ": " : "") + d.engine.host.source;
+  f.host_engine = d.engine.name;
+  f.host_source = d.engine.host.source;
   f.not_modelled = d.engine.not_modelled;
   f.not_modelled.emplace_back("network between client and engine");
 }
@@ -113,8 +118,8 @@ std::vector<std::string> apply_preset(Document& document, ErrorList& errors) {
     for (const Value::Member& m : e.settings.members()) {
       if (m.first == "policy") {
         below["policy"] = m.second;
-      } else if (m.first == "batching") {
-        below["policy"]["batching"] = m.second;
+      } else if (is_slot(m.first)) {
+        below["policy"][m.first] = m.second;
       } else {
         below["engine"][m.first] = m.second;
         if (engine->find(m.first) == nullptr) keys.push_back(m.first);

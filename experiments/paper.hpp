@@ -102,7 +102,7 @@ Value paper_json(const std::vector<PaperResult>& results);
 std::string paper_markdown(const std::vector<PaperResult>& results);   ///< docs/SYSTEMS.md
 
 struct PaperOptions {
-  std::string name;                        ///< "" : list, "all", or one
+  std::string name;                        ///< "" : list, "all", one, or a file that ends in .json
   bool json = false, markdown = false, heavy = false;
 };
 

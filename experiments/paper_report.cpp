@@ -163,8 +163,21 @@ std::string paper_markdown(const std::vector<PaperResult>& results) {
   return out;
 }
 
+namespace {
+
+/// Those built in, or the one of a file.
+std::vector<PaperExperiment> papers_for(const std::string& name) {
+  if (!name.ends_with(".json")) return shipped_papers();
+  ErrorList errors;
+  std::vector<PaperExperiment> one{read_paper(name, parse_json_file(name), errors)};
+  errors.throw_if_any();
+  return one;
+}
+
+}  // namespace
+
 int paper_verb(const PaperOptions& options, std::ostream& out, std::ostream& err) {
-  const std::vector<PaperExperiment> all = shipped_papers();
+  const std::vector<PaperExperiment> all = papers_for(options.name);
   std::vector<std::string> names;
   for (const PaperExperiment& e : all) names.push_back(e.name);
   if (options.name.empty()) {

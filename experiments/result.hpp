@@ -26,7 +26,7 @@ struct DeploymentFacts {
   double idle_watts = 0;                           ///< of one replica
   double usd_per_hour = 0;                         ///< of all; 0: price unknown
   std::string price_source, host_source;           ///< host_source: "host overhead: assumed" or its source
-  std::string engine;                              ///< preset, or "" where none is named
+  std::string engine, host_engine;                 ///< preset, or "" where none is named; whose host terms count
   std::vector<std::string> not_modelled;
   std::vector<std::string> provenance;             ///< a line each: model, hardware, engine, power, price
 
@@ -74,6 +74,7 @@ struct RunResult {
   std::vector<Replication> replications;           ///< at least one; the result is their mean
   std::vector<Replication> resamples;              ///< of the trace (resample.hpp); for the intervals alone
   std::vector<Replication> perturbed;              ///< with a drawn cost model, otherwise as replication i (or the only one)
+  Value tenants = Value::array();                  ///< of the first replication; empty: the trace names none
   SimulatorFacts simulator;
   bool interrupted = false;
 

@@ -15,6 +15,7 @@
 #include "experiments/output.hpp"
 #include "experiments/screen.hpp"
 #include "experiments/summary.hpp"
+#include "experiments/tenants.hpp"
 #include "sim/metrics/rows_csv.hpp"
 
 namespace orrery {
@@ -100,7 +101,7 @@ void refuse_what_is_not_there(const RunOptions& o) {
 std::string policy_text(const Value& resolved, const PolicyChoice& choice) {
   std::string parameters;
   for (const Value::Member& m : resolved.members()) {
-    const bool limit = m.first == "token_budget" || m.first == "max_running";
+    const bool limit = m.first == "token_budget" || m.first == "max_running" || m.first == "reserve";
     if (m.first == "name" || !(limit || choice.parameters.find(m.first) != nullptr)) continue;
     const std::string value = m.second.is_string() ? m.second.as_string() : to_json(m.second, -1);
     parameters += (parameters.empty() ? "" : ", ") + m.first + " " + value;
@@ -172,17 +173,19 @@ struct Files {
   }
 };
 
-/// Rows go to the file and to what re-derives metrics.
+/// Rows go to the file and to what is derived from them.
 class RowTee final : public RowSink {
  public:
-  RowTee(RowSink* a, RowSink* b) : a_(a), b_(b) {}
+  void add(RowSink* sink) {
+    if (sink != nullptr) sinks_.push_back(sink);
+  }
+  bool empty() const { return sinks_.empty(); }
   void row(const Row& r) override {
-    if (a_) a_->row(r);
-    if (b_) b_->row(r);
+    for (RowSink* s : sinks_) s->row(r);
   }
 
  private:
-  RowSink *a_, *b_;
+  std::vector<RowSink*> sinks_;
 };
 
 /// One run of a result: an own seed, a resample of the trace, or a drawn cost model.
@@ -213,7 +216,12 @@ void run_replications(const Assembly& a, const RunOptions& o, Files& files, std:
   const std::vector<Job> jobs = jobs_of(a, r);
   for (std::size_t i = 0; i < jobs.size() && !interrupted; ++i) {
     const auto convention = make_convention(o.metrics);
-    RowTee rows(i == 0 ? files.rows.get() : nullptr, convention.get());
+    std::unique_ptr<TenantSink> tenants;
+    if (i == 0 && a.workload.tenants.size() > 1) tenants = std::make_unique<TenantSink>(a.workload.tenants);
+    RowTee rows;
+    rows.add(convention.get());
+    rows.add(tenants.get());
+    if (i == 0) rows.add(files.rows.get());
     Watch watch;
     watch.exact = o.exact;
     watch.fast_forward = !o.no_fast_forward;
@@ -222,11 +230,12 @@ void run_replications(const Assembly& a, const RunOptions& o, Files& files, std:
     watch.draw_cost = jobs[i].draw_cost;
     watch.interrupt = &interrupted;
     watch.progress = progress.watcher(i, jobs.size());
-    if (convention != nullptr || (i == 0 && files.rows != nullptr)) watch.rows = &rows;
+    if (!rows.empty()) watch.rows = &rows;
     if (i == 0 && files.timeline != nullptr) watch.timeline = files.timeline.get();
     Replication one = replicate(a, jobs[i].seed, watch);
     if (i > 0 && one.outcome.interrupted) break;  // a part of a replication is no replication
     if (convention != nullptr) convention->apply(one.outcome.summary);
+    if (tenants != nullptr) r.tenants = tenants->summary();
     jobs[i].to->push_back(std::move(one));
   }
   r.interrupted = interrupted;

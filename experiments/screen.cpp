@@ -33,9 +33,11 @@ std::string joined(const Value& list, std::string_view separator) {
 
 /// The source of a number as the screen names it; the file has all of it.
 std::string short_source(const std::string& source, std::string_view stops) {
-  std::size_t end = source.size();
-  for (const char* stop : {" (", "; ", ": least"}) end = std::min(end, source.find(stop));
-  return source.substr(0, std::min(end, source.find_first_of(stops)));
+  std::size_t end = std::min(source.size(), source.find_first_of(stops));
+  for (const char* stop : {" (", "; ", ": "}) {
+    if (source.size() > 60) end = std::min(end, source.find(stop));
+  }
+  return source.substr(0, end);
 }
 
 std::string padded(std::string text, std::size_t width) {
@@ -143,10 +145,12 @@ std::string deployment_lines(const Value& s) {
               (find_path(s, "predictor.oracle")->as_bool() ? " (ORACLE: knows the truth)"
                                                             : ", right " + percent(number_at(s, "predictor.accuracy")));
   }
+  std::string engine = text_at(s, "deployment.engine");
+  if (engine == "none") engine = "none named, host terms of " + text_at(s, "deployment.host_terms_of");
   std::string workload = text_at(s, "workload.text");
   if (const std::string notes = joined(*find_path(s, "workload.notes"), "; "); !notes.empty()) workload += " (" + notes + ")";
   return line("model", what) + line("workload", workload) + line("policy", policy) +
-         line("engine", text_at(s, "deployment.engine") + " | " + short_source(text_at(s, "deployment.host"), ""));
+         line("engine", engine + " | " + short_source(text_at(s, "deployment.host"), ""));
 }
 
 std::string requests_line(const Value& s) {

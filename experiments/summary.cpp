@@ -278,6 +278,7 @@ Value deployment_of(const DeploymentFacts& d) {
   v["kv_bytes_per_token"] = d.kv_bytes_per_token;
   if (d.max_context > 0) v["max_context"] = d.max_context;
   v["engine"] = d.engine.empty() ? "none" : d.engine;
+  v["host_terms_of"] = d.host_engine;
   v["host"] = d.host_source;
   return v;
 }
@@ -366,6 +367,7 @@ Value summary_of(const RunResult& r) {
   v["workload"]["notes"] = strings(r.workload_notes);
   for (const Value::Member& m : body.members()) v[m.first] = m.second;
   v["warmup_rule"] = r.first().warmup_rule;
+  if (!r.tenants.items().empty()) v["tenants"] = r.tenants;
   v["not_modelled"] = strings(r.deployment.not_modelled);
   v["intervals"] = intervals_of(r, spread);
   v["simulator"] = simulator_of(r);

@@ -222,6 +222,22 @@ TEST_F(Cli, ModelErrorWidensIntervalsAndShowsItsShare) {
   EXPECT_GT(wide->high - wide->low, narrow->high - narrow->low);
 }
 
+TEST_F(Cli, TenantsOfATraceAreToldApart) {
+  write("trace.csv", "arrival_s,prompt_tokens,output_tokens,tenant\n0,100,10,web\n1,200,20,batch\n2,50,5,web\n");
+  const std::string config = write("t.json", R"({"model": "llama-3.1-8b", "workload": {"trace": "trace.csv"},
+    "classes": {"interactive": {"match": {"tenant": ["web"]}, "slo": {"ttft_p99": "1s"}}}})");
+  const Value s = parse_json(orrery({"run", config, "--json", "--set", "/warmup=0"}).out);
+  const auto& tenants = s.at("tenants").items();
+  ASSERT_EQ(tenants.size(), 2u);
+  EXPECT_EQ(tenants[0].at("tenant").as_string(), "web");
+  EXPECT_EQ(tenants[0].at("requests").as_int(), 2);
+  EXPECT_EQ(tenants[0].at("service").as_int(), 100 + 2 * 10 + 50 + 2 * 5);
+  EXPECT_EQ(tenants[1].at("service").as_int(), 200 + 2 * 20);
+  EXPECT_NE(find_path(s, "by_class.interactive.ttft_s.p99"), nullptr);
+  EXPECT_NE(find_path(s, "by_class.other.ttft_s.p99"), nullptr);
+  EXPECT_EQ(s.at("slo").at("limits").items()[0].at("class").as_string(), "interactive");
+}
+
 TEST_F(Cli, StopDrainFalseLeavesTheRestInFlightAndCountsIt) {
   const Value s = parse_json(orrery(quick({"--json", "--set", "/stop/drain=false"})).out);
   const Value& r = s.at("requests");
