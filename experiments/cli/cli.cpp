@@ -159,7 +159,7 @@ class Program {
 
   void add_paper() {
     CLI::App* v = verb("paper", "the experiments of the papers", [this] { return paper_verb(paper_, out_, err_); });
-    v->add_option("NAME", paper_.name, "an experiment, or all; without it they are listed");
+    v->add_option("NAME", paper_.name, "an experiment, its file (.json), or all; without it they are listed");
     v->add_flag("--heavy", paper_.heavy, "all: those that take minutes too");
     v->add_flag("--json", paper_.json, "print JSON");
     v->add_flag("--markdown", paper_.markdown, "print docs/SYSTEMS.md");

@@ -1,0 +1,161 @@
+/// The experiments of the papers: read without error, say what their files state, and their controls leave the bands.
+#include "experiments/paper.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "policies/register.hpp"
+#include "sim/registry.hpp"
+
+namespace orrery {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr const char* kGood = R"({
+  "system": ["orca"], "paper": "p", "title": "t", "base": {"a": {"b": 1, "c": 2}}, "configs": {"x": {"a": {"b": 3}}},
+  "checks": [{"what": "w", "place": "q", "value": "7", "band": [6, null], "metric": "x:/v", "control": "1", "expect": "holds"}]
+})";
+
+std::vector<std::string> errors_of(std::string text, const std::string& from, const std::string& to) {
+  text.replace(text.find(from), from.size(), to);
+  ErrorList errors;
+  read_paper("test", parse_json(text), errors);
+  return errors.lines();
+}
+
+TEST(PaperReader, MergesConfigsWithTheBase) {
+  ErrorList errors;
+  const PaperExperiment e = read_paper("test", parse_json(kGood), errors);
+  ASSERT_TRUE(errors.empty());
+  EXPECT_EQ(to_json(e.configs.at(0).second, -1), R"({"a":{"b":3,"c":2}})");
+  EXPECT_TRUE(e.checks.at(0).band.has(6));
+  EXPECT_TRUE(e.checks.at(0).band.has(1e30));
+  EXPECT_FALSE(e.checks.at(0).band.has(5.99));
+}
+
+TEST(PaperReader, ErrorsNameTheirPlace) {
+  EXPECT_THAT(errors_of(kGood, "x:/v", "y:/v"), ElementsAre("/checks/0/metric: column 1: unknown config \"y\"; known: x"));
+  EXPECT_THAT(errors_of(kGood, "[6, null]", "[6, 5]"), ElementsAre("/checks/0/band: low is above high"));
+  EXPECT_THAT(errors_of(kGood, "[6, null]", "[null, null]"),
+              ElementsAre("/checks/0/band: expected [low, high], null for an open end"));
+  EXPECT_THAT(errors_of(kGood, "\"holds\"", "\"differs\""),
+              ElementsAre("/checks/0/notes: a check that differs says why and what was tried"));
+  EXPECT_THAT(errors_of(kGood, "\"x:/v\"", "\"max_rate(x, /v <= 1)\""),
+              ElementsAre("/checks/0/metric: max_rate needs /search with low below high"));
+  EXPECT_THAT(errors_of(kGood, "\"title\": \"t\"", "\"title\": \"t\", \"needs\": [\"f.csv\"]"),
+              ElementsAre("/twin: an experiment that needs data names the one that runs without it"));
+  EXPECT_EQ(errors_of(kGood, "\"title\"", "\"titel\"").size(), 2u);   // unknown key, missing key
+  EXPECT_THAT(errors_of(kGood, "[\"orca\"]", "[\"orka\"]"),
+              ElementsAre(::testing::StartsWith("/system: unknown batching policy \"orka\"; did you mean \"orca\"?")));
+}
+
+TEST(PaperRun, AMissingFileMeansNeedsData) {
+  ErrorList errors;
+  PaperExperiment e = read_paper("test", parse_json(kGood), errors);
+  e.needs = {"no-such-file-anywhere.csv"};
+  const PaperResult r = run_paper(e);
+  EXPECT_EQ(r.missing, "no-such-file-anywhere.csv");
+  EXPECT_TRUE(r.as_stated());
+  EXPECT_EQ(paper_json({r}).items().at(0).at("checks").items().at(0).at("verdict").as_string(), "needs-data");
+}
+
+TEST(PaperRun, AVerdictOtherThanStatedAndAControlInTheBandAreTold) {
+  ErrorList errors;
+  PaperExperiment e = read_paper("test", parse_json(kGood), errors);
+  PaperResult r{&e, {{7, 1, Verdict::kHolds, true}}, "", 0};
+  EXPECT_TRUE(r.as_stated());
+  r.checks[0] = {5, 1, Verdict::kDiffers, true};
+  EXPECT_FALSE(r.as_stated());
+  EXPECT_THAT(paper_text({r}), ::testing::HasSubstr("differs (stated: holds)"));
+  r.checks[0] = {7, 8, Verdict::kHolds, false};
+  EXPECT_FALSE(r.as_stated());
+  EXPECT_THAT(paper_text({r}), ::testing::HasSubstr("control inside the band"));
+}
+
+class Shipped : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(Shipped, SaysWhatItStates) {
+  const auto all = shipped_papers();
+  for (const PaperExperiment& e : all) {
+    if (e.name != GetParam()) continue;
+    if (e.heavy) GTEST_SKIP() << "heavy: orrery paper " << e.name;
+    const PaperResult r = run_paper(e);
+    if (!r.missing.empty()) GTEST_SKIP() << "needs " << r.missing << " in ORRERY_DATA; its twin is " << e.twin;
+    EXPECT_TRUE(r.as_stated()) << paper_text({r});
+  }
+}
+
+std::vector<std::string> shipped_names() {
+  std::vector<std::string> names;
+  for (const EmbeddedPaper& p : embedded_papers()) names.emplace_back(p.name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Papers, Shipped, ::testing::ValuesIn(shipped_names()), [](const auto& with) {
+  std::string name = with.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+TEST(Papers, EverySystemHasAnExperimentThatNeedsNoData) {
+  Registry registry;
+  register_policies(registry);
+  std::set<std::string> covered;
+  for (const PaperExperiment& e : shipped_papers()) {
+    if (e.needs.empty()) covered.insert(e.systems.begin(), e.systems.end());
+  }
+  for (const auto& p : std::as_const(registry).entries<Batcher>()) EXPECT_TRUE(covered.count(p.name)) << p.name;
+}
+
+TEST(Papers, TwinsNameEachOther) {
+  const auto all = shipped_papers();
+  for (const PaperExperiment& e : all) {
+    for (const PaperExperiment& other : all) {
+      if (e.twin != other.name) continue;
+      EXPECT_EQ(other.twin_of, e.name);
+      EXPECT_TRUE(other.needs.empty());
+    }
+    if (!e.twin.empty()) {
+      EXPECT_THAT(shipped_names(), ::testing::Contains(e.twin));
+    }
+  }
+}
+
+/// docs/SYSTEMS.md is generated; this tells when that was forgotten.
+TEST(Papers, TheSystemsPageListsEveryPolicyAndExperiment) {
+  std::ifstream file(std::string(ORRERY_SOURCE_DIR) + "/docs/SYSTEMS.md");
+  std::stringstream text;
+  text << file.rdbuf();
+  const std::string page = text.str();
+  Registry registry;
+  register_policies(registry);
+  const auto listed = [&](const auto& entries) {
+    for (const auto& p : entries) EXPECT_NE(page.find("| `" + p.name + "` | " + p.system + " |"), std::string::npos) << p.name;
+  };
+  const Registry& r = registry;
+  listed(r.entries<Batcher>());
+  listed(r.entries<QueueOrder>());
+  listed(r.entries<LengthPredictor>());
+  listed(r.entries<KvPolicy>());
+  listed(r.entries<Router>());
+  for (const PaperExperiment& e : shipped_papers()) {
+    for (const PaperCheck& c : e.checks) {
+      EXPECT_NE(page.find("[" + e.name + "](../experiments/papers/" + e.name + ".json) | " + c.what + " | "), std::string::npos)
+          << e.name << ": " << c.what << "; write it anew: orrery paper all --markdown > docs/SYSTEMS.md";
+    }
+  }
+  for (std::size_t at = page.find("](../"); at != std::string::npos; at = page.find("](../", at + 1)) {
+    const std::string target = page.substr(at + 5, page.find(')', at) - at - 5);
+    EXPECT_TRUE(std::filesystem::exists(std::string(ORRERY_SOURCE_DIR) + "/" + target)) << target;
+  }
+}
+
+}  // namespace
+}  // namespace orrery
