@@ -13,6 +13,7 @@
 #include "experiments/assembly.hpp"
 #include "experiments/conventions.hpp"
 #include "experiments/output.hpp"
+#include "experiments/perfetto.hpp"
 #include "experiments/screen.hpp"
 #include "experiments/summary.hpp"
 #include "experiments/tenants.hpp"
@@ -94,7 +95,7 @@ std::vector<std::string> all_sets(const RunOptions& o) {
 
 void refuse_what_is_not_there(const RunOptions& o) {
   if (o.executor != "model") throw ConfigError("--executor " + o.executor + ": not available in this version");
-  if (!o.timeline.empty()) throw ConfigError("--timeline: not available in this version");
+  if (!o.timeline.empty() && o.out.empty()) throw ConfigError("--timeline: needs --out DIR for its file");
 }
 
 /// "sarathi (token_budget 512, max_running 128)": the parameters that the config states, and the usual limits.
@@ -144,9 +145,12 @@ struct Files {
   std::unique_ptr<OutputFolder> folder;
   std::unique_ptr<RequestsCsv> rows;
   std::unique_ptr<TimelineCsv> timeline;
+  std::unique_ptr<PerfettoTrace> trace;
 
   void open(const RunOptions& o) {
+    const TimeSpan span = o.timeline.empty() ? TimeSpan{} : parse_span(o.timeline);
     if (!o.out.empty()) folder = std::make_unique<OutputFolder>(o.out, o.force);
+    if (!o.timeline.empty()) trace = std::make_unique<PerfettoTrace>(folder->file("timeline.perfetto-trace"), span);
   }
   void open_tables(const Assembly& a) {
     if (folder == nullptr) return;
@@ -166,6 +170,7 @@ struct Files {
     if (folder == nullptr) return;
     if (rows) rows->close();
     timeline->close();
+    if (trace) trace->close();
     folder->write("config.json", to_json(r.resolved) + "\n");
     folder->write("summary.json", to_json(summary) + "\n");
     write_actions_csv(*folder);
@@ -222,6 +227,7 @@ void run_replications(const Assembly& a, const RunOptions& o, Files& files, std:
     rows.add(convention.get());
     rows.add(tenants.get());
     if (i == 0) rows.add(files.rows.get());
+    if (i == 0) rows.add(files.trace.get());
     Watch watch;
     watch.exact = o.exact;
     watch.fast_forward = !o.no_fast_forward;

@@ -222,6 +222,22 @@ TEST_F(Cli, ModelErrorWidensIntervalsAndShowsItsShare) {
   EXPECT_GT(wide->high - wide->low, narrow->high - narrow->low);
 }
 
+TEST_F(Cli, TheTimelineIsATraceOfTheRequestsInIt) {
+  write("trace.csv", "arrival_s,prompt_tokens,output_tokens\n0,100,10\n50,200,20\n100,50,5\n");
+  const std::string config = write("t.json", R"({"model": "llama-3.1-8b", "workload": {"trace": "trace.csv"}})");
+  ASSERT_EQ(orrery({"run", config, "--quiet", "--out", path("out"), "--timeline", "40s..60s"}).code, 0);
+  const Value trace = parse_json_file(path("out/timeline.perfetto-trace"));
+  const auto& events = trace.at("traceEvents").items();
+  ASSERT_EQ(events.size(), 5u) << "a name, and begin and end of prefill and decode of request 1";
+  EXPECT_EQ(events[1].at("name").as_string(), "prefill");
+  EXPECT_EQ(events[1].at("id").as_int(), 1);
+  EXPECT_EQ(events[1].at("ts").as_double(), 50e6);
+  EXPECT_EQ(events[4].at("name").as_string(), "decode");
+  EXPECT_EQ(orrery({"run", config, "--timeline", "40s..60s"}).err, "orrery: --timeline: needs --out DIR for its file\n");
+  EXPECT_EQ(orrery({"run", config, "--out", path("out2"), "--timeline", "60s..40s"}).err,
+            "orrery: --timeline 60s..40s: expected A..B, for instance 60s..90s\n");
+}
+
 TEST_F(Cli, TenantsOfATraceAreToldApart) {
   write("trace.csv", "arrival_s,prompt_tokens,output_tokens,tenant\n0,100,10,web\n1,200,20,batch\n2,50,5,web\n");
   const std::string config = write("t.json", R"({"model": "llama-3.1-8b", "workload": {"trace": "trace.csv"},
