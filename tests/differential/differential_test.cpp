@@ -41,6 +41,11 @@ TEST_P(DifferentialShard, EngineEqualsTwin) {
 
 INSTANTIATE_TEST_SUITE_P(Fuzz, DifferentialShard, testing::Range(0, kShards));
 
+TEST(Differential, WhatWasFoundStaysFound) {
+  for (const Scenario& s : read_scenarios(ORRERY_SOURCE_DIR "/tests/differential/found.txt"))
+    EXPECT_EQ(disagreement(s), "") << s.title;
+}
+
 TEST(Differential, One) {
   const char* text = std::getenv("ORRERY_FUZZ_ONE");
   if (!text) GTEST_SKIP() << "set ORRERY_FUZZ_ONE=SEED:INDEX";

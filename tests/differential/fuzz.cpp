@@ -115,9 +115,11 @@ void continue_prompt(Dice& dice, RequestSpec& r, const RequestSpec& before) {
   r.request.prompt_tokens = Tokens32{static_cast<std::int32_t>(history + dice.between(0, 20))};
 }
 
-void draw_requests(Dice& dice, Scenario& s, bool prefixes) {
+/// `pressure`: all at about the same time and with much in common, so that calls take KV from each other.
+void draw_requests(Dice& dice, Scenario& s, bool prefixes, bool pressure) {
   const std::int64_t requests = dice.skewed(24), longest = dice.chance(70) ? 60 : 300, answers = dice.chance(70) ? 20 : 120;
-  const std::vector<Duration> gaps{0s, 0s, 0s, 1ms, 10ms, 10ms, 13ms, 200ms, 1s};
+  std::vector<Duration> gaps{0s, 0s, 0s, 1ms, 10ms, 10ms, 13ms, 200ms, 1s};
+  if (pressure) gaps.resize(6);
   const bool closed = dice.chance(20), patience = dice.chance(15);
   Duration now{};
   for (std::int64_t i = 0; i < requests; ++i) {
@@ -132,7 +134,7 @@ void draw_requests(Dice& dice, Scenario& s, bool prefixes) {
     r.request.tenant = static_cast<std::uint16_t>(dice.between(0, 2));
     if (dice.chance(30)) r.request.deadline = Time{now + 1ms * dice.between(0, 900)};
     if (patience && dice.chance(40)) r.request.cancel_after = 1ms * dice.skewed(400);
-    if (prefixes) draw_prefix(dice, r, dice.between(1, 2));
+    if (prefixes) draw_prefix(dice, r, pressure ? 1 : dice.between(1, 2));
     if (closed && i > 2 && dice.chance(70)) {
       const RequestSpec& before = s.requests[static_cast<std::size_t>(dice.between(0, i - 1))];
       r.after = before.name;
@@ -176,10 +178,17 @@ Scenario random_scenario(std::uint64_t seed, std::uint64_t index) {
   const Tokens block = made.kv->block_tokens() > Tokens{} ? made.kv->block_tokens() : s.engine.block_tokens;
   const std::int64_t pool = dice.chance(60) ? dice.between(40, 300) : dice.between(300, contiguous ? 9000 : 3000);
   s.engine.kv_blocks = Blocks{std::max<std::int64_t>(pool / block.value(), 2)};
+  const bool pressure = dice.chance(40);
+  if (pressure && dice.chance(60)) s.parameters["kv.preempt"] = "swap";
   if (dice.chance(60)) s.engine.host_tokens = Tokens{dice.between(0, 600)};
   s.engine.kv_bytes_per_token = Bytes{dice.between(0, 3)};
   if (!contiguous && dice.chance(45)) s.engine.prefix = dice.chance(50) ? TwinPrefix::kHash : TwinPrefix::kRadix;
-  draw_requests(dice, s, s.engine.prefix != TwinPrefix::kNone || dice.chance(10));
+  draw_requests(dice, s, s.engine.prefix != TwinPrefix::kNone || dice.chance(10), pressure);
+  if (pressure) {   // room for the largest of them, and not much more
+    Tokens largest;
+    for (const RequestSpec& r : s.requests) largest = std::max(largest, Tokens{r.request.prompt_tokens + r.request.output_tokens});
+    s.engine.kv_blocks = Blocks{largest.value() * dice.between(100, 250) / 100 / block.value() + 1};
+  }
   return s;
 }
 

@@ -1,0 +1,59 @@
+# Copies sim/engine and replaces some expressions by a choice between right and wrong (mutation.hpp), so that the engine
+# itself has no hooks. Each expression must occur exactly once in its context, and that in the file; if the engine
+# changes, change the entry here.
+#
+#   cmake -DSOURCE=<root> -DOUT=<folder> -P mutate.cmake
+file(REMOVE_RECURSE ${OUT}/sim)
+file(COPY ${SOURCE}/sim/engine DESTINATION ${OUT}/sim)
+set(count 0)
+
+# mutate(FILE RIGHT WRONG [CONTEXT]): numbers follow the order of the calls, from 1. CONTEXT: a longer text with RIGHT in it.
+function(mutate file right wrong)
+  set(context "${right}")
+  if(ARGC GREATER 3)
+    set(context "${ARGV3}")
+  endif()
+  math(EXPR number "${count} + 1")
+  set(count ${number} PARENT_SCOPE)
+  set(path ${OUT}/sim/engine/${file})
+  file(READ ${path} text)
+  string(FIND "${text}" "${context}" first)
+  string(FIND "${text}" "${context}" last REVERSE)
+  if(first EQUAL -1 OR NOT first EQUAL last)
+    message(FATAL_ERROR "tests/mutation/mutate.cmake: mutation ${number}: `${context}` does not occur exactly once in ${file}")
+  endif()
+  string(REPLACE "${right}" "(orrery::g_mutation == ${number} ? (${wrong}) : (${right}))" mutated "${context}")
+  string(REPLACE "${context}" "${mutated}" text "${text}")
+  string(FIND "${text}" "mutation.hpp" included)
+  if(included EQUAL -1)
+    string(PREPEND text "#include \"tests/mutation/mutation.hpp\"\n")
+  endif()
+  file(WRITE ${path} "${text}")
+endfunction()
+
+# Fast-forward and its cuts.
+mutate(station_step.cpp "ceil_div(gone, first)" "gone / first + 1")                                # an arrival at a boundary waits
+mutate(station_plan.cpp "lane.run.valid" "std::int64_t{1} << 40")                                  # a cost knot is run over
+mutate(station_plan.cpp "ledger_.available() + lane.group.need(0)" "ledger_.available() + lane.group.need(0) + Blocks{2}")
+mutate(station_step.cpp "lane.steps_since_admission += lane.k" "lane.steps_since_admission += 1")
+mutate(station_step.cpp "lane.run.first + lane.run.step" "lane.run.first")                         # gaps between tokens
+# The decode group.
+mutate(decode_group.hpp "p.joined + ahead != d.clock()" "false")                                    # stale entries are taken
+mutate(decode_group.hpp "p.lane != lane_" "false")                                                 # those of another lane too
+mutate(decode_group.hpp "wrap(p.computed.value() - p.joined)" "wrap(p.computed.value() - p.joined + 1)")
+# Pipelines.
+mutate(station_plan.cpp "std::max(end + hop, stage_free_[s])" "end + hop")                         # two batches in a stage
+# Swap, preemption, request-level batches.
+mutate(station_step.cpp "-lane.host_returning" "Tokens{}")                                         # host memory leaks
+mutate(station_step.cpp "std::min(more, ledger_.state().largest_lease())" "more")                  # never comes back
+mutate(station_plan.cpp "p.emitted = Tokens32{}" "p.emitted")                                      # a restart that is none
+# KV and its prefix cache.
+mutate(ledger.cpp "target - 1_tok" "target")                                                       # the whole prompt is a hit
+mutate(prefix_cache.cpp "oldest_" "newest_" "id = oldest_;")                                       # the wrong end is evicted
+mutate(buddy.cpp "order + 1 < kOrders" "false")                                              # free runs never merge
+# Arrivals.
+mutate(call_queue.hpp "std::upper_bound(first, items_.end(), id, before)" "first")
+mutate(simulation.cpp "now + p.cost" "now + p.cost + Duration{1}")
+mutate(simulation.cpp "(to_ps(now) / to_ps(staleness_) + 1) * to_ps(staleness_)" "to_ps(now) + to_ps(staleness_)")
+
+file(WRITE ${OUT}/count.hpp "#pragma once\nnamespace orrery {\ninline constexpr int kMutations = ${count};\n}  // namespace orrery\n")
