@@ -16,7 +16,7 @@ class Table final : public PaperRuns {
   double value(const std::string& config, const std::vector<std::string>& sets, const std::string& pointer) override {
     std::string key = config;
     for (const std::string& s : sets) {
-      if (s.rfind("rate=", 0) == 0 && pointer == "/latency") return std::stod(s.substr(5)) * 0.1;
+      if (s.rfind("rate=", 0) == 0 && pointer == "/latency") return std::stod(s.substr(5)) / 8;
       key += "[" + s + "]";
     }
     return values.at(key + " " + pointer);
@@ -62,8 +62,8 @@ TEST(PaperExpression, ValuesOfRuns) {
 }
 
 TEST(PaperExpression, SearchesForTheLargestRate) {
-  EXPECT_EQ(value_of("max_rate(orca, /latency <= 0.5)"), 5);
-  EXPECT_EQ(value_of("max_rate(orca, /latency <= 0.5, /latency <= 2 * 0.15)"), 3);
+  EXPECT_EQ(value_of("max_rate(orca, /latency <= 0.625)"), 5);
+  EXPECT_EQ(value_of("max_rate(orca, /latency <= 0.625, /latency <= 2 * 0.1875)"), 3);
   EXPECT_TRUE(PaperExpression::parse("max_rate(orca, /x <= 1)", {"orca"}).searches());
   EXPECT_FALSE(PaperExpression::parse("orca:/x", {"orca"}).searches());
 }

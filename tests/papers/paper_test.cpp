@@ -34,7 +34,7 @@ TEST(PaperReader, MergesConfigsWithTheBase) {
   ErrorList errors;
   const PaperExperiment e = read_paper("test", parse_json(kGood), errors);
   ASSERT_TRUE(errors.empty());
-  EXPECT_EQ(to_json(e.configs.at(0).second, -1), R"({"a":{"b":3,"c":2}})");
+  EXPECT_EQ(to_json(e.configs.at(0).second, -1), R"({"a": {"b": 3, "c": 2}})");
   EXPECT_TRUE(e.checks.at(0).band.has(6));
   EXPECT_TRUE(e.checks.at(0).band.has(1e30));
   EXPECT_FALSE(e.checks.at(0).band.has(5.99));
@@ -64,6 +64,60 @@ TEST(PaperRun, AMissingFileMeansNeedsData) {
   EXPECT_EQ(r.missing, "no-such-file-anywhere.csv");
   EXPECT_TRUE(r.as_stated());
   EXPECT_EQ(paper_json({r}).items().at(0).at("checks").items().at(0).at("verdict").as_string(), "needs-data");
+}
+
+constexpr const char* kSmall = R"({
+  "system": ["sarathi"], "paper": "p", "title": "t", "search": {"low": 0.5, "high": 400, "seconds": 20, "tolerance": 0.2},
+  "base": {"model": "llama-3.1-8b", "hardware": "h200-sxm", "warmup": "0s", "policy": {"batching": "sarathi"},
+           "workload": {"arrival": {"process": "poisson", "rate": "5/s"}, "lengths": {"prompt": 500, "output": 20}, "requests": 100}},
+  "configs": {"x": {}},
+  "checks": [{"what": "w", "place": "q", "value": "7", "band": [100, 100], "metric": "METRIC", "control": "x[/workload/requests=7]:/requests/completed", "expect": "holds"}]
+})";
+
+PaperExperiment small(const std::string& metric) {
+  std::string text = kSmall;
+  text.replace(text.find("METRIC"), 6, metric);
+  ErrorList errors;
+  PaperExperiment e = read_paper("small", parse_json(text), errors);
+  errors.throw_if_any();
+  return e;
+}
+
+std::string run_error(const PaperExperiment& e) {
+  try {
+    run_paper(e);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(PaperRun, RunsConfigsAndTheirVariants) {
+  const PaperExperiment e = small("x:/requests/completed");
+  const PaperResult r = run_paper(e);
+  EXPECT_EQ(r.checks.at(0).ours, 100);
+  EXPECT_EQ(r.checks.at(0).control, 7);
+  EXPECT_TRUE(r.as_stated());
+}
+
+TEST(PaperRun, NormalisedLatencyIsEndToEndTimePerOutputToken) {   // 20 output tokens each
+  const PaperExperiment e = small("x:/paper/normalized_latency_s/mean * 20 / x:/e2e_s/mean * 100");
+  EXPECT_NEAR(run_paper(e).checks.at(0).ours, 100, 1e-6);
+}
+
+TEST(PaperRun, TheSearchEndsBetweenARateThatHoldsAndOneThatDoesNot) {
+  const PaperExperiment e = small("max_rate(x, /ttft_s/p99 <= 0.1)");
+  const double rate = run_paper(e).checks.at(0).ours;
+  EXPECT_GT(rate, 0.5);
+  EXPECT_LT(rate, 400 / 1.2);
+}
+
+TEST(PaperRun, ErrorsNameTheConfig) {
+  EXPECT_EQ(run_error(small("x:/ttft_s/p42")), "x:/ttft_s/p42: the summary has no such value");
+  EXPECT_EQ(run_error(small("x:/state")), "x:/state: expected a number, got \"STABLE\"");
+  EXPECT_EQ(run_error(small("max_rate(x, /ttft_s/p99 <= 0)")), "/search/low: x misses its limits at this rate already");
+  EXPECT_EQ(run_error(small("max_rate(x, /ttft_s/p99 <= 1000000)")), "/search/high: x still holds at this rate");
+  EXPECT_THAT(run_error(small("x[/model=lama]:/ttft_s/p50")), ::testing::StartsWith("small, config x /model=lama:\n"));
 }
 
 TEST(PaperRun, AVerdictOtherThanStatedAndAControlInTheBandAreTold) {
