@@ -102,12 +102,9 @@ void compare_quantiles(std::string& out, const std::string& what, const Quantile
 
 }  // namespace
 
-EngineResult run_engine(const Scenario& scenario, const EngineOptions& options) {
+Outcome run_engine(const Scenario& scenario, RequestSource& source, const EngineOptions& options, RowSink* rows,
+                   DecisionSink* decisions) {
   ScenarioPolicies policies(scenario);
-  ScenarioSource source(scenario);
-  EngineResult result;
-  Collector collector(result.as_twin);
-
   SimulationParts parts;
   ModelExecutor executor(policies.cost);
   StationParts station;
@@ -133,21 +130,27 @@ EngineResult run_engine(const Scenario& scenario, const EngineOptions& options) 
   config.block_tokens = station.kv.block_tokens;
   config.blocks = station.kv.total;
   config.warmup = Duration{};
-  config.rows = &collector;
+  config.rows = rows;
   Recorder recorder(config);
   parts.router = policies.router.get();
   parts.predictor = policies.predictor.get();
   parts.source = &source;
   parts.recorder = &recorder;
-  parts.decisions = &collector;
+  parts.decisions = decisions;
   parts.seed = scenario.engine.seed;
   parts.fast_forward = options.fast_forward;
   parts.verify_fast_forward = options.verify;
-  Simulation simulation(parts);
-  result.outcome = simulation.run();
+  Outcome outcome = Simulation(parts).run();
+  for (const std::string& broken : outcome.summary.broken) throw std::logic_error("identity: " + broken);
+  return outcome;
+}
 
+EngineResult run_engine(const Scenario& scenario, const EngineOptions& options) {
+  ScenarioSource source(scenario);
+  EngineResult result;
+  Collector collector(result.as_twin);
+  result.outcome = run_engine(scenario, source, options, &collector, &collector);
   const Summary& summary = result.outcome.summary;
-  for (const std::string& broken : summary.broken) throw std::logic_error("identity: " + broken);
   TwinSums& sums = result.as_twin.sums;
   sums.computed = summary.tokens.computed;
   sums.delivered = summary.tokens.delivered;

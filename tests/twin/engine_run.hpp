@@ -21,6 +21,10 @@ struct EngineResult {
   Outcome outcome;
 };
 
+/// The engine that a scenario describes, fed from elsewhere. Both sinks may be null.
+Outcome run_engine(const Scenario& scenario, RequestSource& source, const EngineOptions& options, RowSink* rows,
+                   DecisionSink* decisions);
+
 /// Throws EngineError if an invariant of the engine breaks; std::logic_error if its identities do not hold.
 EngineResult run_engine(const Scenario& scenario, const EngineOptions& options);
 
