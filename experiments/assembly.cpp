@@ -48,12 +48,14 @@ KvConfig kv_config(const DeploymentParts& d, const EngineConfig& engine, const K
   }
   const std::int64_t per_token = std::max<std::int64_t>(1, d.kv_bytes_per_token.value());
   kv.host_tokens = Tokens{engine.swap_space.value() / per_token};
-  kv.prefix = engine.prefix_cache == "hash" ? PrefixKind::kHash
-              : engine.prefix_cache == "radix" ? PrefixKind::kRadix : PrefixKind::kNone;
+  kv.prefix = engine.prefix_cache == "hash"    ? PrefixKind::kHash
+              : engine.prefix_cache == "radix" ? PrefixKind::kRadix
+                                               : PrefixKind::kNone;
   return kv;
 }
 
-RecorderConfig recorder_config(const Assembly& a, std::uint64_t seed, const KvConfig& kv, int stages, const Watch& watch) {
+RecorderConfig recorder_config(const Assembly& a, std::uint64_t seed, const KvConfig& kv, int stages,
+                               const Watch& watch) {
   const DeploymentFacts& f = a.deployment.facts;
   RecorderConfig r;
   r.stations = static_cast<int>(f.replicas);
@@ -162,9 +164,7 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins) {
     try {
       const auto source = make_requests(a.config, a.config.seed(), a.workload);
       check_resampling(a, *source, errors);
-    } catch (const ConfigError& e) {
-      errors.add(e);
-    }
+    } catch (const ConfigError& e) { errors.add(e); }
   }
   errors.throw_if_any();
   a.resolved_policies = policies.resolved;

@@ -58,10 +58,12 @@ Value steps_of(const Assembly& a) {
   const ResolvedInfo& w = a.workload;
   const auto prompt = std::max<std::int64_t>(1, static_cast<std::int64_t>(w.mean_prompt));
   const auto context = std::max<std::int64_t>(1, static_cast<std::int64_t>(w.mean_prompt + w.mean_output / 2));
-  const std::int64_t fit = std::max<std::int64_t>(1, a.deployment.facts.blocks * a.deployment.facts.block_tokens / context);
+  const std::int64_t fit =
+      std::max<std::int64_t>(1, a.deployment.facts.blocks * a.deployment.facts.block_tokens / context);
   Value steps = Value::array();
   const ChunkShape chunk{Tokens{0}, Tokens{prompt}};
-  steps.push_back(step_value(a.deployment, "prefill of the mean prompt, " + grouped(prompt) + " tokens", prefill_step(chunk)));
+  steps.push_back(
+      step_value(a.deployment, "prefill of the mean prompt, " + grouped(prompt) + " tokens", prefill_step(chunk)));
   for (const std::int64_t calls : {std::int64_t{1}, std::int64_t{32}, std::min<std::int64_t>(256, fit)}) {
     steps.push_back(step_value(a.deployment, "decode of " + grouped(calls) + " at context " + grouped(context),
                                decode_step(calls, context)));
@@ -111,26 +113,31 @@ Value check_value(const Assembly& a) {
 
 void print_check(const Value& v, std::ostream& out) {
   const Value &d = v.at("deployment"), &k = v.at("kv"), &w = v.at("workload");
-  out << "model      " << d.at("model").as_string() << " on " << d.at("gpus").as_int() << " x " << d.at("hardware").as_string()
-      << " in " << d.at("replicas").as_int() << (d.at("replicas").as_int() == 1 ? " replica" : " replicas") << ", context "
+  out << "model      " << d.at("model").as_string() << " on " << d.at("gpus").as_int() << " x "
+      << d.at("hardware").as_string() << " in " << d.at("replicas").as_int()
+      << (d.at("replicas").as_int() == 1 ? " replica" : " replicas") << ", context "
       << grouped(d.at("max_context").as_int()) << " tokens\n";
   out << "memory     of " << gb(d.at("memory_bytes_per_gpu").as_double()) << " a GPU: weights "
-      << gb(d.at("weight_bytes_per_gpu").as_double()) << ", activations " << gb(d.at("activation_bytes_per_gpu").as_double())
-      << ", reserved " << gb(d.at("reserved_bytes_per_gpu").as_double()) << '\n';
+      << gb(d.at("weight_bytes_per_gpu").as_double()) << ", activations "
+      << gb(d.at("activation_bytes_per_gpu").as_double()) << ", reserved "
+      << gb(d.at("reserved_bytes_per_gpu").as_double()) << '\n';
   out << "KV         " << grouped(k.at("blocks_per_replica").as_int()) << " blocks of " << k.at("block_tokens").as_int()
       << " tokens a replica = " << grouped(k.at("tokens_per_replica").as_int()) << " tokens at "
-      << grouped(static_cast<std::int64_t>(k.at("bytes_per_token").as_double())) << " bytes (" << k.at("source").as_string() << ")\n";
+      << grouped(static_cast<std::int64_t>(k.at("bytes_per_token").as_double())) << " bytes ("
+      << k.at("source").as_string() << ")\n";
   const double usd = d.at("usd_per_hour").as_double();
-  out << "price      " << (usd > 0 ? "$" + significant(usd, 3) + "/h (" + d.at("price_source").as_string() + ")" : "not known") << '\n';
-  out << "workload   " << w.at("text").as_string() << " | mean prompt " << significant(w.at("mean_prompt").as_double(), 4)
-      << ", output " << significant(w.at("mean_output").as_double(), 4) << " tokens";
+  out << "price      "
+      << (usd > 0 ? "$" + significant(usd, 3) + "/h (" + d.at("price_source").as_string() + ")" : "not known") << '\n';
+  out << "workload   " << w.at("text").as_string() << " | mean prompt "
+      << significant(w.at("mean_prompt").as_double(), 4) << ", output "
+      << significant(w.at("mean_output").as_double(), 4) << " tokens";
   if (w.at("rate").as_double() > 0) out << ", " << significant(w.at("rate").as_double(), 4) << "/s";
   out << '\n';
   for (const Value& n : w.at("notes").items()) out << "           " << n.as_string() << '\n';
   for (const Value& s : v.at("steps").items()) {
     out << "step       " << s.at("step").as_string() << ": " << seconds_text(s.at("seconds").as_double()) << ", floor "
-        << seconds_text(s.at("floor_s").as_double()) << " (" << percent(s.at("of_floor").as_double()) << " of the roofline)"
-        << (s.at("in_fitted_range").as_bool() ? "" : ", OUTSIDE the fitted range") << '\n';
+        << seconds_text(s.at("floor_s").as_double()) << " (" << percent(s.at("of_floor").as_double())
+        << " of the roofline)" << (s.at("in_fitted_range").as_bool() ? "" : ", OUTSIDE the fitted range") << '\n';
   }
   for (const Value& line : v.at("provenance").items()) out << "from       " << line.as_string() << '\n';
   out << "not modelled ";
@@ -138,7 +145,8 @@ void print_check(const Value& v, std::ostream& out) {
     out << (i == 0 ? "" : "; ") << v.at("not_modelled").items()[i].as_string();
   }
   out << "\nrandom     ";
-  for (std::size_t i = 0; i < v.at("random").items().size(); ++i) out << (i == 0 ? "" : ", ") << v.at("random").items()[i].as_string();
+  for (std::size_t i = 0; i < v.at("random").items().size(); ++i)
+    out << (i == 0 ? "" : ", ") << v.at("random").items()[i].as_string();
   out << (v.at("random").items().empty() ? "nothing" : "") << '\n';
 }
 

@@ -13,7 +13,8 @@ namespace {
 using Values = std::vector<const Value*>;
 
 bool is_maximum(std::string_view key) {
-  for (const std::string_view k : {"max", "max_running", "block_tokens", "blocks_total", "blocks_per_replica", "batch_limit"}) {
+  for (const std::string_view k :
+       {"max", "max_running", "block_tokens", "blocks_total", "blocks_per_replica", "batch_limit"}) {
     if (k == key) return true;
   }
   return false;
@@ -33,7 +34,8 @@ Value worst(const Values& all, std::initializer_list<std::string_view> order) {
 
 Value combine_leaf(const Values& all, std::string_view key) {
   switch (all.front()->kind()) {
-    case Value::Kind::kBool: return std::all_of(all.begin(), all.end(), [](const Value* v) { return v->as_bool(); });
+    case Value::Kind::kBool:
+      return std::all_of(all.begin(), all.end(), [](const Value* v) { return v->as_bool(); });
     case Value::Kind::kInt: {
       std::int64_t out = 0;
       for (const Value* v : all) out = is_maximum(key) ? std::max(out, v->as_int()) : out + v->as_int();
@@ -48,7 +50,8 @@ Value combine_leaf(const Values& all, std::string_view key) {
       if (key == "state") return worst(all, {"OVERLOADED", "BACKLOGGED", "STABLE"});
       if (key == "grade") return worst(all, {"datasheet", "fitted", "tuned", "measured"});
       return *all.front();
-    default: return *all.front();
+    default:
+      return *all.front();
   }
 }
 
@@ -83,7 +86,8 @@ Value combine(const Values& all, std::string_view key) {
 /// Every found number by its dotted key.
 void flatten(const Value& v, const std::string& path, std::string_view key, std::map<std::string, double>& out) {
   if (v.is_object()) {
-    for (const Value::Member& m : v.members()) flatten(m.second, path.empty() ? m.first : path + "." + m.first, m.first, out);
+    for (const Value::Member& m : v.members())
+      flatten(m.second, path.empty() ? m.first : path + "." + m.first, m.first, out);
   } else if (v.is_array()) {
     for (std::size_t i = 0; i < v.items().size(); ++i) flatten(v.items()[i], path + "." + std::to_string(i), "", out);
   } else if (v.kind() == Value::Kind::kDouble && key != "max" && !is_given(key)) {
@@ -151,15 +155,18 @@ Value combined(const std::vector<Value>& bodies) {
 Spread spread_of(const Bodies& bodies) {
   Spread spread;
   spread.method = method_of(bodies);
-  const Table base = flattened(bodies.base), resamples = flattened(bodies.resamples), perturbed = flattened(bodies.perturbed);
+  const Table base = flattened(bodies.base), resamples = flattened(bodies.resamples),
+              perturbed = flattened(bodies.perturbed);
   const std::size_t k = std::max({base.size(), resamples.size(), perturbed.size()});
   if (k < 2) return spread;
   for (const auto& [path, ignored] : base.front()) {
     const std::vector<double> values = column(base, path);
     const double mean = mean_of(values);
     if (values.size() != base.size() || !std::isfinite(mean)) continue;
-    const auto own = variance(values), drawn = variance(column(resamples, path)), model = variance(differences(perturbed, base, path));
-    const double sampling = !resamples.empty() ? drawn.value_or(0) : own.value_or(0) / static_cast<double>(values.size());
+    const auto own = variance(values), drawn = variance(column(resamples, path)),
+               model = variance(differences(perturbed, base, path));
+    const double sampling =
+        !resamples.empty() ? drawn.value_or(0) : own.value_or(0) / static_cast<double>(values.size());
     const double total = sampling + model.value_or(0);
     const double half = student_t975(static_cast<int>(k) - 1) * std::sqrt(total);
     if (!std::isfinite(half) || half <= 1e-12 * std::abs(mean)) continue;

@@ -64,22 +64,29 @@ class Rederived final : public Convention {
 
   std::int64_t value(const Kept& k, Metric m) const {
     switch (m) {
-      case Metric::kTtft: return k.ttft;
-      case Metric::kTpot: return kind_ == Kind::kGuidellm ? k.per_token : kind_ == Kind::kAiperf ? kNone : k.gap;
-      case Metric::kItl: return kind_ == Kind::kMlperf ? kNone : k.gap;
-      case Metric::kE2e: return k.e2e;
-      case Metric::kQueue: break;
+      case Metric::kTtft:
+        return k.ttft;
+      case Metric::kTpot:
+        return kind_ == Kind::kGuidellm ? k.per_token : kind_ == Kind::kAiperf ? kNone : k.gap;
+      case Metric::kItl:
+        return kind_ == Kind::kMlperf ? kNone : k.gap;
+      case Metric::kE2e:
+        return k.e2e;
+      case Metric::kQueue:
+        break;
     }
     return k.queue;
   }
 
-  static bool concerns(const SloLimit& l, const Kept& k) { return l.request_class < 0 || l.request_class == k.request_class; }
+  static bool concerns(const SloLimit& l, const Kept& k) {
+    return l.request_class < 0 || l.request_class == k.request_class;
+  }
 
   bool is_good(const Kept& k, const Summary& s) const {
     return k.done && std::all_of(s.slo.limits.begin(), s.slo.limits.end(), [&](const SloResult& r) {
-      if (r.limit.metric == Metric::kItl || !concerns(r.limit, k)) return true;  // ITL has no limit per request
-      return value(k, r.limit.metric) <= to_ps(r.limit.limit);
-    });
+             if (r.limit.metric == Metric::kItl || !concerns(r.limit, k)) return true;  // ITL has no limit per request
+             return value(k, r.limit.metric) <= to_ps(r.limit.limit);
+           });
   }
 
   void judge(SloResult& r, Summary& s) const {

@@ -6,7 +6,8 @@
 ///   aiperf     no TPOT; what it calls ITL is (E2E - TTFT) / (n - 1), n = 1 left out
 ///   mlperf     TPOT as vllm, "the average interval between all the tokens"; no ITL
 ///
-/// SLO limits, attainment and goodput follow the convention; results by class are left out. 56 bytes a request are kept.
+/// SLO limits, attainment and goodput follow the convention; results by class are left out. 56 bytes a request are
+/// kept.
 #pragma once
 
 #include <memory>

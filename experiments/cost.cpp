@@ -75,7 +75,8 @@ void predict(const Hardware& h, const CostOptions& o, std::ostream& out) {
     const std::vector<std::string> fields = split(line);
     try {
       if (fields.size() != header.size()) {
-        throw ConfigError("expected " + std::to_string(header.size()) + " fields, got " + std::to_string(fields.size()));
+        throw ConfigError("expected " + std::to_string(header.size()) + " fields, got " +
+                          std::to_string(fields.size()));
       }
       std::string op = o.op;
       Shapes set;
@@ -89,9 +90,7 @@ void predict(const Hardware& h, const CostOptions& o, std::ostream& out) {
       rows += format_number(q.seconds) + "," + (q.high_seconds > 0 ? format_number(q.low_seconds) : "") + "," +
               (q.high_seconds > 0 ? format_number(q.high_seconds) : "") + "," + format_number(q.flops_per_s) + "," +
               std::string(name(q.grade)) + "," + (q.in_range ? "1" : "0") + "\n";
-    } catch (const ConfigError& e) {
-      errors.add(o.predict + ":" + std::to_string(number), e.what());
-    }
+    } catch (const ConfigError& e) { errors.add(o.predict + ":" + std::to_string(number), e.what()); }
   }
   errors.throw_if_any();
   for (const std::string& key : header) out << key << ',';

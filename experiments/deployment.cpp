@@ -29,7 +29,8 @@ ModelChoice read_model(const Value& v, ErrorList& errors) {
   for (const auto& [key, out] : {std::pair{"dtype", &m.dtype}, std::pair{"kv_dtype", &m.kv_dtype}}) {
     if (!r.string(key, *out) || *out == "bf16" || *out == "fp16" || *out == "auto") continue;
     const bool reserved = *out == "fp8" || *out == "int8" || *out == "int4" || *out == "fp4";
-    r.error(key, reserved ? "\"" + *out + "\" is not available in this version" : "expected \"bf16\" or \"fp16\", got \"" + *out + "\"");
+    r.error(key, reserved ? "\"" + *out + "\" is not available in this version"
+                          : "expected \"bf16\" or \"fp16\", got \"" + *out + "\"");
     *out = "bf16";
   }
   r.finish();
@@ -42,7 +43,8 @@ std::string read_hardware(const Value& v, ErrorList& errors) {
   ObjectReader r(v, errors);
   r.take("name");
   std::string cost = "operators";
-  if (r.string("cost", cost) && cost != "operators") r.error("cost", "\"" + cost + "\" is not available in this version");
+  if (r.string("cost", cost) && cost != "operators")
+    r.error("cost", "\"" + cost + "\" is not available in this version");
   r.finish();
   return name;
 }
@@ -56,9 +58,7 @@ template <class Load>
 void attempt(std::string_view pointer, ErrorList& errors, Load load) {
   try {
     load();
-  } catch (const ConfigError& e) {
-    errors.add(pointer, e.what());
-  }
+  } catch (const ConfigError& e) { errors.add(pointer, e.what()); }
 }
 
 /// A limit of the batching policy, where it has one.
@@ -70,7 +70,8 @@ std::int64_t limit_of(const Value& policies, std::string_view parameter, std::in
 
 std::string kv_source(const KvCapacity& kv, const EngineConfig& engine) {
   const std::string derived = gigabytes(kv.usable_bytes) + " usable - " + gigabytes(kv.weight_bytes) + " weights - " +
-                              gigabytes(kv.activation_bytes) + " activations - " + gigabytes(kv.reserved_bytes) + " reserved";
+                              gigabytes(kv.activation_bytes) + " activations - " + gigabytes(kv.reserved_bytes) +
+                              " reserved";
   if (engine.kv_blocks == 0) return "derived: " + derived;
   return "pinned by /engine/kv_blocks; derived: " + std::to_string(kv.blocks);
 }
@@ -141,8 +142,9 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   if (!model.name.empty()) attempt("/model", errors, [&] { shape = load_model(model.name, folders); });
   if (!hardware.empty()) attempt("/hardware", errors, [&] { load_hardware(hardware, folders); });
   if (shape.max_position > 0 && c.engine.max_model_len > shape.max_position) {
-    errors.add("/engine/max_model_len", "expected at most " + std::to_string(shape.max_position) + ", the context of \"" +
-                                            shape.name + "\", got " + std::to_string(c.engine.max_model_len));
+    errors.add("/engine/max_model_len", "expected at most " + std::to_string(shape.max_position) +
+                                            ", the context of \"" + shape.name + "\", got " +
+                                            std::to_string(c.engine.max_model_len));
   }
   if (errors.lines().size() > before) return parts;
 

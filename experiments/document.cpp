@@ -32,7 +32,8 @@ Value read_layers(const std::string& path, std::vector<std::string>& files) {
   if (!top.is_object()) throw ConfigError(top.where() + ": expected a config object, got " + brief(top));
   const Value* extends = top.find("extends");
   if (extends == nullptr) return top;
-  if (!extends->is_string()) throw ConfigError(extends->where() + ": expected the name of a file, got " + brief(*extends));
+  if (!extends->is_string())
+    throw ConfigError(extends->where() + ": expected the name of a file, got " + brief(*extends));
   const std::string where = extends->where();
   const fs::path below = fs::path(folder_of(path)) / extends->as_string();
   top.erase("extends");
@@ -64,7 +65,8 @@ Value& element(Value& array, const std::string& step, const std::string& argumen
   if (step != "-") {
     const auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), index);
     if (error != std::errc{} || end != step.data() + step.size() || index > size) {
-      throw ConfigError("--set " + argument + ": \"" + step + "\" is not an index of an array of " + std::to_string(size));
+      throw ConfigError("--set " + argument + ": \"" + step + "\" is not an index of an array of " +
+                        std::to_string(size));
     }
   }
   if (index == size) array.push_back(Value{});
@@ -129,9 +131,7 @@ Document load_document(const std::string& path, const std::vector<std::string>& 
   for (const std::string& set : sets) {
     try {
       apply_set(d.value, set);
-    } catch (const ConfigError& e) {
-      errors += (errors.empty() ? "" : "\n") + std::string(e.what());
-    }
+    } catch (const ConfigError& e) { errors += (errors.empty() ? "" : "\n") + std::string(e.what()); }
   }
   if (!errors.empty()) throw ConfigError(errors);
   d.value.anchor("");

@@ -29,7 +29,8 @@ OutputFolder::OutputFolder(std::string path, bool force) : path_(std::move(path)
   if (fs::exists(path_, e)) {
     if (!force) throw ConfigError("--out " + path_ + ": exists already; --force replaces it");
     if (!replaceable(path_)) {
-      throw ConfigError("--out " + path_ + ": is not an earlier output (no summary.json in it); --force does not replace it");
+      throw ConfigError("--out " + path_ +
+                        ": is not an earlier output (no summary.json in it); --force does not replace it");
     }
   }
   temporary_ = path_ + ".partial-" + std::to_string(::getpid());
@@ -55,7 +56,9 @@ void OutputFolder::commit() {
   const bool replace = fs::exists(path_, e);
   if (replace) fs::rename(path_, old, e);
   if (!e) fs::rename(temporary_, path_, e);
-  if (e) throw ConfigError("--out " + path_ + ": cannot put the results there: " + e.message() + "; they are in " + temporary_);
+  if (e)
+    throw ConfigError("--out " + path_ + ": cannot put the results there: " + e.message() + "; they are in " +
+                      temporary_);
   committed_ = true;
   if (replace) fs::remove_all(old, e);
 }

@@ -1,5 +1,5 @@
-/// The files of `--out DIR`: all of them or none. They are written into a folder beside DIR, which takes its name in one
-/// rename when the run is done; a run that fails leaves nothing behind.
+/// The files of `--out DIR`: all of them or none. They are written into a folder beside DIR, which takes its name in
+/// one rename when the run is done; a run that fails leaves nothing behind.
 ///
 ///   OutputFolder out("out", /*force=*/false);            // throws ConfigError: "out: exists already; ..."
 ///   RequestsCsv rows(out.file("requests.csv"), names);   // rows_csv.hpp

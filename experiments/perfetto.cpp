@@ -21,9 +21,7 @@ TimeSpan parse_span(const std::string& text) {
     const TimeSpan span{Time{} + parse_duration(text.substr(0, dots)), Time{} + parse_duration(text.substr(dots + 2))};
     if (span.from < Time{} || span.to <= span.from) throw wrong;
     return span;
-  } catch (const ConfigError&) {
-    throw wrong;
-  }
+  } catch (const ConfigError&) { throw wrong; }
 }
 
 PerfettoTrace::PerfettoTrace(const std::string& path, TimeSpan span)
@@ -38,7 +36,8 @@ PerfettoTrace::~PerfettoTrace() {
 
 void PerfettoTrace::name_replica(int replica) {
   for (; named_ <= replica; ++named_) {
-    std::fprintf(file_, "%s\n{\"ph\": \"M\", \"name\": \"process_name\", \"pid\": %d, \"args\": {\"name\": \"replica %d\"}}",
+    std::fprintf(file_,
+                 "%s\n{\"ph\": \"M\", \"name\": \"process_name\", \"pid\": %d, \"args\": {\"name\": \"replica %d\"}}",
                  first_ ? "" : ",", named_ + 1, named_);
     first_ = false;
   }
@@ -47,9 +46,12 @@ void PerfettoTrace::name_replica(int replica) {
 void PerfettoTrace::slice(const Row& r, const char* what, Time from, Time to) {
   if (to <= from) return;
   for (const char phase : {'b', 'e'}) {
-    std::fprintf(file_, ",\n{\"ph\": \"%c\", \"cat\": \"request\", \"name\": \"%s\", \"id\": %" PRIu64 ", \"pid\": %d, \"ts\": %.6f", phase,
-                 what, r.number, r.station.index + 1, microseconds(phase == 'b' ? from : to));
-    if (phase == 'b') std::fprintf(file_, ", \"args\": {\"prompt\": %d, \"output\": %d}", r.prompt.value(), r.output.value());
+    std::fprintf(file_,
+                 ",\n{\"ph\": \"%c\", \"cat\": \"request\", \"name\": \"%s\", \"id\": %" PRIu64
+                 ", \"pid\": %d, \"ts\": %.6f",
+                 phase, what, r.number, r.station.index + 1, microseconds(phase == 'b' ? from : to));
+    if (phase == 'b')
+      std::fprintf(file_, ", \"args\": {\"prompt\": %d, \"output\": %d}", r.prompt.value(), r.output.value());
     std::fputc('}', file_);
   }
 }

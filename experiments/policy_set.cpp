@@ -32,7 +32,8 @@ bool has_parameter(const Value& parameters, std::string_view name) {
 
 /// Reads the parameters and makes the policy; null (and an error) if its name or a parameter is wrong.
 template <class Interface>
-std::unique_ptr<Interface> make(const PolicyChoice& choice, const Registry& registry, ErrorList& errors, Value* resolved) {
+std::unique_ptr<Interface> make(const PolicyChoice& choice, const Registry& registry, ErrorList& errors,
+                                Value* resolved) {
   constexpr std::string_view slot = slot_name<Interface>();
   const PolicyEntry<Interface>* entry = registry.find<Interface>(choice.name);
   if (entry == nullptr) {
@@ -63,7 +64,8 @@ PolicyChoice with_engine_limits(const RunConfig& config, const Registry& registr
   const auto pass = [&](bool given, std::string_view key, std::string_view parameter, const Value& value) {
     if (!given || batching.parameters.find(parameter) != nullptr) return;
     if (has_parameter(known, parameter)) batching.parameters[parameter] = value;
-    else if (std::find(preset.begin(), preset.end(), key) == preset.end()) errors.add(pointer_to("/engine", key), "the batching policy \"" + batching.name + "\" has no such setting");
+    else if (std::find(preset.begin(), preset.end(), key) == preset.end())
+      errors.add(pointer_to("/engine", key), "the batching policy \"" + batching.name + "\" has no such setting");
   };
   const EngineConfig& e = config.engine;
   pass(e.max_num_seqs > 0, "max_num_seqs", "max_running", Value(e.max_num_seqs));
@@ -93,8 +95,8 @@ PolicyChoice kv_choice(const RunConfig& config, const Registry& registry) {
 template <class Interface>
 void list_slot(const Registry& registry, std::string_view name, Value& out) {
   for (const auto& e : registry.entries<Interface>()) {
-    const bool wanted = name.empty() || e.name == name ||
-                        std::find(e.aliases.begin(), e.aliases.end(), name) != e.aliases.end();
+    const bool wanted =
+        name.empty() || e.name == name || std::find(e.aliases.begin(), e.aliases.end(), name) != e.aliases.end();
     if (!wanted) continue;
     Value entry = Value::object();
     entry["name"] = e.name;
@@ -133,8 +135,9 @@ Value list_policies(const Registry& registry, std::string_view name) {
   list_slot<Router>(registry, name, out);
   if (!name.empty() && out.items().empty()) {
     std::vector<std::string> known;
-    for (const auto& names : {names_of<Batcher>(registry), names_of<QueueOrder>(registry), names_of<LengthPredictor>(registry),
-                              names_of<KvPolicy>(registry), names_of<Router>(registry)}) {
+    for (const auto& names :
+         {names_of<Batcher>(registry), names_of<QueueOrder>(registry), names_of<LengthPredictor>(registry),
+          names_of<KvPolicy>(registry), names_of<Router>(registry)}) {
       known.insert(known.end(), names.begin(), names.end());
     }
     throw ConfigError(unknown_name("policy", name, known));

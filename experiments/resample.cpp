@@ -18,9 +18,9 @@ struct Stored {
 
 /// What is drawn as one: a request, or the turns of a session.
 struct Unit {
-  std::int64_t start = 0;               ///< ps
+  std::int64_t start = 0;  ///< ps
   std::vector<std::size_t> requests;
-  std::uint32_t drawn = 0;              ///< how often already
+  std::uint32_t drawn = 0;  ///< how often already
 };
 
 class List final : public RequestSource {
@@ -66,7 +66,9 @@ std::vector<Unit> units_of(const std::vector<Stored>& all) {
 }
 
 /// The second copy of a prefix is another prefix.
-std::uint64_t copied_key(std::uint64_t key, std::uint32_t copy) { return copy == 0 || key == 0 ? key : hash_combine(key, copy); }
+std::uint64_t copied_key(std::uint64_t key, std::uint32_t copy) {
+  return copy == 0 || key == 0 ? key : hash_combine(key, copy);
+}
 
 class Resampler {
  public:
@@ -75,8 +77,8 @@ class Resampler {
   std::vector<Stored> draw() {
     if (all_.size() < 2) return all_;
     const std::int64_t first = to_ps(all_.front().request.arrival), last = to_ps(all_.back().request.arrival);
-    const std::int64_t circle = std::max<std::int64_t>(
-        kStretches, last - first + (last - first) / static_cast<std::int64_t>(all_.size() - 1));
+    const std::int64_t circle =
+        std::max<std::int64_t>(kStretches, last - first + (last - first) / static_cast<std::int64_t>(all_.size() - 1));
     const std::int64_t stretch = ceil_div(circle, kStretches);
     for (std::int64_t j = 0; j < kStretches; ++j) {
       Rng rng(seed_, Purpose::kResample, static_cast<std::uint64_t>(j));
@@ -95,7 +97,8 @@ class Resampler {
   /// Units that start in [from, to), moved by `shift`.
   void take(std::int64_t from, std::int64_t to, std::int64_t shift) {
     const auto before = [](const Unit& u, std::int64_t t) { return u.start < t; };
-    for (auto u = std::lower_bound(units_.begin(), units_.end(), from, before); u != units_.end() && u->start < to; ++u) {
+    for (auto u = std::lower_bound(units_.begin(), units_.end(), from, before); u != units_.end() && u->start < to;
+         ++u) {
       const std::uint32_t copy = u->drawn++;
       const std::uint32_t session = all_[u->requests.front()].request.session == 0 ? 0 : ++sessions_;
       for (const std::size_t i : u->requests) {

@@ -15,34 +15,34 @@ namespace orrery {
 /// What is simulated, as its owners describe it.
 struct DeploymentFacts {
   std::string model, dtype, hardware;
-  std::string cost, error;                         ///< where the prices of steps come from; their held-out error
-  std::int64_t batch_limit = 0;                    ///< calls that the batching policy runs at once; 0: not known
+  std::string cost, error;       ///< where the prices of steps come from; their held-out error
+  std::int64_t batch_limit = 0;  ///< calls that the batching policy runs at once; 0: not known
   std::int64_t replicas = 1, tp = 1, pp = 1;
   double weight_bytes_per_gpu = 0, kv_bytes_per_token = 0, memory_bytes_per_gpu = 0;
-  std::int64_t block_tokens = 16, blocks = 0;      ///< of one replica
-  std::string kv_source;                           ///< "derived: ..." or "pinned: /engine/kv_blocks"
-  std::int64_t max_context = 0;                    ///< tokens; 0: no limit
-  double peak_flops = 0, peak_bytes = 0;           ///< of one replica, a second
-  double idle_watts = 0;                           ///< of one replica
-  double usd_per_hour = 0;                         ///< of all; 0: price unknown
-  std::string price_source, host_source;           ///< host_source: "host overhead: assumed" or its source
-  std::string engine, host_engine;                 ///< preset, or "" where none is named; whose host terms count
+  std::int64_t block_tokens = 16, blocks = 0;  ///< of one replica
+  std::string kv_source;                       ///< "derived: ..." or "pinned: /engine/kv_blocks"
+  std::int64_t max_context = 0;                ///< tokens; 0: no limit
+  double peak_flops = 0, peak_bytes = 0;       ///< of one replica, a second
+  double idle_watts = 0;                       ///< of one replica
+  double usd_per_hour = 0;                     ///< of all; 0: price unknown
+  std::string price_source, host_source;       ///< host_source: "host overhead: assumed" or its source
+  std::string engine, host_engine;             ///< preset, or "" where none is named; whose host terms count
   std::vector<std::string> not_modelled;
-  std::vector<std::string> provenance;             ///< a line each: model, hardware, engine, power, price
+  std::vector<std::string> provenance;  ///< a line each: model, hardware, engine, power, price
 
   std::int64_t gpus() const { return replicas * tp * pp; }
 };
 
 /// A file or built-in that the result depends on.
 struct InputFact {
-  std::string role, name, place;                   ///< "trace", "azure.csv", its path or "built in"
-  std::string hash;                                ///< of its content, 16 hex digits; "" for built-ins
+  std::string role, name, place;  ///< "trace", "azure.csv", its path or "built in"
+  std::string hash;               ///< of its content, 16 hex digits; "" for built-ins
 };
 
 struct PredictorFacts {
-  std::string name;                                ///< "" : none
+  std::string name;  ///< "" : none
   bool oracle = false;
-  std::int64_t predicted = 0, mispredicted = 0;    ///< mispredicted: the true length is outside [low, high]
+  std::int64_t predicted = 0, mispredicted = 0;  ///< mispredicted: the true length is outside [low, high]
 };
 
 struct Replication {
@@ -58,23 +58,23 @@ struct SimulatorFacts {
 
 struct RunResult {
   std::string config_path;
-  Value resolved;                                  ///< config.json
+  Value resolved;  ///< config.json
   std::string config_hash;
   std::string command;
   DeploymentFacts deployment;
   std::vector<InputFact> inputs;
   std::vector<std::string> plugins;
-  std::vector<std::string> classes;                ///< names by index; empty where there is one class without a name
-  std::string batching, router, kv, order;         ///< as the policy line says them
-  std::string workload;                            ///< "azure-conv-2023, poisson 12/s, 20000 requests"
+  std::vector<std::string> classes;         ///< names by index; empty where there is one class without a name
+  std::string batching, router, kv, order;  ///< as the policy line says them
+  std::string workload;                     ///< "azure-conv-2023, poisson 12/s, 20000 requests"
   std::vector<std::string> workload_notes;
   std::string metrics = "vllm";
-  std::vector<std::string> random;                 ///< what replications vary; empty: nothing is random
-  std::string interval_note;                       ///< why there are no intervals, if there are none
-  std::vector<Replication> replications;           ///< at least one; the result is their mean
-  std::vector<Replication> resamples;              ///< of the trace (resample.hpp); for the intervals alone
-  std::vector<Replication> perturbed;              ///< with a drawn cost model, otherwise as replication i (or the only one)
-  Value tenants = Value::array();                  ///< of the first replication; empty: the trace names none
+  std::vector<std::string> random;        ///< what replications vary; empty: nothing is random
+  std::string interval_note;              ///< why there are no intervals, if there are none
+  std::vector<Replication> replications;  ///< at least one; the result is their mean
+  std::vector<Replication> resamples;     ///< of the trace (resample.hpp); for the intervals alone
+  std::vector<Replication> perturbed;     ///< with a drawn cost model, otherwise as replication i (or the only one)
+  Value tenants = Value::array();         ///< of the first replication; empty: the trace names none
   SimulatorFacts simulator;
   bool interrupted = false;
 

@@ -98,6 +98,17 @@ void refuse_what_is_not_there(const RunOptions& o) {
   if (!o.timeline.empty() && o.out.empty()) throw ConfigError("--timeline: needs --out DIR for its file");
 }
 
+/// A limit on a metric that a convention does not have cannot be judged.
+void check_convention(const RunConfig& c, const std::string& convention) {
+  ErrorList errors;
+  for (const SloLimit& l : c.slo) {
+    const bool missing = (convention == "aiperf" && l.metric == Metric::kTpot) ||
+                         (convention == "mlperf" && l.metric == Metric::kItl);
+    if (missing) errors.add("/slo/" + slo_key(l), "--metrics " + convention + " has no such metric");
+  }
+  errors.throw_if_any();
+}
+
 /// "sarathi (token_budget 512, max_running 128)": the parameters that the config states, and the usual limits.
 std::string policy_text(const Value& resolved, const PolicyChoice& choice) {
   std::string parameters;
@@ -135,7 +146,8 @@ void add_facts(const Assembly& a, RunResult& r) {
 /// Why a run has no intervals.
 std::string interval_note(const RunResult& r) {
   if (r.random.empty()) {
-    return "none: nothing in this run is random (a trace under deterministic policies); /replication/resample bootstraps it";
+    return "none: nothing in this run is random (a trace under deterministic policies); /replication/resample "
+           "bootstraps it";
   }
   return "none: one replication; --seeds K gives them";
 }
@@ -154,8 +166,10 @@ struct Files {
   }
   void open_tables(const Assembly& a) {
     if (folder == nullptr) return;
-    const CsvNames names{a.workload.tenants, a.config.classes.empty() ? a.workload.classes : a.class_names(),
-                         {a.deployment.facts.model}, "main"};
+    const CsvNames names{a.workload.tenants,
+                         a.config.classes.empty() ? a.workload.classes : a.class_names(),
+                         {a.deployment.facts.model},
+                         "main"};
     if (a.config.global.rows) rows = std::make_unique<RequestsCsv>(folder->file("requests.csv"), names);
     const DeploymentFacts& f = a.deployment.facts;
     TimelineCsv::Config scale;
@@ -200,8 +214,8 @@ struct Job {
   bool resample, draw_cost;
 };
 
-/// The result's own replications first. A trace that is resampled, and one where only the cost model is drawn, is itself
-/// run once.
+/// The result's own replications first. A trace that is resampled, and one where only the cost model is drawn, is
+/// itself run once.
 std::vector<Job> jobs_of(const Assembly& a, RunResult& r) {
   const ReplicationConfig& c = a.config.replication;
   const auto k = static_cast<std::uint64_t>(c.seeds);
@@ -252,7 +266,8 @@ void check_identities(const RunResult& r) {
   for (const auto* part : {&r.replications, &r.resamples, &r.perturbed}) {
     for (const Replication& one : *part) {
       for (const std::string& b : one.outcome.summary.broken) {
-        broken += (broken.empty() ? "" : "\n") + b + " (seed " + std::to_string(one.seed) + "; repeat: " + r.command + ")";
+        broken +=
+            (broken.empty() ? "" : "\n") + b + " (seed " + std::to_string(one.seed) + "; repeat: " + r.command + ")";
       }
     }
   }
@@ -296,6 +311,7 @@ int run_verb(const RunOptions& o, std::ostream& out, std::ostream& err) {
   Files files;
   files.open(o);
   const Assembly a = assemble(load_document(o.config, all_sets(o)), o.plugins);
+  check_convention(a.config, o.metrics);
   files.open_tables(a);
   const RunResult r = simulate(a, o, files, err);
   const Value summary = summary_of(r);

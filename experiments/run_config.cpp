@@ -20,7 +20,8 @@ void only_value(ObjectReader& reader, std::string_view key, std::string_view all
   const Value* v = reader.take(key);
   if (v == nullptr) return;
   const Value* name = v->is_object() ? v->find("name") : v;
-  if (name == nullptr || !name->is_string() || name->as_string() != allowed || (v->is_object() && v->members().size() > 1)) {
+  if (name == nullptr || !name->is_string() || name->as_string() != allowed ||
+      (v->is_object() && v->members().size() > 1)) {
     reader.error(key, "not available in this version (only \"" + std::string(allowed) + "\" is)");
   }
 }
@@ -46,7 +47,8 @@ PolicyChoice read_policy(ObjectReader& slots, std::string_view slot, std::string
     choice.parameters.erase("name");
     const Value* name = v->find("name");
     if (name == nullptr) slots.errors().add(pointer_to(pointer, "name"), "missing key");
-    else if (!name->is_string()) slots.errors().add(pointer_to(pointer, "name"), "expected a string, got " + brief(*name));
+    else if (!name->is_string())
+      slots.errors().add(pointer_to(pointer, "name"), "expected a string, got " + brief(*name));
     else choice.name = name->as_string();
   } else {
     slots.error(slot, "expected the name of a policy or {\"name\": ...}, got " + brief(*v));
@@ -119,7 +121,8 @@ void read_policies(const Value& v, PolicyChoices& out, ErrorList& errors) {
   r.finish();
 }
 
-ClassConfig read_class(const std::string& name, const Value& v, int index, std::vector<SloLimit>& slo, ErrorList& errors) {
+ClassConfig read_class(const std::string& name, const Value& v, int index, std::vector<SloLimit>& slo,
+                       ErrorList& errors) {
   ClassConfig c;
   c.name = name;
   ObjectReader r(v, errors);
@@ -169,9 +172,7 @@ void read_warmup(const Value& v, std::optional<Duration>& out, ErrorList& errors
     const Duration d = parse_duration(v);
     if (d < Duration{}) throw ConfigError("expected \"auto\" or a duration >= 0 s, got " + brief(v));
     out = d;
-  } catch (const ConfigError& e) {
-    errors.add("/warmup", e.what());
-  }
+  } catch (const ConfigError& e) { errors.add("/warmup", e.what()); }
 }
 
 /// The config.json of a result says where its names were looked up, so that it runs again from its folder.
@@ -185,18 +186,31 @@ void add_former_folders(const Value& root, SearchPath& search) {
 }
 
 constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
-    {"", "scaling"}, {"", "events"}, {"", "signals"}, {"", "power"}, {"", "study"}, {"", "plan"},
-    {"/cluster", "pools"}, {"/cluster", "nodes"}, {"/cluster", "links"}, {"/cluster", "placement"},
-    {"/engine", "kv_tiers"}, {"/engine", "kernels"},
+    {"", "scaling"},
+    {"", "events"},
+    {"", "signals"},
+    {"", "power"},
+    {"", "study"},
+    {"", "plan"},
+    {"/cluster", "pools"},
+    {"/cluster", "nodes"},
+    {"/cluster", "links"},
+    {"/cluster", "placement"},
+    {"/engine", "kv_tiers"},
+    {"/engine", "kernels"},
     {"/policy", "cluster"},
-    {"/classes/*", "weight"}, {"/classes/*", "timeout"}, {"/classes/*", "retry"}, {"/classes/*", "qoe"},
+    {"/classes/*", "weight"},
+    {"/classes/*", "timeout"},
+    {"/classes/*", "retry"},
+    {"/classes/*", "qoe"},
 };
 
 }  // namespace
 
 std::vector<std::string> reserved_keys(std::string_view object_pointer) {
   std::vector<std::string> keys;
-  for (const auto& [object, key] : kReserved) if (object == object_pointer) keys.emplace_back(key);
+  for (const auto& [object, key] : kReserved)
+    if (object == object_pointer) keys.emplace_back(key);
   return keys;
 }
 
@@ -211,11 +225,14 @@ void describe(Describer& d, EngineConfig& e) {
   d.field("max_num_seqs", e.max_num_seqs, {0, 65536}, "Calls that may hold KV at once; 0: the batching policy's own");
   d.field("max_num_batched_tokens", e.max_num_batched_tokens, {0, 1048576},
           "Tokens of one iteration; 0: the batching policy's own");
-  d.field("chunked_prefill", e.chunked_prefill, "Split prompts over iterations; for batching policies that have the choice");
-  d.field("max_model_len", e.max_model_len, {0, 1e8}, "Prompt and output of one request at most; 0: the model's context", "tokens");
+  d.field("chunked_prefill", e.chunked_prefill,
+          "Split prompts over iterations; for batching policies that have the choice");
+  d.field("max_model_len", e.max_model_len, {0, 1e8},
+          "Prompt and output of one request at most; 0: the model's context", "tokens");
   d.field("block_size", e.block_size, {1, 65536}, "Tokens of a KV block", "tokens");
   d.field("gpu_memory_utilization", e.gpu_memory_utilization, {0.05, 1}, "Share of device memory that the engine uses");
-  d.field("kv_blocks", e.kv_blocks, {0, 1e12}, "KV blocks of a replica, as an engine reports them; 0: derived", "blocks");
+  d.field("kv_blocks", e.kv_blocks, {0, 1e12}, "KV blocks of a replica, as an engine reports them; 0: derived",
+          "blocks");
   d.field("swap_space", e.swap_space, {0, 1e15}, "Host memory for swapped KV, of a replica");
   d.field("too_long", e.too_long, {{"reject", 0}, {"truncate", 1}, {"refuse", 2}},
           "Requests beyond the context or the KV memory: reject and count, truncate, or refuse the whole run");

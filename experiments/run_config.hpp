@@ -26,7 +26,7 @@ namespace orrery {
 struct PolicyChoice {
   std::string name;
   Value parameters = Value::object();
-  bool given = false;                 ///< by the config; else a default or an engine preset
+  bool given = false;  ///< by the config; else a default or an engine preset
 };
 
 struct PolicyChoices {
@@ -42,29 +42,29 @@ struct ClusterConfig {
 void describe(Describer&, ClusterConfig&);
 
 struct EngineConfig {
-  std::string preset;                                 ///< "" : none
-  std::int64_t max_num_seqs = 0, max_num_batched_tokens = 0;   ///< 0: the batching policy's own
+  std::string preset;                                         ///< "" : none
+  std::int64_t max_num_seqs = 0, max_num_batched_tokens = 0;  ///< 0: the batching policy's own
   bool chunked_prefill = true, chunked_prefill_given = false;
-  std::int64_t max_model_len = 0;                     ///< tokens; 0: the model's
+  std::int64_t max_model_len = 0;  ///< tokens; 0: the model's
   std::int64_t block_size = 16;
   double gpu_memory_utilization = 0.9;
-  std::int64_t kv_blocks = 0;                         ///< of one replica; 0: derived
-  Bytes swap_space{std::int64_t{4} << 30};            ///< host memory for swapped KV, of one replica; vLLM 0.2's default
+  std::int64_t kv_blocks = 0;               ///< of one replica; 0: derived
+  Bytes swap_space{std::int64_t{4} << 30};  ///< host memory for swapped KV, of one replica; vLLM 0.2's default
   TooLong too_long = TooLong::kReject;
-  std::vector<std::string> from_preset;               ///< keys of /engine that the preset alone sets
-  std::string prefix_cache = "none";                  ///< none, hash, radix; not described: it is a name or an object
+  std::vector<std::string> from_preset;  ///< keys of /engine that the preset alone sets
+  std::string prefix_cache = "none";     ///< none, hash, radix; not described: it is a name or an object
 };
 void describe(Describer&, EngineConfig&);
 
 struct ClassConfig {
   std::string name;
-  std::vector<std::string> tenants, classes;          ///< of the trace; empty: any
+  std::vector<std::string> tenants, classes;  ///< of the trace; empty: any
   std::int64_t priority = 0;
 };
 
 struct StopConfig {
-  std::int64_t requests = 0;                          ///< arrivals; 0: all the workload has
-  Duration after{};                                   ///< only arrivals before this time; 0: no limit
+  std::int64_t requests = 0;  ///< arrivals; 0: all the workload has
+  Duration after{};           ///< only arrivals before this time; 0: no limit
   bool drain = true;
 };
 void describe(Describer&, StopConfig&);
@@ -72,7 +72,11 @@ void describe(Describer&, StopConfig&);
 struct ReplicationConfig {
   std::int64_t seeds = 1;
   bool model_error = false;
-  enum class Resample : std::uint8_t { kAuto, kOff, kOn } resample = Resample::kOff;   ///< not described: true, false, "auto"
+  enum class Resample : std::uint8_t {
+    kAuto,
+    kOff,
+    kOn
+  } resample = Resample::kOff;  ///< not described: true, false, "auto"
 };
 void describe(Describer&, ReplicationConfig&);
 
@@ -92,10 +96,10 @@ struct RunConfig {
   ClusterConfig cluster;
   EngineConfig engine;
   PolicyChoices policy;
-  std::vector<SloLimit> slo;                          ///< of all classes
+  std::vector<SloLimit> slo;  ///< of all classes
   std::vector<ClassConfig> classes;
   StopConfig stop;
-  std::optional<Duration> warmup;                     ///< none: auto
+  std::optional<Duration> warmup;  ///< none: auto
   ReplicationConfig replication;
   std::vector<std::string> plugins;
   GlobalConfig global;
@@ -105,8 +109,9 @@ struct RunConfig {
 
 RunConfig read_run_config(Document document, ErrorList& errors);
 
-/// Where names are looked up: beside the config, the user's config folder ($XDG_CONFIG_HOME/orrery or ~/.config/orrery), then $ORRERY_DATA
-/// (default ../shared/data) and its traces/; for the config.json of a result also where its names were looked up.
+/// Where names are looked up: beside the config, the user's config folder ($XDG_CONFIG_HOME/orrery or
+/// ~/.config/orrery), then $ORRERY_DATA (default ../shared/data) and its traces/; for the config.json of a result also
+/// where its names were looked up.
 SearchPath search_path_for(const Document& document);
 
 /// {"ttft_p99": "500ms"} as limits. Metrics ttft, tpot, itl, e2e, queue; percentiles p0 (excluded) to p100.

@@ -167,7 +167,8 @@ Value workload_schema() {
   p["arrival"] = arrival_schema();
   p["lengths"] = lengths_schema();
   p["requests"] = typed("integer", "How many");
-  p["trace"] = typed("string", "A trace file, looked up beside the config, in the user's config folder and in $ORRERY_DATA");
+  p["trace"] =
+      typed("string", "A trace file, looked up beside the config, in the user's config folder and in $ORRERY_DATA");
   p["scale"] = typed("object", "{\"factor\": 3, \"method\": \"resample|speedup|thin\"}");
   p["window"] = typed("string", "Part of the trace: \"14:00..15:00\" or \"600s..1200s\"");
   p["sessions"] = any_of(typed("string"), typed("object", "{\"turns\": D, \"think\": D}"));

@@ -98,8 +98,9 @@ Row slo_row(const Value& s, std::string_view metric) {
 }
 
 std::string latency_table(const Value& s) {
-  std::string out = " " + padded("ms", 11) + padded("target", 15) + padded("mean", 9) + padded("p50", 9) + padded("p90", 9) +
-                    padded("p99", 9) + (find_path(s, "intervals.values") ? padded("max", 10) + "p99 [95 % CI]\n" : "max\n");
+  std::string out = " " + padded("ms", 11) + padded("target", 15) + padded("mean", 9) + padded("p50", 9) +
+                    padded("p90", 9) + padded("p99", 9) +
+                    (find_path(s, "intervals.values") ? padded("max", 10) + "p99 [95 % CI]\n" : "max\n");
   constexpr std::array<std::pair<std::string_view, std::string_view>, 5> metrics{
       {{"ttft", "TTFT"}, {"tpot", "TPOT"}, {"itl", "ITL"}, {"e2e", "E2E"}, {"queue", "queue"}}};
   for (const auto& [key, label] : metrics) {
@@ -120,8 +121,9 @@ std::string latency_table(const Value& s) {
 std::string head_line(const Value& s) {
   const std::size_t reps = s.at("seeds").items().size();
   const std::int64_t offered = count_at(s, "requests.offered");
-  std::string out = "orrery " + text_at(s, "provenance.version") + "  " + text_at(s, "provenance.config") + "  config " +
-                    text_at(s, "config_hash").substr(0, 8) + "  seed " + std::to_string(count_at(s, "seed"));
+  std::string out = "orrery " + text_at(s, "provenance.version") + "  " + text_at(s, "provenance.config") +
+                    "  config " + text_at(s, "config_hash").substr(0, 8) + "  seed " +
+                    std::to_string(count_at(s, "seed"));
   out += reps > 1 ? "  " + std::to_string(reps) + " replications, " : "  ";
   out += grouped(offered) + (reps > 1 ? " requests in all" : " requests");
   out += "  " + significant(number_at(s, "simulator.wall_s"), 3) + " s (" +
@@ -132,29 +134,31 @@ std::string head_line(const Value& s) {
 
 std::string deployment_lines(const Value& s) {
   std::string what = text_at(s, "deployment.model") + " " + text_at(s, "deployment.dtype") + " on " +
-                     std::to_string(count_at(s, "deployment.replicas")) + " x " + text_at(s, "deployment.hardware") + " tp" +
-                     std::to_string(count_at(s, "deployment.tp"));
+                     std::to_string(count_at(s, "deployment.replicas")) + " x " + text_at(s, "deployment.hardware") +
+                     " tp" + std::to_string(count_at(s, "deployment.tp"));
   if (count_at(s, "deployment.pp") > 1) what += " pp" + std::to_string(count_at(s, "deployment.pp"));
   what += " | KV " + grouped(count_at(s, "kv.blocks_per_replica")) + " blocks x" +
-          std::to_string(count_at(s, "kv.block_tokens")) + " a replica, " + short_source(text_at(s, "kv.source"), ":;") + ", peak " +
-          percent(number_at(s, "kv.peak_used_fraction"));
+          std::to_string(count_at(s, "kv.block_tokens")) + " a replica, " +
+          short_source(text_at(s, "kv.source"), ":;") + ", peak " + percent(number_at(s, "kv.peak_used_fraction"));
   std::string policy = text_at(s, "policy.batching") + " | queue " + text_at(s, "policy.order") + " | KV " +
                        text_at(s, "policy.kv") + " | router " + text_at(s, "policy.router");
   if (find_path(s, "predictor") != nullptr) {
     policy += " | lengths by " + text_at(s, "predictor.name") +
               (find_path(s, "predictor.oracle")->as_bool() ? " (ORACLE: knows the truth)"
-                                                            : ", right " + percent(number_at(s, "predictor.accuracy")));
+                                                           : ", right " + percent(number_at(s, "predictor.accuracy")));
   }
   std::string engine = text_at(s, "deployment.engine");
   if (engine == "none") engine = "none named, host terms of " + text_at(s, "deployment.host_terms_of");
   std::string workload = text_at(s, "workload.text");
-  if (const std::string notes = joined(*find_path(s, "workload.notes"), "; "); !notes.empty()) workload += " (" + notes + ")";
+  if (const std::string notes = joined(*find_path(s, "workload.notes"), "; "); !notes.empty())
+    workload += " (" + notes + ")";
   return line("model", what) + line("workload", workload) + line("policy", policy) +
          line("engine", engine + " | " + short_source(text_at(s, "deployment.host"), ""));
 }
 
 std::string requests_line(const Value& s) {
-  std::string out = grouped(count_at(s, "requests.completed")) + " of " + grouped(count_at(s, "requests.offered")) + " done";
+  std::string out =
+      grouped(count_at(s, "requests.completed")) + " of " + grouped(count_at(s, "requests.offered")) + " done";
   for (const auto* key : {"rejected", "failed", "cancelled", "timed_out", "in_flight"}) {
     const std::int64_t n = count_at(s, std::string("requests.") + key);
     if (n > 0) out += ", " + grouped(n) + " " + (std::string_view(key) == "in_flight" ? "in flight" : key);
@@ -172,14 +176,16 @@ std::string rate_lines(const Value& s) {
                                " offered | attainment " + percent(number_at(s, "slo.attainment")) +
                                bracket(s, "slo.attainment", 100));
   }
-  out += line("throughput", significant(number_at(s, "throughput.requests_per_s"), 4) + " req/s | prompt " +
-                                grouped(std::llround(number_at(s, "throughput.prompt_tokens_per_s"))) + " tok/s | output " +
-                                grouped(std::llround(number_at(s, "throughput.output_tokens_per_s"))) + " tok/s, " +
-                                grouped(std::llround(number_at(s, "throughput.output_tokens_per_s_per_gpu"))) + " per GPU");
+  out += line("throughput",
+              significant(number_at(s, "throughput.requests_per_s"), 4) + " req/s | prompt " +
+                  grouped(std::llround(number_at(s, "throughput.prompt_tokens_per_s"))) + " tok/s | output " +
+                  grouped(std::llround(number_at(s, "throughput.output_tokens_per_s"))) + " tok/s, " +
+                  grouped(std::llround(number_at(s, "throughput.output_tokens_per_s_per_gpu"))) + " per GPU");
   std::string cost;
   if (find_path(s, "cost") != nullptr) {
     cost = "$" + significant(number_at(s, "cost.usd_per_million_output_tokens"), 3) + " per 1M output tokens ($" +
-           significant(number_at(s, "cost.usd_per_hour"), 3) + "/h, " + short_source(text_at(s, "cost.source"), " ,") + ") | ";
+           significant(number_at(s, "cost.usd_per_hour"), 3) + "/h, " + short_source(text_at(s, "cost.source"), " ,") +
+           ") | ";
   }
   cost += "energy " + significant(number_at(s, "energy.joules_per_output_token"), 3) + " J per output token | busy " +
           percent(number_at(s, "utilisation.busy"));
@@ -196,8 +202,9 @@ std::string fixed1(double value) {
 }
 
 std::string state_line(const Value& s) {
-  std::string out = text_at(s, "state") + " (waiting requests " + fixed1(60 * number_at(s, "queue_trend.requests_per_s")) +
-                    " +/- " + fixed1(60 * number_at(s, "queue_trend.half_width")) + " a minute) | warm-up cut " +
+  std::string out = text_at(s, "state") + " (waiting requests " +
+                    fixed1(60 * number_at(s, "queue_trend.requests_per_s")) + " +/- " +
+                    fixed1(60 * number_at(s, "queue_trend.half_width")) + " a minute) | warm-up cut " +
                     seconds_text(number_at(s, "warmup_s")) + " | preemptions " + grouped(count_at(s, "kv.preemptions"));
   if (count_at(s, "kv.swaps") > 0) out += ", swaps " + grouped(count_at(s, "kv.swaps"));
   return line("state", out + " | prefix hit " + percent(number_at(s, "kv.prefix_hit_rate")));
@@ -221,18 +228,20 @@ std::string trust_lines(const Value& s) {
   const std::string none = text_at(s, "intervals.none");
   std::string intervals = none;
   if (none.empty()) {
-    intervals = "95 %, " + text_at(s, "intervals.method") + "; random: " + joined(*find_path(s, "intervals.random"), ", ");
+    intervals =
+        "95 %, " + text_at(s, "intervals.method") + "; random: " + joined(*find_path(s, "intervals.random"), ", ");
     const Value* shares = find_path(s, "intervals.variance_shares");
     const Value* of_ttft = shares == nullptr ? nullptr : shares->find("ttft_s.p99");
     if (of_ttft != nullptr && of_ttft->at("model_error").as_double() > 0) {
-      intervals += "; variance of TTFT p99: sampling " + percent(of_ttft->at("sampling").as_double()) + ", model error " +
-                   percent(of_ttft->at("model_error").as_double());
+      intervals += "; variance of TTFT p99: sampling " + percent(of_ttft->at("sampling").as_double()) +
+                   ", model error " + percent(of_ttft->at("model_error").as_double());
     }
   }
   const Value& missing = s.at("not_modelled");
   return line("intervals", intervals) +
-         line("trust", percent(number_at(s, "trust.calibrated_time_fraction")) + " of step time inside the fitted range | grade " +
-                           text_at(s, "trust.grade") + " | " + text_at(s, "trust.error")) +
+         line("trust", percent(number_at(s, "trust.calibrated_time_fraction")) +
+                           " of step time inside the fitted range | grade " + text_at(s, "trust.grade") + " | " +
+                           text_at(s, "trust.error")) +
          line("not modelled", " " + (missing.items().empty() ? "nothing known" : joined(missing, "; "))) +
          " real-engine check  " + text_at(s, "trust.real_engine_check") + "\n";
 }
@@ -241,7 +250,8 @@ std::string trust_lines(const Value& s) {
 
 std::string grouped(std::int64_t n) {
   std::string digits = std::to_string(n < 0 ? -n : n);
-  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<std::size_t>(at), 1, ',');
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<std::size_t>(at), 1, ',');
   return n < 0 ? "-" + digits : digits;
 }
 
@@ -264,7 +274,10 @@ std::string significant(double value, int digits) {
 std::string percent(double fraction) {
   if (!std::isfinite(fraction)) return "-";
   const double p = fraction * 100;
-  return (p == 0 || p == 100 ? significant(p, 3) : p > 99.9 ? std::string(p >= 99.995 ? "99.99" : significant(p, 4)) : significant(p, 3)) + " %";
+  return (p == 0 || p == 100 ? significant(p, 3)
+          : p > 99.9         ? std::string(p >= 99.995 ? "99.99" : significant(p, 4))
+                             : significant(p, 3)) +
+         " %";
 }
 
 std::string seconds_text(double s) {
@@ -286,14 +299,15 @@ std::string missed_slo(const Value& summary) {
     const Value& value = l.at("value_s");
     out += (out.empty() ? "SLO missed: " : "; ") + l.at("key").as_string() +
            (of_class ? " of " + of_class->as_string() : "") + " " +
-           (value.is_number() ? seconds_text(value.as_double()) : "never") + " > " + seconds_text(l.at("limit_s").as_double());
+           (value.is_number() ? seconds_text(value.as_double()) : "never") + " > " +
+           seconds_text(l.at("limit_s").as_double());
   }
   return out;
 }
 
 std::string screen_of(const Value& s) {
-  std::string out = head_line(s) + deployment_lines(s) + latency_table(s) + requests_line(s) + rate_lines(s) + state_line(s) +
-                    headroom_line(s) + trust_lines(s);
+  std::string out = head_line(s) + deployment_lines(s) + latency_table(s) + requests_line(s) + rate_lines(s) +
+                    state_line(s) + headroom_line(s) + trust_lines(s);
   const std::string missed = missed_slo(s);
   return missed.empty() ? out : out + missed + "\n";
 }

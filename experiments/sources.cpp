@@ -9,7 +9,8 @@ namespace {
 class Limited final : public RequestSource {
  public:
   Limited(std::unique_ptr<RequestSource> source, const StopConfig& stop)
-      : source_(std::move(source)), left_(stop.requests > 0 ? stop.requests : -1),
+      : source_(std::move(source)),
+        left_(stop.requests > 0 ? stop.requests : -1),
         until_(stop.after > Duration{} ? Time{} + stop.after : kNever) {}
 
   Time peek() const override {
@@ -29,13 +30,16 @@ class Limited final : public RequestSource {
 
  private:
   std::unique_ptr<RequestSource> source_;
-  std::int64_t left_;   ///< -1: no limit
+  std::int64_t left_;  ///< -1: no limit
   Time until_;
 };
 
 class Classified final : public RequestSource {
  public:
-  struct Rule { std::vector<bool> tenants, classes; std::int16_t priority; };   ///< empty: any
+  struct Rule {
+    std::vector<bool> tenants, classes;
+    std::int16_t priority;
+  };  ///< empty: any
 
   Classified(std::unique_ptr<RequestSource> source, std::vector<Rule> rules)
       : source_(std::move(source)), rules_(std::move(rules)) {}
@@ -43,7 +47,9 @@ class Classified final : public RequestSource {
   Time peek() const override { return source_->peek(); }
   void pop(Request& out) override {
     source_->pop(out);
-    const auto in = [](const std::vector<bool>& set, std::size_t i) { return set.empty() || (i < set.size() && set[i]); };
+    const auto in = [](const std::vector<bool>& set, std::size_t i) {
+      return set.empty() || (i < set.size() && set[i]);
+    };
     const auto rule = std::find_if(rules_.begin(), rules_.end(), [&](const Rule& r) {
       return in(r.tenants, out.tenant) && in(r.classes, out.request_class);
     });
@@ -77,12 +83,14 @@ std::unique_ptr<RequestSource> limit_source(std::unique_ptr<RequestSource> sourc
   return std::make_unique<Limited>(std::move(source), stop);
 }
 
-std::unique_ptr<RequestSource> classify_source(std::unique_ptr<RequestSource> source, const std::vector<ClassConfig>& rules,
+std::unique_ptr<RequestSource> classify_source(std::unique_ptr<RequestSource> source,
+                                               const std::vector<ClassConfig>& rules,
                                                const std::vector<std::string>& tenants,
                                                const std::vector<std::string>& classes) {
   std::vector<Classified::Rule> list;
   for (const ClassConfig& c : rules) {
-    list.push_back({numbers_of(c.tenants, tenants), numbers_of(c.classes, classes), static_cast<std::int16_t>(c.priority)});
+    list.push_back(
+        {numbers_of(c.tenants, tenants), numbers_of(c.classes, classes), static_cast<std::int16_t>(c.priority)});
   }
   return std::make_unique<Classified>(std::move(source), std::move(list));
 }

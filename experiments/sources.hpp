@@ -17,7 +17,8 @@ std::unique_ptr<RequestSource> limit_source(std::unique_ptr<RequestSource> sourc
 
 /// Gives each request the first class that matches its tenant and class of the trace, and that class's priority; the
 /// last class is "other", for those that match none. `tenants`, `classes`: names by number, as the trace has them.
-std::unique_ptr<RequestSource> classify_source(std::unique_ptr<RequestSource> source, const std::vector<ClassConfig>& rules,
+std::unique_ptr<RequestSource> classify_source(std::unique_ptr<RequestSource> source,
+                                               const std::vector<ClassConfig>& rules,
                                                const std::vector<std::string>& tenants,
                                                const std::vector<std::string>& classes);
 

@@ -120,7 +120,8 @@ Value trust(const Summary& s, const DeploymentFacts& d) {
   v["validated"] = false;
   v["real_engine_check"] = "never compared with a real engine";
   Value& by_grade = v["time_by_grade_s"];
-  for (std::size_t g = 0; g < s.time_by_grade_s.size(); ++g) by_grade[name(static_cast<Grade>(g))] = s.time_by_grade_s[g];
+  for (std::size_t g = 0; g < s.time_by_grade_s.size(); ++g)
+    by_grade[name(static_cast<Grade>(g))] = s.time_by_grade_s[g];
   return v;
 }
 

@@ -1,5 +1,5 @@
-/// What each tenant of a trace got: requests, TTFT, and service as VTC counts it (prompt tokens + 2 x output tokens; Sheng
-/// et al., OSDI'24, section 4.1, their default weights).
+/// What each tenant of a trace got: requests, TTFT, and service as VTC counts it (prompt tokens + 2 x output tokens;
+/// Sheng et al., OSDI'24, section 4.1, their default weights).
 ///
 ///   TenantSink sink(names);   recorder rows -> sink;   Value tenants = sink.summary();
 ///

@@ -18,7 +18,9 @@ namespace orrery {
 namespace {
 
 /// A verb of DESIGN section 2 that this version does not have yet.
-struct Later { const char *name, *help; };
+struct Later {
+  const char *name, *help;
+};
 constexpr std::array kLater{
     Later{"sweep", "run a study"},
     Later{"compare", "compare configs by paired runs"},
@@ -72,7 +74,9 @@ class Program {
     add_rerun();
     add_paper();
     for (const Later& v : kLater) {
-      app_.add_subcommand(v.name, std::string(v.help) + " (not available in this version)")->allow_extras()->prefix_command();
+      app_.add_subcommand(v.name, std::string(v.help) + " (not available in this version)")
+          ->allow_extras()
+          ->prefix_command();
     }
   }
 
@@ -91,9 +95,7 @@ class Program {
     } catch (const CLI::CallForVersion& e) {
       out_ << e.what() << '\n';
       return kExitDone;
-    } catch (const CLI::ParseError& e) {
-      return complain(err_, e.what());
-    }
+    } catch (const CLI::ParseError& e) { return complain(err_, e.what()); }
     return dispatch();
   }
 
@@ -112,22 +114,24 @@ class Program {
     v->add_option("--out", run_.out, "folder for the results")->type_name("DIR");
     v->add_flag("--force", run_.force, "replace an earlier result in --out");
     v->add_option("--seed", run_.seed, "seed of the random numbers")->check(CLI::NonNegativeNumber)->type_name("N");
-    v->add_option("--seeds", run_.seeds, "replications, with intervals over them")->check(CLI::PositiveNumber)->type_name("K");
+    v->add_option("--seeds", run_.seeds, "replications, with intervals over them")
+        ->check(CLI::PositiveNumber)
+        ->type_name("K");
     v->add_option("--executor", run_.executor, "what runs the batches")->check(CLI::IsMember({"model", "cpu", "cuda"}));
     v->add_option("--metrics", run_.metrics, "whose definitions of TPOT and ITL")
         ->check(CLI::IsMember({"vllm", "guidellm", "aiperf", "mlperf"}));
     v->add_flag("--no-rows", run_.no_rows, "write no requests.csv");
     v->add_flag("--no-fast-forward", run_.no_fast_forward, "step through every iteration");
     v->add_flag("--verify-fast-forward", run_.verify_fast_forward, "ask the policy at every skipped iteration");
-    v->add_option("--timeline", run_.timeline, "trace this part of the run, for the Perfetto viewer")->type_name("A..B");
+    v->add_option("--timeline", run_.timeline, "trace this part of the run, for the Perfetto viewer")
+        ->type_name("A..B");
     v->add_flag("--exact", run_.exact, "keep every value: exact percentiles, more memory");
     add_output(v, run_);
   }
 
   void add_rerun() {
-    CLI::App* v = verb("rerun", "repeat a result from its folder and compare", [this] {
-      return rerun_verb(folder_, run_, out_, err_);
-    });
+    CLI::App* v = verb("rerun", "repeat a result from its folder and compare",
+                       [this] { return rerun_verb(folder_, run_, out_, err_); });
     v->add_option("OUT", folder_, "folder of a result")->required();
     add_plugin(v, run_.plugins);
     add_output(v, run_);
@@ -152,7 +156,8 @@ class Program {
   }
 
   void add_policies() {
-    CLI::App* v = verb("policies", "list the policies", [this] { return policies_verb(policy_, policies_json_, out_); });
+    CLI::App* v =
+        verb("policies", "list the policies", [this] { return policies_verb(policy_, policies_json_, out_); });
     v->add_option("NAME", policy_, "only this one");
     v->add_flag("--json", policies_json_, "print JSON");
   }
@@ -172,10 +177,14 @@ class Program {
 
   static void add_set(CLI::App* v, std::vector<std::string>& sets) {
     // Each --set takes one argument, or CONFIG would be swallowed.
-    v->add_option("--set", sets, "change one value of the config")->type_name("/json/pointer=VALUE")->allow_extra_args(false);
+    v->add_option("--set", sets, "change one value of the config")
+        ->type_name("/json/pointer=VALUE")
+        ->allow_extra_args(false);
   }
   static void add_plugin(CLI::App* v, std::vector<std::string>& plugins) {
-    v->add_option("--plugin", plugins, "where the plug-in NAME of the config lies")->type_name("NAME=PATH")->allow_extra_args(false);
+    v->add_option("--plugin", plugins, "where the plug-in NAME of the config lies")
+        ->type_name("NAME=PATH")
+        ->allow_extra_args(false);
   }
   static void add_output(CLI::App* v, RunOptions& o) {
     v->add_flag("--json", o.json, "print the summary as JSON and nothing else");
@@ -224,15 +233,11 @@ int run_cli(const std::vector<std::string>& arguments, std::ostream& out, std::o
     const int code = Program(out, err).run(arguments);
     out.flush();
     return out ? code : complain(err, "cannot write to standard output");
-  } catch (const ConfigError& e) {
-    return complain(err, e.what());
-  } catch (const RequestRefused& e) {
+  } catch (const ConfigError& e) { return complain(err, e.what()); } catch (const RequestRefused& e) {
     return complain(err, e.what());
   } catch (const EngineError& e) {
     return complain(err, std::string("a promise of the engine is broken, please report it: ") + e.what());
-  } catch (const std::bad_alloc&) {
-    return complain(err, "out of memory");
-  } catch (const std::exception& e) {
+  } catch (const std::bad_alloc&) { return complain(err, "out of memory"); } catch (const std::exception& e) {
     return complain(err, e.what());
   }
 }

@@ -149,8 +149,9 @@ class JsonReader {
 Value parse_json(std::string_view text, std::string_view name) {
   Position position;
   JsonReader reader{std::string(name), position};
-  nlohmann::json::sax_parse(CountingIterator(text.data(), &position), CountingIterator(text.data() + text.size(), &position),
-                            &reader, nlohmann::json::input_format_t::json, /*strict=*/true, /*ignore_comments=*/true);
+  nlohmann::json::sax_parse(CountingIterator(text.data(), &position),
+                            CountingIterator(text.data() + text.size(), &position), &reader,
+                            nlohmann::json::input_format_t::json, /*strict=*/true, /*ignore_comments=*/true);
   return std::move(reader.root);
 }
 

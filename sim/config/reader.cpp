@@ -92,7 +92,8 @@ bool ObjectReader::number(std::string_view key, double& out, Range range, Dimens
       out = wide;
       return true;
     }
-    error(key, std::string(plain ? "expected a number" : "expected a value") + range_text(range) + ", got " + brief(*v));
+    error(key,
+          std::string(plain ? "expected a number" : "expected a value") + range_text(range) + ", got " + brief(*v));
   } catch (const ConfigError& e) {
     error(key, plain ? "expected a number" + range_text(range) + ", got " + brief(*v) : e.what());
   }
@@ -131,9 +132,7 @@ bool ObjectReader::duration(std::string_view key, Duration& out, Range seconds) 
       return true;
     }
     error(key, "expected a duration" + range_text(seconds, "s") + ", got " + brief(*v));
-  } catch (const ConfigError& e) {
-    error(key, e.what());
-  }
+  } catch (const ConfigError& e) { error(key, e.what()); }
   return false;
 }
 
@@ -213,7 +212,8 @@ void ObjectReader::finish() {
   }
 }
 
-void JsonDescriber::field(std::string_view name, std::int64_t& value, Range r, std::string_view, std::string_view unit) {
+void JsonDescriber::field(std::string_view name, std::int64_t& value, Range r, std::string_view,
+                          std::string_view unit) {
   reader_.integer(name, value, r, unit);
 }
 void JsonDescriber::field(std::string_view name, double& value, Range r, std::string_view, std::string_view unit) {
@@ -227,7 +227,8 @@ void JsonDescriber::field(std::string_view name, std::vector<double>& value, Ran
 void JsonDescriber::duration(std::string_view name, Duration& value, Range seconds, std::string_view) {
   reader_.duration(name, value, seconds);
 }
-void JsonDescriber::enumeration(std::string_view name, int& value, const std::vector<EnumName>& names, std::string_view) {
+void JsonDescriber::enumeration(std::string_view name, int& value, const std::vector<EnumName>& names,
+                                std::string_view) {
   reader_.choice(name, value, names);
 }
 
@@ -271,7 +272,8 @@ std::string enum_name(int value, const std::vector<EnumName>& names) {
 
 }  // namespace
 
-void ListDescriber::field(std::string_view name, std::int64_t& value, Range r, std::string_view help, std::string_view unit) {
+void ListDescriber::field(std::string_view name, std::int64_t& value, Range r, std::string_view help,
+                          std::string_view unit) {
   Value p = parameter(name, "integer");
   add_range(p, r, true);
   close_parameter(parameters, std::move(p), Value(value), unit, help);
@@ -297,14 +299,16 @@ void ListDescriber::duration(std::string_view name, Duration& value, Range secon
   add_range(p, seconds, false);
   close_parameter(parameters, std::move(p), Value(format_duration(value)), "s", help);
 }
-void ListDescriber::enumeration(std::string_view name, int& value, const std::vector<EnumName>& names, std::string_view help) {
+void ListDescriber::enumeration(std::string_view name, int& value, const std::vector<EnumName>& names,
+                                std::string_view help) {
   Value p = parameter(name, "enum");
   p["values"] = Value::array();
   for (const EnumName& n : names) p["values"].push_back(Value(std::string(n.name)));
   close_parameter(parameters, std::move(p), Value(enum_name(value, names)), "", help);
 }
 
-void DumpDescriber::field(std::string_view name, std::int64_t& value, Range r, std::string_view help, std::string_view unit) {
+void DumpDescriber::field(std::string_view name, std::int64_t& value, Range r, std::string_view help,
+                          std::string_view unit) {
   if (before_ != nullptr) before_->field(name, value, r, help, unit);
   values[name] = Value(value);
 }
@@ -328,13 +332,17 @@ void DumpDescriber::duration(std::string_view name, Duration& value, Range secon
   if (before_ != nullptr) before_->duration(name, value, seconds, help);
   values[name] = Value(format_duration(value));
 }
-void DumpDescriber::enumeration(std::string_view name, int& value, const std::vector<EnumName>& names, std::string_view help) {
+void DumpDescriber::enumeration(std::string_view name, int& value, const std::vector<EnumName>& names,
+                                std::string_view help) {
   if (before_ != nullptr) before_->enumeration(name, value, names, help);
   values[name] = Value(enum_name(value, names));
 }
 
 std::string format_duration(Duration d) {
-  struct Unit { std::int64_t ps; std::string_view name; };
+  struct Unit {
+    std::int64_t ps;
+    std::string_view name;
+  };
   constexpr std::array units{Unit{60'000'000'000'000, "min"}, Unit{1'000'000'000'000, "s"}, Unit{1'000'000'000, "ms"},
                              Unit{1'000'000, "us"}, Unit{1'000, "ns"}};
   const std::int64_t ps = to_ps(d);

@@ -84,7 +84,8 @@ class JsonDescriber final : public Describer {
   void field(std::string_view name, std::string& value, std::string_view help) override;
   void field(std::string_view name, std::vector<double>& value, Range, std::string_view help) override;
   void duration(std::string_view name, Duration& value, Range seconds, std::string_view help) override;
-  void enumeration(std::string_view name, int& value, const std::vector<EnumName>& names, std::string_view help) override;
+  void enumeration(std::string_view name, int& value, const std::vector<EnumName>& names,
+                   std::string_view help) override;
 
  private:
   ObjectReader& reader_;
@@ -102,7 +103,8 @@ class ListDescriber final : public Describer {
   void field(std::string_view name, std::string& value, std::string_view help) override;
   void field(std::string_view name, std::vector<double>& value, Range, std::string_view help) override;
   void duration(std::string_view name, Duration& value, Range seconds, std::string_view help) override;
-  void enumeration(std::string_view name, int& value, const std::vector<EnumName>& names, std::string_view help) override;
+  void enumeration(std::string_view name, int& value, const std::vector<EnumName>& names,
+                   std::string_view help) override;
 };
 
 /// Writes the values of a described struct as an object, durations as strings with a unit. What a config resolves to:
@@ -120,7 +122,8 @@ class DumpDescriber final : public Describer {
   void field(std::string_view name, std::string& value, std::string_view help) override;
   void field(std::string_view name, std::vector<double>& value, Range, std::string_view help) override;
   void duration(std::string_view name, Duration& value, Range seconds, std::string_view help) override;
-  void enumeration(std::string_view name, int& value, const std::vector<EnumName>& names, std::string_view help) override;
+  void enumeration(std::string_view name, int& value, const std::vector<EnumName>& names,
+                   std::string_view help) override;
 
  private:
   Describer* before_ = nullptr;

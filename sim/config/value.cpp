@@ -8,8 +8,8 @@ namespace orrery {
 namespace {
 
 std::string_view kind_name(Value::Kind k) {
-  constexpr std::array<std::string_view, 7> names{"null", "a boolean", "an integer", "a number", "a string", "an array",
-                                                  "an object"};
+  constexpr std::array<std::string_view, 7> names{"null",     "a boolean", "an integer", "a number",
+                                                  "a string", "an array",  "an object"};
   return names[static_cast<std::size_t>(k)];
 }
 
@@ -24,11 +24,21 @@ void append_string(std::string& out, std::string_view s) {
   for (const char c : s) {
     const auto u = static_cast<unsigned char>(c);
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\t': out += "\\t"; break;
-      case '\r': out += "\\r"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
       default:
         if (u >= 0x20) {
           out += c;
@@ -57,7 +67,8 @@ void append_double(std::string& out, double d) {
 void append_value(std::string& out, const Value& v, int indent, int depth);
 
 template <class Sequence, class Write>
-void append_sequence(std::string& out, const Sequence& items, char open, char close, int indent, int depth, Write write) {
+void append_sequence(std::string& out, const Sequence& items, char open, char close, int indent, int depth,
+                     Write write) {
   out += open;
   bool first = true;
   for (const auto& item : items) {
@@ -72,11 +83,21 @@ void append_sequence(std::string& out, const Sequence& items, char open, char cl
 
 void append_value(std::string& out, const Value& v, int indent, int depth) {
   switch (v.kind()) {
-    case Value::Kind::kNull: out += "null"; break;
-    case Value::Kind::kBool: out += v.as_bool() ? "true" : "false"; break;
-    case Value::Kind::kInt: out += std::to_string(v.as_int()); break;
-    case Value::Kind::kDouble: append_double(out, v.as_double()); break;
-    case Value::Kind::kString: append_string(out, v.as_string()); break;
+    case Value::Kind::kNull:
+      out += "null";
+      break;
+    case Value::Kind::kBool:
+      out += v.as_bool() ? "true" : "false";
+      break;
+    case Value::Kind::kInt:
+      out += std::to_string(v.as_int());
+      break;
+    case Value::Kind::kDouble:
+      append_double(out, v.as_double());
+      break;
+    case Value::Kind::kString:
+      append_string(out, v.as_string());
+      break;
     case Value::Kind::kArray:
       append_sequence(out, v.items(), '[', ']', indent, depth,
                       [&](const Value& item) { append_value(out, item, indent, depth + 1); });

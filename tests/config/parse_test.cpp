@@ -16,9 +16,7 @@ using testing::StartsWith;
 std::string error_of(std::string_view text, std::string_view name = "run.json") {
   try {
     parse_json(text, name);
-  } catch (const ConfigError& e) {
-    return e.what();
-  }
+  } catch (const ConfigError& e) { return e.what(); }
   return "no error";
 }
 
@@ -26,9 +24,7 @@ template <class F>
 std::string error_from(F f) {
   try {
     f();
-  } catch (const ConfigError& e) {
-    return e.what();
-  }
+  } catch (const ConfigError& e) { return e.what(); }
   return "no error";
 }
 
@@ -49,7 +45,8 @@ TEST(ParseJson, KnowsPointerAndLineOfEveryValue) {
   EXPECT_EQ(v.at("cluster").where(), "run.json:3 /cluster");
   EXPECT_EQ(v.at("cluster").at("tp").where(), "run.json:4 /cluster/tp");
   EXPECT_EQ(v.at("cluster").at("sizes").items()[0].where(), "run.json:5 /cluster/sizes/0");
-  EXPECT_EQ(v.at("cluster").at("sizes").items()[1].where(), "run.json:6 /cluster/sizes/1");  // a newline ends the number
+  EXPECT_EQ(v.at("cluster").at("sizes").items()[1].where(),
+            "run.json:6 /cluster/sizes/1");  // a newline ends the number
   EXPECT_EQ(v.at("model").where(), "run.json:9 /model");
 }
 
@@ -115,7 +112,8 @@ TEST(Value, BuildsAndAnchorsDocuments) {
 }
 
 TEST(ToJson, KeepsOrderKindsAndEveryDouble) {
-  constexpr std::string_view text = R"({"z": 1, "a": 1.0, "s": "q\"\\\n\u0001é", "e": {}, "l": [0.1, 1e+300, -3, true, null]})";
+  constexpr std::string_view text =
+      R"({"z": 1, "a": 1.0, "s": "q\"\\\n\u0001é", "e": {}, "l": [0.1, 1e+300, -3, true, null]})";
   const std::string once = to_json(parse_json(text), -1);
   EXPECT_EQ(once, text);
   for (const double d : {0.1, 1.0 / 3, 5e-324, 1.7976931348623157e308, 123456789.0, -0.0}) {

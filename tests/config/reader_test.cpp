@@ -56,7 +56,8 @@ Reading read(std::string_view text) {
 }
 
 TEST(JsonDescriber, FillsEveryKindOfField) {
-  const Reading r = read(R"({"token_budget": 2048, "max_running": 8, "watermark": 0.05, "rate": "90/min", "chunked": false,
+  const Reading r =
+      read(R"({"token_budget": 2048, "max_running": 8, "watermark": 0.05, "rate": "90/min", "chunked": false,
       "note": "x", "buckets": [3, 4.5], "keep": "2min", "preempt": "swap", "page": "2MB", "//": "ignored", "$schema": "s"})");
   EXPECT_THAT(r.errors, ElementsAre());
   EXPECT_EQ(r.knobs.token_budget, 2048_tok);
@@ -74,19 +75,20 @@ TEST(JsonDescriber, FillsEveryKindOfField) {
 TEST(JsonDescriber, ReportsAllErrorsAtOnceAndKeepsDefaults) {
   const Reading r = read(R"({"token_budget": -5, "max_running": 2.5, "watermark": 0.9, "rate": "fast", "chunked": 1,
       "note": 7, "buckets": [1, "a", -1], "keep": "2h", "preempt": "swop", "page": 0, "token_buget": 4})");
-  EXPECT_THAT(r.errors,
-              ElementsAre("/policy/batching/token_budget: expected an integer in [1, 1048576], got -5",
-                          "/policy/batching/max_running: expected an integer in [1, 65536], got 2.5",
-                          "/policy/batching/watermark: expected a number in [0, 0.5], got 0.9",
-                          "/policy/batching/rate: expected a rate like \"12/s\", got \"fast\"",
-                          "/policy/batching/chunked: expected true or false, got 1",
-                          "/policy/batching/note: expected a string, got 7",
-                          "/policy/batching/buckets/1: expected a number >= 0, got \"a\"",
-                          "/policy/batching/buckets/2: expected a number >= 0, got -1",
-                          "/policy/batching/keep: expected a duration in [0, 3600] s, got \"2h\"",
-                          "/policy/batching/preempt: expected one of \"recompute\", \"swap\", got \"swop\"; did you mean \"swap\"?",
-                          "/policy/batching/page: expected an integer >= 1, got 0",
-                          "/policy/batching/token_buget: unknown key; did you mean \"token_budget\"?"));
+  EXPECT_THAT(
+      r.errors,
+      ElementsAre(
+          "/policy/batching/token_budget: expected an integer in [1, 1048576], got -5",
+          "/policy/batching/max_running: expected an integer in [1, 65536], got 2.5",
+          "/policy/batching/watermark: expected a number in [0, 0.5], got 0.9",
+          "/policy/batching/rate: expected a rate like \"12/s\", got \"fast\"",
+          "/policy/batching/chunked: expected true or false, got 1", "/policy/batching/note: expected a string, got 7",
+          "/policy/batching/buckets/1: expected a number >= 0, got \"a\"",
+          "/policy/batching/buckets/2: expected a number >= 0, got -1",
+          "/policy/batching/keep: expected a duration in [0, 3600] s, got \"2h\"",
+          "/policy/batching/preempt: expected one of \"recompute\", \"swap\", got \"swop\"; did you mean \"swap\"?",
+          "/policy/batching/page: expected an integer >= 1, got 0",
+          "/policy/batching/token_buget: unknown key; did you mean \"token_budget\"?"));
   EXPECT_EQ(r.knobs.token_budget, 512_tok);
   EXPECT_EQ(r.knobs.keep, 60s);
 }
@@ -94,7 +96,8 @@ TEST(JsonDescriber, ReportsAllErrorsAtOnceAndKeepsDefaults) {
 TEST(JsonDescriber, HugeIntegersAreOutOfRangeNotTruncated) {
   EXPECT_THAT(read(R"({"max_running": 4294967297})").errors,
               ElementsAre("/policy/batching/max_running: expected an integer in [1, 65536], got 4294967297"));
-  EXPECT_THAT(read(R"({"page": 1e300})").errors, ElementsAre("/policy/batching/page: expected an integer >= 1, got 1e+300"));
+  EXPECT_THAT(read(R"({"page": 1e300})").errors,
+              ElementsAre("/policy/batching/page: expected an integer >= 1, got 1e+300"));
 }
 
 TEST(ObjectReader, AnythingButAnObjectIsOneError) {
@@ -128,8 +131,9 @@ TEST(ListDescriber, ListsNameTypeRangeDefaultUnitAndHelp) {
   describe(d, knobs);
   const auto& p = d.parameters.items();
   ASSERT_EQ(p.size(), 10u);
-  EXPECT_EQ(to_json(p[0], -1), R"({"name": "token_budget", "type": "integer", "min": 1, "max": 1048576, "default": 512, )"
-                               R"("unit": "tokens", "help": "Tokens per iteration, running decodes included"})");
+  EXPECT_EQ(to_json(p[0], -1),
+            R"({"name": "token_budget", "type": "integer", "min": 1, "max": 1048576, "default": 512, )"
+            R"("unit": "tokens", "help": "Tokens per iteration, running decodes included"})");
   EXPECT_EQ(to_json(p[3], -1), R"({"name": "rate", "type": "number", "min": 0.0, "default": 1.0, "unit": "/s", )"
                                R"("help": "Requests a second"})");
   EXPECT_EQ(to_json(p[7], -1), R"({"name": "keep", "type": "duration", "min": 0.0, "max": 3600.0, "default": "1min", )"
@@ -147,9 +151,10 @@ TEST(DumpDescriber, WritesResolvedValuesThatReadBackEqual) {
   Knobs knobs;
   describe(dump, knobs);
   EXPECT_EQ(knobs.token_budget, 64_tok) << "the dump passes the visit on";
-  EXPECT_EQ(to_json(dump.values, -1),
-            R"({"token_budget": 64, "max_running": 256, "watermark": 0.01, "rate": 1.0, "chunked": true, "note": "none", )"
-            R"("buckets": [1.0, 2.0], "keep": "90s", "preempt": "swap", "page": 4096})");
+  EXPECT_EQ(
+      to_json(dump.values, -1),
+      R"({"token_budget": 64, "max_running": 256, "watermark": 0.01, "rate": 1.0, "chunked": true, "note": "none", )"
+      R"("buckets": [1.0, 2.0], "keep": "90s", "preempt": "swap", "page": 4096})");
   const Reading again = read(to_json(dump.values));
   EXPECT_THAT(again.errors, ElementsAre());
   EXPECT_EQ(again.knobs.keep, 90s);

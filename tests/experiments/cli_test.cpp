@@ -46,7 +46,8 @@ std::vector<std::string> quick(std::vector<std::string> more = {}) {
 class Cli : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("orrery-cli-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    folder_ = fs::temp_directory_path() /
+              ("orrery-cli-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
     fs::remove_all(folder_);
     fs::create_directories(folder_);
   }
@@ -89,8 +90,8 @@ TEST_F(Cli, TheQuickstartRunsAndFitsOneScreen) {
   EXPECT_EQ(a.code, 0) << a.err;
   EXPECT_EQ(a.err, "");
   EXPECT_LE(std::count(a.out.begin(), a.out.end(), '\n'), 30);
-  EXPECT_THAT(a.out, AllOf(HasSubstr("llama-3.1-8b bf16 on 2 x h200-sxm tp1"), HasSubstr("300 of 300 done"), HasSubstr(" engine "),
-                           HasSubstr(" not modelled "), HasSubstr(" headroom "),
+  EXPECT_THAT(a.out, AllOf(HasSubstr("llama-3.1-8b bf16 on 2 x h200-sxm tp1"), HasSubstr("300 of 300 done"),
+                           HasSubstr(" engine "), HasSubstr(" not modelled "), HasSubstr(" headroom "),
                            HasSubstr(" real-engine check  never compared with a real engine")));
 }
 
@@ -130,12 +131,16 @@ TEST_F(Cli, OutHasAllFilesAndTheSummaryOfTheScreen) {
   EXPECT_EQ(read(folder_ / "out" / "summary.json"), a.out);
   const std::string rows = read(folder_ / "out" / "requests.csv");
   EXPECT_EQ(std::count(rows.begin(), rows.end(), '\n'), 301);
-  EXPECT_THAT(rows, StartsWith("id,arrival_s,tenant,class,model,session,prompt_tokens,cached_tokens,output_tokens,queue_s,ttft_s,"
-                               "tpot_s,e2e_s,finish_s,pool,replica,decode_replica,decode_queue_s,transfer_s,load_s,migrations,"
-                               "preemptions,retries,qoe,status\n"));
-  EXPECT_THAT(read(folder_ / "out" / "timeline.csv"),
-              StartsWith("t_s,arrivals,queued,running,kv_used_fraction,prompt_tokens_per_s,output_tokens_per_s,ttft_p50,ttft_p99,"
-                         "power_w,replicas,usd\n"));
+  EXPECT_THAT(
+      rows,
+      StartsWith("id,arrival_s,tenant,class,model,session,prompt_tokens,cached_tokens,output_tokens,queue_s,ttft_s,"
+                 "tpot_s,e2e_s,finish_s,pool,replica,decode_replica,decode_queue_s,transfer_s,load_s,migrations,"
+                 "preemptions,retries,qoe,status\n"));
+  EXPECT_THAT(
+      read(folder_ / "out" / "timeline.csv"),
+      StartsWith(
+          "t_s,arrivals,queued,running,kv_used_fraction,prompt_tokens_per_s,output_tokens_per_s,ttft_p50,ttft_p99,"
+          "power_w,replicas,usd\n"));
   EXPECT_EQ(read(folder_ / "out" / "actions.csv"), "t_s,controller,action,pool,replica,request,value,estimate_s\n");
 }
 
@@ -189,16 +194,20 @@ TEST_F(Cli, ATraceUnderDeterministicPoliciesHasNoInterval) {
   EXPECT_EQ(s.at("seeds").items().size(), 1u);
   EXPECT_EQ(find_path(s, "intervals.values"), nullptr);
   EXPECT_EQ(find_path(s, "intervals.none")->as_string(),
-            "none: nothing in this run is random (a trace under deterministic policies); /replication/resample bootstraps it");
+            "none: nothing in this run is random (a trace under deterministic policies); /replication/resample "
+            "bootstraps it");
 }
 
 TEST_F(Cli, ATraceCanBeBootstrappedAndKeepsItsOwnResult) {
   std::string text = "arrival_s,prompt_tokens,output_tokens\n";
-  for (int i = 0; i < 400; ++i) text += std::to_string(0.25 * i) + "," + std::to_string(50 + i * 37 % 900) + "," + std::to_string(1 + i * 13 % 90) + "\n";
+  for (int i = 0; i < 400; ++i)
+    text += std::to_string(0.25 * i) + "," + std::to_string(50 + i * 37 % 900) + "," + std::to_string(1 + i * 13 % 90) +
+            "\n";
   write("trace.csv", text);
   const std::string config = write("t.json", R"({"model": "llama-3.1-8b", "workload": {"trace": "trace.csv"}})");
   const Value plain = parse_json(orrery({"run", config, "--json"}).out);
-  const Value s = parse_json(orrery({"run", config, "--json", "--seeds", "6", "--set", "/replication/resample=true"}).out);
+  const Value s =
+      parse_json(orrery({"run", config, "--json", "--seeds", "6", "--set", "/replication/resample=true"}).out);
   EXPECT_EQ(to_json(s.at("ttft_s")), to_json(plain.at("ttft_s")));
   const auto i = interval_of(s, "ttft_s.mean");
   ASSERT_TRUE(i);
@@ -233,7 +242,8 @@ TEST_F(Cli, TheTimelineIsATraceOfTheRequestsInIt) {
   EXPECT_EQ(events[1].at("id").as_int(), 1);
   EXPECT_EQ(events[1].at("ts").as_double(), 50e6);
   EXPECT_EQ(events[4].at("name").as_string(), "decode");
-  EXPECT_EQ(orrery({"run", config, "--timeline", "40s..60s"}).err, "orrery: --timeline: needs --out DIR for its file\n");
+  EXPECT_EQ(orrery({"run", config, "--timeline", "40s..60s"}).err,
+            "orrery: --timeline: needs --out DIR for its file\n");
   EXPECT_EQ(orrery({"run", config, "--out", path("out2"), "--timeline", "60s..40s"}).err,
             "orrery: --timeline 60s..40s: expected A..B, for instance 60s..90s\n");
 }
@@ -270,15 +280,19 @@ TEST_F(Cli, APinnedKvSizeIsUsedAndNamed) {
 // ---- bad input (each message is a promise)
 
 TEST_F(Cli, UnknownNamesListTheNearest) {
-  EXPECT_EQ(error_of("/model=llama-3.1-8"), "orrery: /model: unknown model \"llama-3.1-8\"; did you mean \"llama-3.1-8b\"?\n");
+  EXPECT_EQ(error_of("/model=llama-3.1-8"),
+            "orrery: /model: unknown model \"llama-3.1-8\"; did you mean \"llama-3.1-8b\"?\n");
   EXPECT_THAT(error_of("/hardware=h200-smx"), HasSubstr("/hardware: unknown "));
   EXPECT_THAT(error_of("/hardware=h200-smx"), HasSubstr("did you mean \"h200-sxm\"?\n"));
-  EXPECT_EQ(error_of("/policy/batching=sarati"), "orrery: /policy/batching: unknown batching \"sarati\"; did you mean \"sarathi\"?\n");
+  EXPECT_EQ(error_of("/policy/batching=sarati"),
+            "orrery: /policy/batching: unknown batching \"sarati\"; did you mean \"sarathi\"?\n");
   EXPECT_EQ(error_of("/policy/router=round-rbin"),
             "orrery: /policy/router: unknown router \"round-rbin\"; did you mean \"round-robin\"?\n");
-  EXPECT_THAT(error_of("/workload/lengths=azure-conv-2032"),
-              HasSubstr("/workload/lengths: unknown workload model \"azure-conv-2032\"; did you mean \"azure-conv-2023\"?\n"));
-  EXPECT_THAT(error_of("/engine/preset=vlm-0.24"), StartsWith("orrery: /engine/preset: unknown engine preset \"vlm-0.24\"; did you mean \"vllm-0.24\"?\n"));
+  EXPECT_THAT(
+      error_of("/workload/lengths=azure-conv-2032"),
+      HasSubstr("/workload/lengths: unknown workload model \"azure-conv-2032\"; did you mean \"azure-conv-2023\"?\n"));
+  EXPECT_THAT(error_of("/engine/preset=vlm-0.24"),
+              StartsWith("orrery: /engine/preset: unknown engine preset \"vlm-0.24\"; did you mean \"vllm-0.24\"?\n"));
 }
 
 TEST_F(Cli, UnknownKeysTypesAndRanges) {
@@ -314,9 +328,10 @@ TEST_F(Cli, AllErrorsComeAtOnceEachOnItsLine) {
 }
 
 TEST_F(Cli, AModelThatDoesNotFitSaysWhatItNeedsAndWhatThereIs) {
-  EXPECT_THAT(error_of("/model=llama-3.1-405b"),
-              AllOf(HasSubstr("/model: model \"llama-3.1-405b\" does not fit on h200-sxm with tp 1, pp 1: a device needs "),
-                    HasSubstr(" bytes (weights "), HasSubstr("available ")));
+  EXPECT_THAT(
+      error_of("/model=llama-3.1-405b"),
+      AllOf(HasSubstr("/model: model \"llama-3.1-405b\" does not fit on h200-sxm with tp 1, pp 1: a device needs "),
+            HasSubstr(" bytes (weights "), HasSubstr("available ")));
 }
 
 TEST_F(Cli, PromptsBeyondTheContextFollowTheSetting) {
@@ -325,7 +340,8 @@ TEST_F(Cli, PromptsBeyondTheContextFollowTheSetting) {
   const Value rejected = parse_json(orrery({"run", config, "--json"}).out).at("requests");
   EXPECT_EQ(rejected.at("completed").as_int(), 2);
   EXPECT_EQ(rejected.at("rejected").as_int(), 1);
-  const Value cut = parse_json(orrery({"run", config, "--json", "--set", "/engine/too_long=truncate"}).out).at("requests");
+  const Value cut =
+      parse_json(orrery({"run", config, "--json", "--set", "/engine/too_long=truncate"}).out).at("requests");
   EXPECT_EQ(cut.at("completed").as_int(), 3);
   EXPECT_EQ(cut.at("cut_to_context").as_int(), 1);
   const Answer refused = orrery({"run", config, "--set", "/engine/too_long=refuse"});
@@ -365,20 +381,28 @@ TEST_F(Cli, ArgumentsThatAreWrong) {
   EXPECT_EQ(orrery({"run", kQuickstart, "--sed", "3"}).code, 1);
   EXPECT_EQ(orrery({"run", kQuickstart, "--seeds", "0"}).code, 1);
   EXPECT_EQ(orrery({"run", kQuickstart, "--metrics", "mine"}).code, 1);
-  EXPECT_EQ(orrery({"run", kQuickstart, "--set", "seed=1"}).err, "orrery: --set seed=1: expected /json/pointer=VALUE\n");
-  EXPECT_EQ(orrery({"run", kQuickstart, "--executor", "cuda"}).err, "orrery: --executor cuda: not available in this version\n");
+  EXPECT_EQ(orrery({"run", kQuickstart, "--set", "seed=1"}).err,
+            "orrery: --set seed=1: expected /json/pointer=VALUE\n");
+  EXPECT_EQ(orrery({"run", kQuickstart, "--executor", "cuda"}).err,
+            "orrery: --executor cuda: not available in this version\n");
+}
+
+TEST_F(Cli, ALimitOnAMetricThatAConventionDoesNotHaveIsRefused) {
+  EXPECT_EQ(orrery(quick({"--metrics", "aiperf"})).err, "orrery: /slo/tpot_p99: --metrics aiperf has no such metric\n");
+  EXPECT_EQ(orrery(quick({"--metrics", "mlperf", "--quiet"})).code, 0);
 }
 
 TEST_F(Cli, APlugInNeedsItsPath) {
   EXPECT_EQ(error_of("/plugins=[\"mine\"]"), "orrery: /plugins/0: give its path: --plugin mine=PATH\n");
-  EXPECT_THAT(orrery({"run", kQuickstart, "--plugin", "mine=/no/such.so"}).err, StartsWith("orrery: --plugin mine=/no/such.so: "));
+  EXPECT_THAT(orrery({"run", kQuickstart, "--plugin", "mine=/no/such.so"}).err,
+              StartsWith("orrery: --plugin mine=/no/such.so: "));
 }
 
 // ---- the other verbs
 
 TEST_F(Cli, VerbsThatHaveNotLandedSayThatAndExit1) {
-  for (const std::string verb : {"sweep", "compare", "plan", "explain", "report", "trace", "calibrate", "validate", "support",
-                                 "init", "bundle", "cite", "new"}) {
+  for (const std::string verb : {"sweep", "compare", "plan", "explain", "report", "trace", "calibrate", "validate",
+                                 "support", "init", "bundle", "cite", "new"}) {
     const Answer a = orrery({verb, "anything", "--with", "arguments"});
     EXPECT_EQ(a.code, 1) << verb;
     EXPECT_EQ(a.err, "orrery: " + verb + ": not available in this version\n");
@@ -404,7 +428,8 @@ TEST_F(Cli, PoliciesListNameSlotSystemAliasesAndParameters) {
       for (const auto* key : {"name", "type", "default", "help"}) EXPECT_NE(q.find(key), nullptr);
     }
   }
-  EXPECT_THAT(orrery({"policies", "sarathi"}).out, AllOf(HasSubstr("token_budget"), HasSubstr("= 512"), HasSubstr("1..1048576 tokens")));
+  EXPECT_THAT(orrery({"policies", "sarathi"}).out,
+              AllOf(HasSubstr("token_budget"), HasSubstr("= 512"), HasSubstr("1..1048576 tokens")));
   EXPECT_EQ(orrery({"policies", "sarati"}).err, "orrery: unknown policy \"sarati\"; did you mean \"sarathi\"?\n");
 }
 
@@ -430,7 +455,8 @@ TEST_F(Cli, TheSchemaKnowsSectionsAndPolicies) {
 TEST_F(Cli, CheckSaysWhatAConfigResolvesTo) {
   const Answer a = orrery({"check", kQuickstart});
   EXPECT_EQ(a.code, 0) << a.err;
-  for (const auto* word : {"weights 16.1 GB", "blocks of 16 tokens a replica", "131,072 bytes", "roofline", "/h (", "held-out error"}) {
+  for (const auto* word :
+       {"weights 16.1 GB", "blocks of 16 tokens a replica", "131,072 bytes", "roofline", "/h (", "held-out error"}) {
     EXPECT_THAT(a.out, HasSubstr(word));
   }
   EXPECT_EQ(parse_json(orrery({"check", kQuickstart, "--json"}).out).at("deployment").at("gpus").as_int(), 2);
@@ -470,15 +496,15 @@ TEST_F(Cli, TheAzureExampleRunsOnTheRealTrace) {
   const Value s = parse_json(a.out);
   EXPECT_EQ(s.at("requests").at("offered").as_int(), 19366);
   EXPECT_EQ(s.at("requests").at("completed").as_int(), 19366);
-  EXPECT_EQ(s.at("tokens").at("prompt").as_int(), 22361870);   // sum of ContextTokens of the file
-  EXPECT_EQ(s.at("tokens").at("output").as_int(), 4088665);    // sum of GeneratedTokens
+  EXPECT_EQ(s.at("tokens").at("prompt").as_int(), 22361870);  // sum of ContextTokens of the file
+  EXPECT_EQ(s.at("tokens").at("output").as_int(), 4088665);   // sum of GeneratedTokens
 }
 
 TEST_F(Cli, RunsATraceWithoutData) {
   std::string text = "TIMESTAMP,ContextTokens,GeneratedTokens\n";
   for (int i = 0; i < 60; ++i) {
-    text += "2023-11-16 18:00:" + std::string(i < 10 ? "0" : "") + std::to_string(i) + ".5000000," + std::to_string(100 + 37 * i) + "," +
-            std::to_string(1 + i) + "\n";
+    text += "2023-11-16 18:00:" + std::string(i < 10 ? "0" : "") + std::to_string(i) + ".5000000," +
+            std::to_string(100 + 37 * i) + "," + std::to_string(1 + i) + "\n";
   }
   write("azure.csv", text);
   const std::string config = write("t.json", R"({"model": "llama-3.1-8b", "workload": {"trace": "azure.csv"}})");
@@ -493,8 +519,8 @@ TEST_F(Cli, AnInterruptEndsTheRunAndKeepsWhatThereIs) {
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     std::raise(SIGINT);
   });
-  const Answer a = orrery({"run", kQuickstart, "--set", "/workload/requests=2000000000", "--set", "/workload/arrival/rate=2000",
-                           "--out", path("out"), "--no-rows"});
+  const Answer a = orrery({"run", kQuickstart, "--set", "/workload/requests=2000000000", "--set",
+                           "/workload/arrival/rate=2000", "--out", path("out"), "--no-rows"});
   later.join();
   EXPECT_EQ(a.code, 1);
   EXPECT_THAT(a.err, HasSubstr("orrery: interrupted; the result is of the part that was simulated\n"));

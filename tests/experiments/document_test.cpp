@@ -27,15 +27,15 @@ class DocumentTest : public testing::Test {
   static std::string error(const std::string& path, const std::vector<std::string>& sets = {}) {
     try {
       load_document(path, sets);
-    } catch (const ConfigError& e) {
-      return e.what();
-    }
+    } catch (const ConfigError& e) { return e.what(); }
     return "no error";
   }
   std::filesystem::path folder_;
 };
 
-std::string merge(const char* base, const char* over) { return to_json(merged(parse_json(base), parse_json(over)), -1); }
+std::string merge(const char* base, const char* over) {
+  return to_json(merged(parse_json(base), parse_json(over)), -1);
+}
 
 TEST(Merged, ObjectsKeyByKeyAllElseReplaces) {
   EXPECT_EQ(merge(R"({"a": {"x": 1, "y": 2}, "l": [1, 2]})", R"({"a": {"y": 3}, "l": [4]})"),
@@ -72,8 +72,9 @@ TEST_F(DocumentTest, AMissingBaseIsNamedWhereItIsAskedFor) {
 
 TEST_F(DocumentTest, SetTakesJsonAndBareWordsAndMakesWhatIsMissing) {
   const std::string path = write("c.json", R"({"policy": {"batching": "sarathi"}, "l": [1]})");
-  const auto d = load_document(path, {"/cluster/tp=4", "/policy/router=random", "/policy/batching/token_budget=64",
-                                      "/slo={\"ttft_p99\": \"1s\"}", "/l/0=5", "/l/-=6", "/a~1b=true", "/model=llama-3.1-8b"});
+  const auto d =
+      load_document(path, {"/cluster/tp=4", "/policy/router=random", "/policy/batching/token_budget=64",
+                           "/slo={\"ttft_p99\": \"1s\"}", "/l/0=5", "/l/-=6", "/a~1b=true", "/model=llama-3.1-8b"});
   EXPECT_EQ(to_json(d.value, -1),
             R"({"policy": {"batching": {"name": "sarathi", "token_budget": 64}, "router": "random"}, "l": [5, 6], )"
             R"("cluster": {"tp": 4}, "slo": {"ttft_p99": "1s"}, "a/b": true, "model": "llama-3.1-8b"})");

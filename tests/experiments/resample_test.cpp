@@ -13,7 +13,8 @@ namespace {
 
 class Fixed final : public RequestSource {
  public:
-  Fixed(std::vector<Request> list, const std::vector<Segment>* segments) : list_(std::move(list)), segments_(segments) {}
+  Fixed(std::vector<Request> list, const std::vector<Segment>* segments)
+      : list_(std::move(list)), segments_(segments) {}
   Time peek() const override { return next_ < list_.size() ? list_[next_].arrival : kNever; }
   void pop(Request& out) override {
     out = list_[next_++];
@@ -103,7 +104,7 @@ TEST(Resample, SessionsStayWholeWithTheirOwnDistances) {
 
 TEST(Resample, ACopyDoesNotShareThePrefixesOfTheOriginal) {
   const std::vector<Segment> shared{{42, Tokens32{16}}};
-  std::map<std::int32_t, std::set<std::uint64_t>> keys;   // by original request
+  std::map<std::int32_t, std::set<std::uint64_t>> keys;  // by original request
   std::map<std::int32_t, int> times;
   for (const Drawn& d : resampled(4, &shared)) {
     ASSERT_EQ(d.segments.size(), 1u);

@@ -41,7 +41,7 @@ TEST(TInterval, NeverHasZeroWidth) {
 }
 
 TEST(TInterval, QuantilesBeyondTheTableJoinIt) {
-  EXPECT_NEAR(student_t975(31), 2.0395, 2e-4);   // NIST tables
+  EXPECT_NEAR(student_t975(31), 2.0395, 2e-4);  // NIST tables
   EXPECT_NEAR(student_t975(100), 1.9840, 1e-4);
   EXPECT_NEAR(student_t975(100000), 1.9600, 1e-4);
 }
@@ -91,20 +91,80 @@ RunResult result(std::initializer_list<double> p99s) {
 
 TEST(Summary, HasEveryKeyOfTheContract) {
   const Value s = summary_of(result({0.4}));
-  for (const auto* key :
-       {"schema", "config_hash", "seed", "fingerprint", "metrics_convention", "provenance.version", "provenance.command",
-        "provenance.inputs", "provenance.hardware_models", "provenance.plugins", "state", "requests.offered",
-        "requests.completed", "requests.rejected", "requests.failed", "requests.cancelled", "requests.in_flight", "duration_s",
-        "warmup_s", "ttft_s.mean", "ttft_s.p50", "ttft_s.p90", "ttft_s.p95", "ttft_s.p99", "ttft_s.max", "tpot_s.p99", "itl_s",
-        "e2e_s", "queue_s", "throughput.requests_per_s", "throughput.prompt_tokens_per_s",
-        "throughput.cached_prompt_tokens_per_s", "throughput.output_tokens_per_s", "slo.attainment", "slo.goodput_rps", "slo.met",
-        "kv.block_tokens", "kv.blocks_total", "kv.source", "kv.peak_used_fraction", "kv.used", "kv.reserved", "kv.internal",
-        "kv.external", "kv.fragmented_fraction", "kv.preemptions", "kv.swaps", "kv.prefix_hit_rate", "tokens.computed",
-        "tokens.delivered", "tokens.cached", "tokens.recomputed", "tokens.wasted", "tokens.padded", "tokens.drafts",
-        "tokens.filler", "batch.mean_running", "batch.max_running", "utilisation.busy", "energy.joules",
-        "energy.joules_per_output_token", "trust.calibrated_time_fraction", "trust.grade", "trust.validated", "not_modelled",
-        "stalls.kv_map_s", "stalls.swap_s", "stalls.transfer_s", "stalls.host_s", "simulator.wall_s", "simulator.cpu_s",
-        "simulator.events", "simulator.iterations", "simulator.peak_rss_bytes"}) {
+  for (const auto* key : {"schema",
+                          "config_hash",
+                          "seed",
+                          "fingerprint",
+                          "metrics_convention",
+                          "provenance.version",
+                          "provenance.command",
+                          "provenance.inputs",
+                          "provenance.hardware_models",
+                          "provenance.plugins",
+                          "state",
+                          "requests.offered",
+                          "requests.completed",
+                          "requests.rejected",
+                          "requests.failed",
+                          "requests.cancelled",
+                          "requests.in_flight",
+                          "duration_s",
+                          "warmup_s",
+                          "ttft_s.mean",
+                          "ttft_s.p50",
+                          "ttft_s.p90",
+                          "ttft_s.p95",
+                          "ttft_s.p99",
+                          "ttft_s.max",
+                          "tpot_s.p99",
+                          "itl_s",
+                          "e2e_s",
+                          "queue_s",
+                          "throughput.requests_per_s",
+                          "throughput.prompt_tokens_per_s",
+                          "throughput.cached_prompt_tokens_per_s",
+                          "throughput.output_tokens_per_s",
+                          "slo.attainment",
+                          "slo.goodput_rps",
+                          "slo.met",
+                          "kv.block_tokens",
+                          "kv.blocks_total",
+                          "kv.source",
+                          "kv.peak_used_fraction",
+                          "kv.used",
+                          "kv.reserved",
+                          "kv.internal",
+                          "kv.external",
+                          "kv.fragmented_fraction",
+                          "kv.preemptions",
+                          "kv.swaps",
+                          "kv.prefix_hit_rate",
+                          "tokens.computed",
+                          "tokens.delivered",
+                          "tokens.cached",
+                          "tokens.recomputed",
+                          "tokens.wasted",
+                          "tokens.padded",
+                          "tokens.drafts",
+                          "tokens.filler",
+                          "batch.mean_running",
+                          "batch.max_running",
+                          "utilisation.busy",
+                          "energy.joules",
+                          "energy.joules_per_output_token",
+                          "trust.calibrated_time_fraction",
+                          "trust.grade",
+                          "trust.validated",
+                          "not_modelled",
+                          "stalls.kv_map_s",
+                          "stalls.swap_s",
+                          "stalls.transfer_s",
+                          "stalls.host_s",
+                          "simulator.wall_s",
+                          "simulator.cpu_s",
+                          "simulator.events",
+                          "simulator.iterations",
+                          "simulator.peak_rss_bytes"}) {
     EXPECT_NE(find_path(s, key), nullptr) << key;
   }
   EXPECT_EQ(s.at("kv").at("blocks_total").as_int(), 2 * 54210);
@@ -146,8 +206,9 @@ TEST(Screen, EndsWithTheMissedSlo) {
 
 TEST(Screen, HasTheLinesThatSayHowFarToTrustIt) {
   const std::string text = screen_of(summary_of(result({0.4})));
-  for (const auto* line : {" engine ", " headroom ", " not modelled tokenizer; network", " real-engine check  never compared with a real engine",
-                           " intervals  one replication", " trust "}) {
+  for (const auto* line :
+       {" engine ", " headroom ", " not modelled tokenizer; network",
+        " real-engine check  never compared with a real engine", " intervals  one replication", " trust "}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
 }
@@ -190,8 +251,8 @@ TEST(Conventions, GuidellmCountsTheFirstTokenInTpot) {
   s.window_s = 1;
   s.slo.limits = {{{Metric::kTpot, 99, 99ms, -1}, 0, true}};
   c->apply(s);
-  EXPECT_NEAR(s.latencies.tpot.mean, 0.1, 1e-12);     // 1000 ms / 10
-  EXPECT_NEAR(s.latencies.itl.mean, 0.1, 1e-12);      // 900 ms / 9
+  EXPECT_NEAR(s.latencies.tpot.mean, 0.1, 1e-12);  // 1000 ms / 10
+  EXPECT_NEAR(s.latencies.itl.mean, 0.1, 1e-12);   // 900 ms / 9
   EXPECT_FALSE(s.slo.met);
   EXPECT_EQ(s.slo.attainment, 0);
 }
@@ -212,7 +273,7 @@ TEST(Conventions, OthersLeaveOutWhatTheyDoNotHave) {
 
 TEST(Conventions, RequestsOfTheWarmUpDoNotCountAndMissesDo) {
   const auto c = make_convention("guidellm");
-  c->row(done_row(0, 1s, 100ms, 1000ms, 10));    // before the warm-up ends
+  c->row(done_row(0, 1s, 100ms, 1000ms, 10));  // before the warm-up ends
   c->row(done_row(1, 20s, 100ms, 500ms, 10));
   Row rejected;
   rejected.arrival = Time{} + 21s;
@@ -283,7 +344,8 @@ TEST(Sources, TheFirstMatchingClassCountsAndOthersAreLast) {
 class OutputFolderTest : public testing::Test {
  protected:
   void SetUp() override {
-    base_ = fs::temp_directory_path() / ("orrery-output-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    base_ = fs::temp_directory_path() /
+            ("orrery-output-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
     fs::remove_all(base_);
     fs::create_directories(base_);
     path_ = (base_ / "out").string();
@@ -292,12 +354,12 @@ class OutputFolderTest : public testing::Test {
   std::string error(bool force) const {
     try {
       OutputFolder out(path_, force);
-    } catch (const ConfigError& e) {
-      return e.what();
-    }
+    } catch (const ConfigError& e) { return e.what(); }
     return "no error";
   }
-  std::size_t entries() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(base_), fs::directory_iterator())); }
+  std::size_t entries() const {
+    return static_cast<std::size_t>(std::distance(fs::directory_iterator(base_), fs::directory_iterator()));
+  }
   fs::path base_;
   std::string path_;
 };
@@ -336,7 +398,8 @@ TEST_F(OutputFolderTest, AnEarlierResultIsReplacedOnlyByForce) {
 TEST_F(OutputFolderTest, ForceReplacesResultsAndNothingElse) {
   fs::create_directories(path_);
   std::ofstream(base_ / "out" / "thesis.tex") << "do not delete";
-  EXPECT_EQ(error(true), "--out " + path_ + ": is not an earlier output (no summary.json in it); --force does not replace it");
+  EXPECT_EQ(error(true),
+            "--out " + path_ + ": is not an earlier output (no summary.json in it); --force does not replace it");
 }
 
 TEST_F(OutputFolderTest, WhereItCannotBeMadeIsSaid) {

@@ -69,9 +69,11 @@ TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
     EXPECT_THAT(errors_with(R"("cluster": {")" + key + "\": []}"),
                 ElementsAre("/cluster/" + key + ": not available in this version"));
   }
-  EXPECT_THAT(errors_with(R"("cluster": {"ep": 8, "dp": 1})"), ElementsAre("/cluster/ep: not available in this version (only 1 is)"));
-  EXPECT_THAT(errors_with(R"("engine": {"kv_tiers": [], "kernels": {}})"),
-              ElementsAre("/engine/kv_tiers: not available in this version", "/engine/kernels: not available in this version"));
+  EXPECT_THAT(errors_with(R"("cluster": {"ep": 8, "dp": 1})"),
+              ElementsAre("/cluster/ep: not available in this version (only 1 is)"));
+  EXPECT_THAT(
+      errors_with(R"("engine": {"kv_tiers": [], "kernels": {}})"),
+      ElementsAre("/engine/kv_tiers: not available in this version", "/engine/kernels: not available in this version"));
   EXPECT_THAT(errors_with(R"("engine": {"kv_format": {"name": "kivi", "bits": 2}})"),
               ElementsAre("/engine/kv_format: not available in this version (only \"fp16\" is)"));
   EXPECT_THAT(errors_with(R"("policy": {"cluster": {"name": "splitwise"}})"),
@@ -102,13 +104,15 @@ TEST(RunConfig, PoliciesAreNamesOrObjectsWithAName) {
               ElementsAre("/policy/batching: expected the name of a policy or {\"name\": ...}, got 7",
                           "/policy/order/name: missing key", "/policy/kv/name: expected a string, got 3",
                           "/policy/rooter: unknown key; did you mean \"router\"?"));
-  const Reading r = read(R"({"model": "m", "workload": {}, "policy": {"batching": {"name": "sarathi", "token_budget": 64}}})");
+  const Reading r =
+      read(R"({"model": "m", "workload": {}, "policy": {"batching": {"name": "sarathi", "token_budget": 64}}})");
   EXPECT_EQ(r.config.policy.batching.name, "sarathi");
   EXPECT_EQ(to_json(r.config.policy.batching.parameters, -1), R"({"token_budget": 64})");
 }
 
 TEST(RunConfig, SloKeysAreMetricAndPercentile) {
-  const Reading r = read(R"({"model": "m", "workload": {}, "slo": {"e2e_p99.9": "8s", "queue_p50": 2, "itl_p95": "90ms"}})");
+  const Reading r =
+      read(R"({"model": "m", "workload": {}, "slo": {"e2e_p99.9": "8s", "queue_p50": 2, "itl_p95": "90ms"}})");
   EXPECT_THAT(r.errors, IsEmpty());
   ASSERT_EQ(r.config.slo.size(), 3u);
   EXPECT_EQ(r.config.slo[0].percentile, 99.9);
@@ -117,8 +121,7 @@ TEST(RunConfig, SloKeysAreMetricAndPercentile) {
   EXPECT_THAT(errors_with(R"("slo": {"ttft_99": "1s", "tpot_p99": "fast", "ttft_p0": 1, "e2e_p101": 1})"),
               ElementsAre("/slo/tpot_p99: expected a duration like \"200ms\", got \"fast\"",
                           "/slo/ttft_99: unknown key; did you mean \"ttft_p99\"?",
-                          "/slo/ttft_p0: unknown key; did you mean \"ttft_p99\"?",
-                          "/slo/e2e_p101: unknown key"));
+                          "/slo/ttft_p0: unknown key; did you mean \"ttft_p99\"?", "/slo/e2e_p101: unknown key"));
 }
 
 TEST(RunConfig, ClassesCarryLimitsAndPriority) {
@@ -130,13 +133,15 @@ TEST(RunConfig, ClassesCarryLimitsAndPriority) {
   EXPECT_EQ(r.config.classes[0].priority, -2);
   EXPECT_EQ(r.config.slo.at(0).request_class, 0);
   EXPECT_THAT(errors_with(R"("classes": {"web": {"qoe": {}, "retry": {}, "wait": 3}})"),
-              ElementsAre("/classes/web/retry: not available in this version", "/classes/web/qoe: not available in this version",
-                          "/classes/web/wait: unknown key"));
+              ElementsAre("/classes/web/retry: not available in this version",
+                          "/classes/web/qoe: not available in this version", "/classes/web/wait: unknown key"));
 }
 
 TEST(RunConfig, PrefixCacheIsANameOrAnObject) {
-  EXPECT_EQ(read(R"({"model": "m", "workload": {}, "engine": {"prefix_cache": "radix"}})").config.engine.prefix_cache, "radix");
-  EXPECT_EQ(read(R"({"model": "m", "workload": {}, "engine": {"prefix_cache": {"kind": "hash"}}})").config.engine.prefix_cache,
+  EXPECT_EQ(read(R"({"model": "m", "workload": {}, "engine": {"prefix_cache": "radix"}})").config.engine.prefix_cache,
+            "radix");
+  EXPECT_EQ(read(R"({"model": "m", "workload": {}, "engine": {"prefix_cache": {"kind": "hash"}}})")
+                .config.engine.prefix_cache,
             "hash");
   EXPECT_THAT(errors_with(R"("engine": {"prefix_cache": {"kind": "lru"}})"),
               ElementsAre("/engine/prefix_cache/kind: expected one of \"none\", \"hash\", \"radix\", got \"lru\""));
