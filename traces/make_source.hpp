@@ -5,7 +5,7 @@
 ///   "workload": { "trace": "prod.csv", "window": "14:00..15:00", "scale": {"factor": 3, "method": "resample"} }
 ///
 ///   ResolvedInfo info;
-///   auto source = make_source(config.at("workload"), seed, {{"/home/me/study"}}, info);   // throws ConfigError
+///   auto source = make_source(config.at("workload"), seed, {{"~/study"}}, info);   // throws ConfigError
 ///
 /// Keys: arrival, lengths, requests, trace, scale, window, sessions, prefixes (docs in make_source.cpp, one reader each).
 #pragma once

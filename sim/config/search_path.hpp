@@ -1,7 +1,7 @@
 /// Where a name in a config is looked up: beside the config, then in the user's config folder; what is built in comes
 /// last and is the caller's. An absolute path stands for itself.
 ///
-///   SearchPath path{{"/home/me/study", "/home/me/.config/orrery"}};
+///   SearchPath path{{"~/study", "~/.config/orrery"}};
 ///   path.find("prod.csv");            // the first that exists, or nothing
 #pragma once
 
@@ -28,7 +28,7 @@ struct SearchPath {
     return std::nullopt;
   }
 
-  /// For messages: `not found in ".", "/home/me/.config/orrery"`.
+  /// For messages: `not found in ".", "~/.config/orrery"`.
   std::string describe() const {
     std::string text;
     for (const std::string& folder : folders) text += (text.empty() ? "\"" : ", \"") + folder + "\"";
