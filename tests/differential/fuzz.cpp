@@ -141,7 +141,8 @@ void draw_requests(Dice& dice, Scenario& s, bool prefixes, bool pressure) {
       r.at = dice.pick(gaps);
       if (prefixes && dice.chance(50)) continue_prompt(dice, r, before);
     } else {
-      now += dice.pick(gaps) + Duration{dice.chance(10) ? dice.between(0, 2'000'000'000) : 0};
+      now += dice.pick(gaps);
+      if (dice.chance(10)) now += Duration{dice.between(0, 2'000'000'000)};
       r.at = now;
     }
     s.requests.push_back(std::move(r));
@@ -247,7 +248,7 @@ Scenario minimised(const Scenario& scenario) {
         std::erase_if(s.parameters, [&](const auto& p) { return p.first.starts_with(std::string(slot) + "."); });
       });
     const auto parameters = best.parameters;
-    for (const auto& [key, value] : parameters) better |= try_it([&](Scenario& s) { s.parameters.erase(key); });
+    for (const auto& parameter : parameters) better |= try_it([&](Scenario& s) { s.parameters.erase(parameter.first); });
     for (std::size_t i = 0; i < best.requests.size(); ++i) {
       better |= try_it([&](Scenario& s) { s.requests[i].segments.clear(); });
       better |= try_it([&](Scenario& s) { s.requests[i].request.priority = 0; });

@@ -36,7 +36,7 @@ std::vector<TwinNode> path_of(const TwinRequest& r, std::int64_t block_tokens) {
 }
 
 TwinKv::TwinKv(Blocks total, Tokens block_tokens, bool contiguous, TwinPrefix prefix)
-    : total_(total), block_tokens_(block_tokens.value()), contiguous_(contiguous), prefix_(prefix), all_runs_(40) {
+    : total_(total), block_tokens_(block_tokens.value()), prefix_(prefix), all_runs_(40) {
   if (!contiguous) return;
   std::int64_t address = 0;
   for (int order = 39; order >= 0; --order)   // the pool is cut into the largest powers of two

@@ -73,7 +73,6 @@ class TwinKv {
 
   Blocks total_;
   std::int64_t block_tokens_;
-  bool contiguous_;
   TwinPrefix prefix_;
   std::set<TwinLease*> leases_;
   std::map<TwinNode, Cached> cache_;
