@@ -346,7 +346,10 @@ void Twin::drop(TwinStation& s, TwinCall& c) {
   if (stage == Stage::kHeld) return;
   note(s, lane, TwinDecision::kCancel, c.id, {});
   result_.sums.wasted += (c.context - c.cached).value();
-  if (stage == Stage::kSwapped) s.host_free += c.context;
+  if (stage == Stage::kSwapped) {   // its KV is in host memory alone
+    s.host_free += c.context;
+    c.context = c.cached = Tokens{};
+  }
   std::erase(s.waiting, c.id);
   std::erase(s.swapped, c.id);
   std::erase(lane.prefilling, c.id);
