@@ -2,6 +2,7 @@
 # Facts about ./orrery that need no compiler: launcher.sh SOURCE. Prints each broken one; exits 1 if there is any.
 set -uo pipefail
 source=$(realpath -- "$1")
+unset ORRERY_BUILD   # CI sets it for its own clone; here every clone builds in itself
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 clone="$work/a clone"

@@ -56,4 +56,4 @@ mutate(call_queue.hpp "std::upper_bound(first, items_.end(), id, before)" "first
 mutate(simulation.cpp "now + p.cost" "now + p.cost + Duration{1}")
 mutate(simulation.cpp "(to_ps(now) / to_ps(staleness_) + 1) * to_ps(staleness_)" "to_ps(now) + to_ps(staleness_)")
 
-file(WRITE ${OUT}/count.hpp "#pragma once\nnamespace orrery {\ninline constexpr int kMutations = ${count};\n}  // namespace orrery\n")
+file(WRITE ${OUT}/tests/mutation/count.hpp "#pragma once\nnamespace orrery {\ninline constexpr int kMutations = ${count};\n}  // namespace orrery\n")

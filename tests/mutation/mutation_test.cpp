@@ -2,7 +2,7 @@
 /// the twin on what was found before or within the configs of a CI run; without any, they agree.
 #include <gtest/gtest.h>
 
-#include "count.hpp"
+#include "tests/mutation/count.hpp"
 #include "tests/differential/fuzz.hpp"
 #include "tests/mutation/mutation.hpp"
 
