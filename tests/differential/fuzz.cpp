@@ -204,7 +204,7 @@ std::string disagreement(const Scenario& s) {
   }
   try {
     const EngineResult fast = run_engine(s, {.fast_forward = true, .verify = true});
-    const std::string why = difference(twin, fast.as_twin);
+    const std::string why = difference(s, twin, fast);
     if (!why.empty()) return "twin (a) and engine (b): " + why;
     const std::string also = difference(fast, run_engine(s, {.fast_forward = false, .verify = false}));
     return also.empty() ? also : "fast-forward on (a) and off (b): " + also;

@@ -180,6 +180,30 @@ std::string difference(const TwinResult& a, const TwinResult& b) {
   return out;
 }
 
+std::string difference(const Scenario& scenario, const TwinResult& twin, const EngineResult& engine) {
+  std::string out = difference(twin, engine.as_twin);
+  const Summary& s = engine.outcome.summary;
+  const TwinSums& sums = twin.sums;
+  auto d = [](Wide n) { return static_cast<double>(n); };
+  auto ratio = [](double a, double b) { return b != 0 ? a / b : 0; };
+  const ScenarioPolicies policies(scenario);
+  const bool own = policies.kv->block_tokens() > Tokens{};
+  const Wide block = (own ? policies.kv->block_tokens() : scenario.engine.block_tokens).value();
+  const double all = d(scenario.engine.kv_blocks.value() * block) * d(to_ps(twin.end)) * static_cast<double>(scenario.stations);
+  compare(out, "end", to_seconds(twin.end), s.duration_s);
+  compare(out, "busy", ratio(d(sums.busy) * 1e-12 / scenario.cost.stages, to_seconds(twin.end) * static_cast<double>(scenario.stations)), s.busy);
+  compare(out, "joules", d(sums.energy) * 1e-9, s.joules);
+  compare(out, "gaps", sums.gap_count, s.latencies.itl.count);
+  compare(out, "mean gap", ratio(d(sums.gaps), d(sums.gap_count)) * 1e-12, s.latencies.itl.mean);
+  compare(out, "mean running", ratio(d(sums.running), d(sums.span)), s.mean_running);
+  compare(out, "max running", sums.max_running, s.max_running);
+  compare(out, "kv.used", ratio(d(sums.used), all), s.kv.used);
+  compare(out, "kv.reserved", ratio(d(sums.reserved), all), s.kv.reserved);
+  compare(out, "kv.internal", ratio(d(sums.held * block - sums.used - sums.reserved), all), s.kv.internal);
+  compare(out, "kv.external", ratio(d(sums.unusable * block), all), s.kv.external);
+  return out;
+}
+
 std::string difference(const EngineResult& a, const EngineResult& b) {
   std::string out = difference(a.as_twin, b.as_twin);
   compare(out, "fingerprint", a.outcome.fingerprint, b.outcome.fingerprint);

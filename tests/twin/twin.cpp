@@ -17,6 +17,7 @@ struct TwinCall {
   TwinRequest given;
   CallId id;
   TwinLease lease;
+  Time last_token{};
   Tokens emitted, context, cached, promise;
   Tokens joined_context;      ///< context when it joined its group
   int station = -1, lane = -1;
@@ -60,6 +61,7 @@ struct TwinStation {
   std::vector<Lane> lanes;
   std::vector<Time> stage_free;   ///< by pipeline stage
   Tokens host_free;
+  Blocks unusable;                ///< as of the last plan
   bool changed = false;           ///< it has work in this instant: all lanes that run nothing are asked
 };
 
@@ -74,6 +76,8 @@ class Twin {
  private:
   // what happens, in the order of one instant
   Time next_event();
+  void integrate(Duration time);
+  Blocks unusable(TwinStation& s);
   void boundary(TwinStation& s, Lane& lane);
   void arrivals();
   void plan_lanes(TwinStation& s);
@@ -166,6 +170,7 @@ TwinResult Twin::run() {
     arrivals();
     for (TwinStation& s : stations_) plan_lanes(s);
     result_.end = now_;
+    if (const Time next = next_event(); next != kNever) integrate(next - now_);
   }
   for (const auto& [number, id] : by_number_) {
     result_.sums.cached += at(id).row.cached;
@@ -187,6 +192,36 @@ Time Twin::next_event() {
       else if (lane.ready) next = std::min(next, s.stage_free[0]);
     }
   return next;
+}
+
+/// What KV holds from now on, for some time.
+void Twin::integrate(Duration time) {
+  for (TwinStation& s : stations_) {
+    const Wide ps = to_ps(time), block = block_tokens_.value();
+    Wide used = s.kv->pinned().value() * block, reserved = 0;
+    for (const auto& c : calls_) {
+      if (c->station != s.index || c->lease.own + c->lease.shared == Blocks{}) continue;
+      used += c->context.value() - c->lease.shared.value() * block;
+      const Tokens last = Tokens{c->given.request.prompt_tokens} + c->output() - 1_tok;
+      const Tokens room = std::min(last, Tokens{row(c->id).progress.reserved});
+      reserved += std::max(room - c->context, Tokens{}).value();
+    }
+    result_.sums.held += ps * (s.kv->total() - s.kv->free() - s.kv->evictable()).value();
+    result_.sums.used += ps * used;
+    result_.sums.reserved += ps * reserved;
+    result_.sums.unusable += ps * s.unusable.value();
+  }
+}
+
+/// Free slots, if the head of the queue cannot use them because all runs are too short.
+Blocks Twin::unusable(TwinStation& s) {
+  if (!config_.kv->contiguous() || s.waiting.empty()) return {};
+  const Tokens target = view(s, 0).target(s.waiting.front());
+  const Tokens wanted = config_.kv->reserve(row(s.waiting.front()).call, target, target);
+  const BuddyRuns runs = s.kv->runs();
+  for (int order = 0; order < 40; ++order)
+    if (runs[order] > 0 && std::int64_t{1} << order >= wanted.value()) return {};
+  return s.kv->free();
 }
 
 // --- (a) a step ends ---------------------------------------------------------------------------------------------------
@@ -260,6 +295,11 @@ void Twin::chunk_done(TwinStation& s, Lane& lane, const BatchPlan::Chunk& chunk)
 void Twin::token(TwinStation& s, CallId id) {
   TwinCall& c = at(id);
   ++c.emitted;
+  if (c.emitted > 1_tok) {
+    result_.sums.gaps += to_ps(now_ - c.last_token);
+    ++result_.sums.gap_count;
+  }
+  c.last_token = now_;
   if (c.emitted != 1_tok) return;
   c.row.first_token = now_;
   event(s, CallEvent::kFirstToken, id);
@@ -448,15 +488,20 @@ void Twin::enter(TwinStation& s, std::vector<CallId>& queue, CallId id) {
 
 void Twin::plan_lanes(TwinStation& s) {
   for (const Lane& lane : s.lanes) s.changed |= lane.ready && s.stage_free[0] <= now_;
+  if (!s.changed || (s.lanes.size() == 1 && s.lanes[0].step)) {   // nobody to ask
+    s.changed = false;
+    return;
+  }
   for (std::size_t l = 0; l < s.lanes.size(); ++l) {
     Lane& lane = s.lanes[l];
-    if (lane.step || !s.changed) continue;
+    if (lane.step) continue;
     lane.ready = s.stage_free[0] > now_;
     if (lane.ready) continue;
     for (int rounds = 0; plan_once(s, static_cast<int>(l)); ++rounds)
       if (rounds > 100000) twin_error("a lane plans for ever");
   }
   s.changed = false;
+  s.unusable = unusable(s);
 }
 
 /// True: the plan changed something but there is nothing to run, so ask again.
@@ -621,6 +666,9 @@ void Twin::start(TwinStation& s, Lane& lane, Step step, StepShape shape, const B
     result_.sums.energy += run.e_first.value();
   }
   ++result_.sums.iterations;
+  result_.sums.span += to_ps(done - now_);
+  result_.sums.running += static_cast<Wide>(to_ps(done - now_)) * shape.sequences;
+  result_.sums.max_running = std::max<std::int64_t>(result_.sums.max_running, shape.sequences);
   step.end = done;
   lane.step = std::move(step);
 }

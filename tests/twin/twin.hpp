@@ -64,7 +64,12 @@ struct TwinSums {
   Wide computed = 0, delivered = 0, cached = 0, recomputed = 0, wasted = 0, padded = 0;
   Wide busy = 0;            ///< ps, sum over steps and stages of their price
   Wide energy = 0;          ///< nJ
-  std::int64_t iterations = 0, preemptions = 0, swaps = 0;
+  Wide gaps = 0;            ///< ps, sum of the times between tokens of a call
+  Wide span = 0, running = 0;   ///< ps, sum over steps of their length; the same times their sequences
+  /// KV over time, summed over stations: blocks ps held by calls; tokens ps computed; tokens ps of room that calls will
+  /// still fill; blocks ps free, but in runs too short for the head of the queue.
+  Wide held = 0, used = 0, reserved = 0, unusable = 0;
+  std::int64_t iterations = 0, preemptions = 0, swaps = 0, gap_count = 0, max_running = 0;
   friend bool operator==(const TwinSums&, const TwinSums&) = default;
 };
 

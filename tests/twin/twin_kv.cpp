@@ -47,10 +47,15 @@ TwinKv::TwinKv(Blocks total, Tokens block_tokens, bool contiguous, TwinPrefix pr
   free_runs_ = all_runs_;
 }
 
+Blocks TwinKv::owned() const {
+  Blocks sum;
+  for (const TwinLease* lease : leases_) sum += lease->own;
+  return sum;
+}
+
 Blocks TwinKv::free() const {
-  Blocks held;
+  Blocks held = owned();
   for (const auto& [node, cached] : cache_) held += Blocks{cached.blocks};
-  for (const TwinLease* lease : leases_) held += lease->own;
   if (held > total_) twin_error("more KV held than there is");
   return total_ - held;
 }
@@ -109,6 +114,7 @@ TwinKv::Cached TwinKv::cached(const TwinNode& node) const {
 
 void TwinKv::pin_hit(TwinLease& lease, const TwinRequest& r, Tokens hit) {
   lease.published = hit.value() / block_tokens_;
+  lease.shared = Blocks{lease.published};
   std::int64_t reached = 0;
   for (const TwinNode& node : path_of(r, block_tokens_)) {
     if (reached == lease.published) return;
@@ -137,12 +143,13 @@ void TwinKv::publish(TwinLease& lease, const TwinRequest& r, Tokens computed) {
     if (have < lease.published) twin_error("a hole in the cached prefix");
     c.blocks += upto - have;
     lease.own -= Blocks{upto - have};
+    lease.shared += Blocks{upto - have};
   }
   lease.published = std::max(lease.published, end);
 }
 
 void TwinKv::release(TwinLease& lease, const TwinRequest& r) {
-  lease.own = Blocks{};
+  lease.own = lease.shared = Blocks{};
   const auto path = path_of(r, block_tokens_);
   while (lease.pins > 0) {   // the deepest first, so that it is evicted first
     Cached& node = cache_[path[--lease.pins]];

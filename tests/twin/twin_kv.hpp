@@ -36,6 +36,7 @@ std::vector<TwinNode> path_of(const TwinRequest& r, std::int64_t block_tokens);
 
 struct TwinLease {
   Blocks own;                                 ///< blocks that only this call references
+  Blocks shared;                              ///< blocks of the cache that it uses: hits, and what it computed itself
   std::size_t pins = 0;                       ///< nodes of its path that it pins, from the first
   std::int64_t published = 0;                 ///< of its blocks, offered to the cache
   std::int64_t address = -1, order = -1;      ///< contiguous: first slot and log2 of the length
@@ -65,9 +66,10 @@ class TwinKv {
 
   PrefixMatch match(const TwinRequest& r, Tokens target) const;
   Blocks releasable(const TwinLease& lease, const TwinRequest& r) const;
-  TwinPrefix prefix() const { return prefix_; }
+  Blocks pinned() const { return total() - free() - evictable() - owned(); }   ///< blocks of the cache that calls use
 
  private:
+  Blocks owned() const;
   struct Cached { std::int64_t blocks = 0, pins = 0, unpinned_at = 0; };   ///< the first blocks of a node
   Cached cached(const TwinNode& node) const;
 
