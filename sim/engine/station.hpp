@@ -50,6 +50,7 @@ struct RunContext {
   LeaveListener* leaver = nullptr;
   bool fast_forward = true;
   bool verify_fast_forward = false;      ///< asks the policy at every skipped iteration; EngineError if it differs
+  bool came_back = false;                ///< the present instant has been planned once already
   std::uint64_t rows_hash = 0;
 
   void row(const Row& row) {

@@ -183,9 +183,10 @@ void Station::release_held(Lane& lane, Time now) {
 }
 
 /// Something has come while iterations run at once: the run ends at the first boundary that is not before `now`; if
-/// that is now, at once, as if it had ended on its own before.
+/// that is now, at once, as if it had ended on its own before. In an instant that the loop has come back to, a boundary
+/// at it has passed: stepping would have begun the next iteration by now.
 void Station::cut(Lane& lane, Time now) {
-  const std::int64_t gone = to_ps(now - lane.start);
+  const std::int64_t gone = to_ps(now - lane.start) + run_->came_back;
   const std::int64_t first = to_ps(lane.run.first), step = to_ps(lane.run.step);
   std::int64_t j = 1;
   if (step == 0) {
