@@ -24,6 +24,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -117,7 +118,8 @@ struct ScenarioPolicies {
   std::unique_ptr<Router> router;
 };
 
-TwinResult run_twin(const Scenario& scenario);
+/// With `around`, each batcher is replaced by what it returns for it (a check, say); the replacement is owned by nobody.
+TwinResult run_twin(const Scenario& scenario, const std::function<Batcher*(Batcher&)>& around = {});
 /// Value of one expectation's left side, as text to compare with its right side.
 std::string observed(const Scenario& scenario, const TwinResult& result, const std::string& what);
 /// All expectations that do not hold, one a line.

@@ -107,7 +107,7 @@ ScenarioPolicies::ScenarioPolicies(const Scenario& s) : cost(s.cost) {
 
 ScenarioPolicies::~ScenarioPolicies() = default;
 
-TwinResult run_twin(const Scenario& scenario) {
+TwinResult run_twin(const Scenario& scenario, const std::function<Batcher*(Batcher&)>& around) {
   ScenarioPolicies policies(scenario);
   TwinConfig config = scenario.engine;
   config.cost = &policies.cost;
@@ -115,7 +115,7 @@ TwinResult run_twin(const Scenario& scenario) {
   config.order = policies.order.get();
   config.predictor = policies.predictor.get();
   config.router = policies.router.get();
-  for (auto& batcher : policies.batchers) config.batchers.push_back(batcher.get());
+  for (auto& batcher : policies.batchers) config.batchers.push_back(around ? around(*batcher) : batcher.get());
   ScenarioSource source(scenario);
   TwinResult result = run_twin(config, source);
   for (const TwinRow& row : result.rows) result.names.push_back(source.name(row.number));
