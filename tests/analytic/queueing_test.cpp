@@ -1,6 +1,6 @@
 /// Queueing theory: the engine, fed with Poisson arrivals, has the mean times that closed formulas say, within three
-/// standard errors over 20 seeds, and the standard error itself is small. Formulas of TTFT: DistServe (OSDI'24), section
-/// 3.1; the rest: Kleinrock, Queueing Systems, volumes 1 and 2.
+/// standard errors over 20 seeds, and the standard error itself is small. Formulas of TTFT: DistServe (OSDI'24),
+/// section 3.1; the rest: Kleinrock, Queueing Systems, volumes 1 and 2.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -92,7 +92,8 @@ TEST(Queueing, MD1) {
 TEST(Queueing, MM1) {
   const double service = 0.1, rate = 7;
   auto shape = [](Request& r, Rng& rng) { r.prompt_tokens = exponential_tokens(rng, 100000); };
-  expect_theory(over_seeds(kOneByOne + "cost: 1us*prefill", rate, 20000, shape, mean_e2e), 1 / (1 / service - rate), 1e-5);
+  expect_theory(over_seeds(kOneByOne + "cost: 1us*prefill", rate, 20000, shape, mean_e2e), 1 / (1 / service - rate),
+                1e-5);
 }
 
 /// Two classes, the urgent ones first but without interrupting: W_1 = W_0 / (1 - rho_1), W_2 = W_1 / (1 - rho), with
@@ -105,7 +106,8 @@ TEST(Queueing, MM1WithPriorities) {
     r.priority = rng.uniform() < share ? 0 : 1;
   };
   const std::string engine = kOneByOne + "order=priority order.aging=0s cost: 1us*prefill";
-  expect_theory(over_seeds(engine, rate, 20000, shape, mean_ttft), share * first + (1 - share) * second + service, 1e-5);
+  expect_theory(over_seeds(engine, rate, 20000, shape, mean_ttft), share * first + (1 - share) * second + service,
+                1e-5);
 }
 
 /// k places in a batch whose iterations take the same time whatever is in it: each call is served on its own for a time
@@ -163,7 +165,8 @@ TEST(Queueing, MD1OverTwoTensorParallelDevices) {
 /// Random routing splits a Poisson stream: two stations are two queues with half the rate.
 TEST(Queueing, MD1Twice) {
   const double d = 0.1, r = 0.7 / d;
-  expect_theory(over_seeds(kOneByOne + "stations=2 router=random cost: 100ms", 2 * r, 20000, [](Request&, Rng&) {}, mean_ttft),
+  const std::string engine = kOneByOne + "stations=2 router=random cost: 100ms";
+  expect_theory(over_seeds(engine, 2 * r, 20000, [](Request&, Rng&) {}, mean_ttft),
                 d + r * d * d / (2 * (1 - r * d)));
 }
 
@@ -174,14 +177,15 @@ TEST(Queueing, PowerOfTwoChoices) {
   double theory = 0;
   for (int i = 1; i < 8; ++i) theory += std::pow(load, std::pow(2, i) - 2);
   auto shape = [](Request& r, Rng& rng) { r.prompt_tokens = exponential_tokens(rng, 100000); };
-  const Estimate seen = over_seeds(kOneByOne + "stations=100 router=power-of-two cost: 1us*prefill", 100 * load / service,
-                                   40000, shape, mean_e2e);
+  const std::string engine = kOneByOne + "stations=100 router=power-of-two cost: 1us*prefill";
+  const Estimate seen = over_seeds(engine, 100 * load / service, 40000, shape, mean_e2e);
   EXPECT_NEAR(seen.mean / (theory * service), 1, 0.02);   // n = 100 stations are not infinitely many
 }
 
 /// Little's law holds as an identity of every run, not only on average.
 TEST(Queueing, LittlesLawIsExact) {
-  const Scenario scenario = parse_scenarios("engine batching=sarathi kv=paged kv_blocks=400 block=16 cost: 5ms + 20us*token", "little").at(0);
+  const std::string engine = "engine batching=sarathi kv=paged kv_blocks=400 block=16 cost: 5ms + 20us*token";
+  const Scenario scenario = parse_scenarios(engine, "little").at(0);
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     Poisson source(seed, 20, 2000, [](Request& r, Rng& rng) {
       r.prompt_tokens = exponential_tokens(rng, 200);

@@ -1,8 +1,9 @@
 /// The fast engine equals the plain twin: whole rows, every decision, exact sums of tokens, time, energy, gaps between
 /// tokens and KV over time; fast-forward on and off.
 ///
-/// ORRERY_FUZZ_COUNT sets the number of configs (default 24000 over all shards, about half a minute of one core), ORRERY_FUZZ_SEED another seed, and
-/// ORRERY_FUZZ_ONE=SEED:INDEX runs a single one, minimises it if it fails and prints it as a scenario.
+/// ORRERY_FUZZ_COUNT sets the number of configs (default 24000 over all shards, about half a minute of one core),
+/// ORRERY_FUZZ_SEED another seed, and ORRERY_FUZZ_ONE=SEED:INDEX runs a single one, minimises it if it fails and
+/// prints it as a scenario.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

@@ -40,13 +40,17 @@ class RandomDescriber final : public Describer {
   void field(std::string_view name, std::int64_t&, Range r, std::string_view, std::string_view) override {
     const auto low = static_cast<std::int64_t>(std::max(r.min, 0.0));
     const auto high = static_cast<std::int64_t>(std::min(r.max, static_cast<double>(low) + 300));
-    set(name, std::to_string(dice_.chance(50) ? low + dice_.skewed(high - low + 1) - 1 : dice_.between(low, std::min(low + 12, high))));
+    const bool wide = dice_.chance(50);
+    const auto value = wide ? low + dice_.skewed(high - low + 1) - 1 : dice_.between(low, std::min(low + 12, high));
+    set(name, std::to_string(value));
   }
   void field(std::string_view name, double&, Range r, std::string_view, std::string_view) override {
     const double low = std::max(r.min, 0.0), high = std::min(r.max, low + 3);
     set(name, std::to_string(low + (high - low) * static_cast<double>(dice_.between(0, 8)) / 8));
   }
-  void field(std::string_view name, bool&, std::string_view) override { set(name, dice_.chance(50) ? "true" : "false"); }
+  void field(std::string_view name, bool&, std::string_view) override {
+    set(name, dice_.chance(50) ? "true" : "false");
+  }
   void field(std::string_view, std::string&, std::string_view) override {}
   void field(std::string_view, std::vector<double>&, Range, std::string_view) override {}
   void duration(std::string_view name, Duration&, Range r, std::string_view) override {
@@ -98,7 +102,8 @@ void draw_prefix(Dice& dice, RequestSpec& r, std::int64_t family) {
   for (std::int64_t depth = dice.between(0, 3); depth > 0 && left > 0; --depth) {
     chain = chain * 4 + dice.between(1, depth > 2 ? 1 : 2);
     const std::int64_t tokens = std::min(left, 4 + chain * 7 % 37);   // the same for all that share the key
-    r.segments.push_back({static_cast<std::uint64_t>(chain) * 64 + static_cast<std::uint64_t>(tokens), Tokens32{static_cast<std::int32_t>(tokens)}});
+    const auto key = static_cast<std::uint64_t>(chain * 64 + tokens);
+    r.segments.push_back({key, Tokens32{static_cast<std::int32_t>(tokens)}});
     left -= tokens;
   }
   if (dice.chance(30)) r.request.output_key = static_cast<std::uint64_t>(dice.between(1, 4));
@@ -117,7 +122,8 @@ void continue_prompt(Dice& dice, RequestSpec& r, const RequestSpec& before) {
 
 /// `pressure`: all at about the same time and with much in common, so that calls take KV from each other.
 void draw_requests(Dice& dice, Scenario& s, bool prefixes, bool pressure) {
-  const std::int64_t requests = dice.skewed(24), longest = dice.chance(70) ? 60 : 300, answers = dice.chance(70) ? 20 : 120;
+  const std::int64_t requests = dice.skewed(24);
+  const std::int64_t longest = dice.chance(70) ? 60 : 300, answers = dice.chance(70) ? 20 : 120;
   std::vector<Duration> gaps{0s, 0s, 0s, 1ms, 10ms, 10ms, 13ms, 200ms, 1s};
   if (pressure) gaps.resize(6);
   const bool closed = dice.chance(20), patience = dice.chance(15);
@@ -187,7 +193,8 @@ Scenario random_scenario(std::uint64_t seed, std::uint64_t index) {
   draw_requests(dice, s, s.engine.prefix != TwinPrefix::kNone || dice.chance(10), pressure);
   if (pressure) {   // room for the largest of them, and not much more
     Tokens largest;
-    for (const RequestSpec& r : s.requests) largest = std::max(largest, Tokens{r.request.prompt_tokens + r.request.output_tokens});
+    for (const RequestSpec& r : s.requests)
+      largest = std::max(largest, Tokens{r.request.prompt_tokens + r.request.output_tokens});
     s.engine.kv_blocks = Blocks{largest.value() * dice.between(100, 250) / 100 / block.value() + 1};
   }
   return s;
@@ -248,7 +255,8 @@ Scenario minimised(const Scenario& scenario) {
         std::erase_if(s.parameters, [&](const auto& p) { return p.first.starts_with(std::string(slot) + "."); });
       });
     const auto parameters = best.parameters;
-    for (const auto& parameter : parameters) better |= try_it([&](Scenario& s) { s.parameters.erase(parameter.first); });
+    for (const auto& parameter : parameters)
+      better |= try_it([&](Scenario& s) { s.parameters.erase(parameter.first); });
     for (std::size_t i = 0; i < best.requests.size(); ++i) {
       better |= try_it([&](Scenario& s) { s.requests[i].segments.clear(); });
       better |= try_it([&](Scenario& s) { s.requests[i].request.priority = 0; });

@@ -41,12 +41,14 @@ struct Draft {
 
   /// Everybody who runs gets one token; while blocks are short, the last of all that run gives way.
   void decode() {
-    auto needed = [&] { return std::count_if(members.begin(), members.end(), [&](CallId id) { return at_block_end(id); }); };
+    auto needs_block = [&](CallId id) { return at_block_end(id); };
+    auto needed = [&] { return std::count_if(members.begin(), members.end(), needs_block); };
+    auto before = [&](CallId a, CallId b) { return view.before(a, b); };
     while (needed() > free) {
       std::vector<CallId> all = members;
       all.insert(all.end(), prefilling.begin(), prefilling.end());
       if (all.empty()) break;
-      const CallId last = *std::max_element(all.begin(), all.end(), [&](CallId a, CallId b) { return view.before(a, b); });
+      const CallId last = *std::max_element(all.begin(), all.end(), before);
       opinion.leave.push_back({last, running == 1 ? Leave::kFail : Leave::kRecompute});
       free += blocks(std::max(view.context(last).value(), std::int64_t{view.progress(last).reserved.value()}));
       --running;
@@ -57,7 +59,8 @@ struct Draft {
     opinion.decodes = static_cast<std::int64_t>(members.size());
   }
 
-  /// Nobody is let in by an iteration that throws somebody out. Room for the whole prompt, and the watermark on top of it unless nobody runs.
+  /// Nobody is let in by an iteration that throws somebody out. Room for the whole prompt, and the watermark on top of
+  /// it unless nobody runs.
   bool admit(CallId id) {
     if (!opinion.leave.empty()) return false;
     const std::int64_t need = blocks(view.target(id).value());
@@ -125,11 +128,14 @@ class Checked final : public Batcher {
     first_.plan(view, plan);
     ++plans;
     const Opinion other = second_(view, limits_);
-    auto same = [](const auto& a, const auto& b, auto equal) { return std::equal(a.begin(), a.end(), b.begin(), b.end(), equal); };
+    auto same = [](const auto& a, const auto& b, auto equal) {
+      return std::equal(a.begin(), a.end(), b.begin(), b.end(), equal);
+    };
     const bool agree =
         same(plan.leave(), other.leave, [](auto& a, auto& b) { return a.call == b.first && a.how == b.second; }) &&
         same(plan.admitted(), other.admit, [](auto& a, CallId b) { return a.call == b; }) &&
-        same(plan.chunks(), other.chunks, [](auto& a, auto& b) { return a == b; }) && plan.decoding().value() == other.decodes;
+        same(plan.chunks(), other.chunks, [](auto& a, auto& b) { return a == b; }) &&
+        plan.decoding().value() == other.decodes;
     if (!agree) throw std::logic_error("a plan at " + std::to_string(to_ps(view.now)) + " ps has a second opinion");
     changes += plan.changes();
   }
@@ -151,9 +157,11 @@ TEST_P(SecondOpinion, IsTheSameInEveryPlan) {
     const Limits limits{1 + static_cast<std::int64_t>(i % 90), 1 + static_cast<std::int64_t>(i % 7)};
     s.policies["batching"] = GetParam().first;
     s.policies["kv"] = "paged";
-    std::erase_if(s.parameters, [](const auto& p) { return p.first.starts_with("batching.") || p.first.starts_with("kv."); });
+    std::erase_if(s.parameters,
+                  [](const auto& p) { return p.first.starts_with("batching.") || p.first.starts_with("kv."); });
     s.parameters["batching.max_running"] = std::to_string(limits.max_running);
-    if (std::string(GetParam().first) != "orca") s.parameters["batching.token_budget"] = std::to_string(limits.token_budget);
+    if (GetParam().first != std::string("orca"))
+      s.parameters["batching.token_budget"] = std::to_string(limits.token_budget);
     s.parameters["kv.watermark"] = i % 3 ? "0" : "0.1";
     s.engine.prefix = TwinPrefix::kNone;
     std::vector<std::unique_ptr<Checked>> checks;
@@ -169,7 +177,8 @@ TEST_P(SecondOpinion, IsTheSameInEveryPlan) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Batchers, SecondOpinion,
-                         testing::Values(std::pair{"sarathi", &sarathi}, std::pair{"orca", &orca}, std::pair{"vllm", &vllm}),
+                         testing::Values(std::pair{"sarathi", &sarathi}, std::pair{"orca", &orca},
+                                         std::pair{"vllm", &vllm}),
                          [](const auto& batcher) { return std::string(batcher.param.first); });
 
 }  // namespace

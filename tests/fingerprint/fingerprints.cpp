@@ -1,6 +1,6 @@
-/// Prints the fingerprint of each of the fuzz's first N scenarios (default 500), fast-forwarded and stepped: one line each.
-/// Equal in every build of it: check.sh compares compilers and optimisation levels. Beside compare.sh, which runs whole
-/// configs through the program, this one draws on every policy, KV rule and mechanism of the engine.
+/// Prints the fingerprint of each of the fuzz's first N scenarios (default 500), fast-forwarded and stepped: one line
+/// each. Equal in every build of it: check.sh compares compilers and optimisation levels. Beside compare.sh, which
+/// runs whole configs through the program, this one draws on every policy, KV rule and mechanism of the engine.
 ///
 ///   orrery_fingerprints 1000 > out.txt
 #include <cstdio>

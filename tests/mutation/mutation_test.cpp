@@ -1,5 +1,5 @@
-/// Does the differential test see mistakes? Each seeded mutation of the engine (mutate.cmake) must make it disagree with
-/// the twin on what was found before or within the configs of a CI run; without any, they agree.
+/// Does the differential test see mistakes? Each seeded mutation of the engine (mutate.cmake) must make it disagree
+/// with the twin on what was found before or within the configs of a CI run; without any, they agree.
 #include <gtest/gtest.h>
 
 #include "tests/mutation/count.hpp"

@@ -48,7 +48,10 @@ TEST(ScenarioText, NamesTheLineOfAnError) {
 }
 
 TEST(ScenarioText, AFailedExpectationIsToldWithItsPlace) {
-  const Scenario s = parse_scenarios("engine batching=orca kv_blocks=9 cost: 1ms\nt=0ms a prompt=9 out=1\nexpect a.first=2ms a.status=done\n", "x.txt").at(0);
+  const std::string text = "engine batching=orca kv_blocks=9 cost: 1ms\n"
+                           "t=0ms a prompt=9 out=1\n"
+                           "expect a.first=2ms a.status=done\n";
+  const Scenario s = parse_scenarios(text, "x.txt").at(0);
   EXPECT_EQ(failures(s, run_twin(s)), "x.txt:3: a.first is 1ms, expected 2ms\n");
 }
 

@@ -65,7 +65,8 @@ std::string text(const TwinRow& r) {
 }
 
 std::string text(const TwinDecision& d) {
-  constexpr const char* kinds[] = {"recompute", "swap", "restart", "fail", "resume", "admit", "chunk", "pause", "cancel"};
+  constexpr const char* kinds[] = {"recompute", "swap",  "restart", "fail",  "resume",
+                                   "admit",     "chunk", "pause",   "cancel"};
   std::ostringstream out;
   out << text(d.time) << " station " << d.station << " lane " << d.lane << " clock " << d.clock << " " << kinds[d.kind]
       << " #" << d.number << " tokens " << d.tokens;
@@ -87,8 +88,9 @@ void compare(std::string& out, const char* what, const T& a, const T& b) {
   if (a == b) return;
   std::ostringstream line;
   line.precision(17);
-  if constexpr (std::is_same_v<T, Wide>) line << what << ": " << static_cast<double>(a) << " and " << static_cast<double>(b);
-  else line << what << ": " << a << " and " << b;
+  line << what << ": ";
+  if constexpr (std::is_same_v<T, Wide>) line << static_cast<double>(a) << " and " << static_cast<double>(b);
+  else line << a << " and " << b;
   out += line.str() + "\n";
 }
 
@@ -115,7 +117,8 @@ Outcome run_engine(const Scenario& scenario, RequestSource& source, const Engine
   station.kv_bytes_per_token = scenario.engine.kv_bytes_per_token;
   station.kv.total = scenario.engine.kv_blocks;
   station.kv.contiguous = policies.kv->contiguous();
-  station.kv.block_tokens = policies.kv->block_tokens() > Tokens{} ? policies.kv->block_tokens() : scenario.engine.block_tokens;
+  station.kv.block_tokens = scenario.engine.block_tokens;
+  if (policies.kv->block_tokens() > Tokens{}) station.kv.block_tokens = policies.kv->block_tokens();
   station.kv.watermark = policies.kv->watermark();
   station.kv.host_tokens = scenario.engine.host_tokens;
   station.kv.prefix = static_cast<PrefixKind>(scenario.engine.prefix);
@@ -189,9 +192,11 @@ std::string difference(const Scenario& scenario, const TwinResult& twin, const E
   const ScenarioPolicies policies(scenario);
   const bool own = policies.kv->block_tokens() > Tokens{};
   const Wide block = (own ? policies.kv->block_tokens() : scenario.engine.block_tokens).value();
-  const double all = d(scenario.engine.kv_blocks.value() * block) * d(to_ps(twin.end)) * static_cast<double>(scenario.stations);
+  const double stations = static_cast<double>(scenario.stations);
+  const double all = d(scenario.engine.kv_blocks.value() * block) * d(to_ps(twin.end)) * stations;
   compare(out, "end", to_seconds(twin.end), s.duration_s);
-  compare(out, "busy", ratio(d(sums.busy) * 1e-12 / scenario.cost.stages, to_seconds(twin.end) * static_cast<double>(scenario.stations)), s.busy);
+  const double busy = d(sums.busy) * 1e-12 / scenario.cost.stages;
+  compare(out, "busy", ratio(busy, to_seconds(twin.end) * stations), s.busy);
   compare(out, "joules", d(sums.energy) * 1e-9, s.joules);
   compare(out, "gaps", sums.gap_count, s.latencies.itl.count);
   compare(out, "mean gap", ratio(d(sums.gaps), d(sums.gap_count)) * 1e-12, s.latencies.itl.mean);

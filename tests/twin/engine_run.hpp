@@ -30,7 +30,8 @@ EngineResult run_engine(const Scenario& scenario, const EngineOptions& options);
 
 /// The first difference in words; empty if whole rows, decisions and token counts are equal.
 std::string difference(const TwinResult& twin, const TwinResult& engine);
-/// The same, and what the summary says about time, energy, gaps between tokens and KV over time, from the same integers.
+/// The same, and what the summary says about time, energy, gaps between tokens and KV over time, from the same
+/// integers.
 std::string difference(const Scenario& scenario, const TwinResult& twin, const EngineResult& engine);
 /// The same for two runs of the engine, which must agree in everything that a summary says, but for the number of steps
 /// that it took.

@@ -33,7 +33,8 @@ std::pair<std::string, std::string> key_value(const std::string& word) {
 }
 
 struct Unit { std::string_view name; std::int64_t ps; };
-constexpr Unit kUnits[] = {{"ps", 1}, {"ns", 1'000}, {"us", 1'000'000}, {"ms", 1'000'000'000}, {"s", 1'000'000'000'000}};
+constexpr Unit kUnits[] = {
+    {"ps", 1}, {"ns", 1'000}, {"us", 1'000'000}, {"ms", 1'000'000'000}, {"s", 1'000'000'000'000}};
 
 CostTerm parse_term(const std::string& text) {
   CostTerm term;
@@ -67,7 +68,8 @@ void parse_engine(Scenario& s, const std::string& line) {
     else if (key == "kv_bytes") s.engine.kv_bytes_per_token = Bytes{number(value)};
     else if (key == "seed") s.engine.seed = static_cast<std::uint64_t>(number(value));
     else if (key == "prefix") {
-      if (value != "none" && value != "hash" && value != "radix") throw std::invalid_argument("prefix is none, hash or radix");
+      if (value != "none" && value != "hash" && value != "radix")
+        throw std::invalid_argument("prefix is none, hash or radix");
       s.engine.prefix = value == "hash" ? TwinPrefix::kHash : value == "radix" ? TwinPrefix::kRadix : TwinPrefix::kNone;
     } else s.parameters[key] = value;
   }
@@ -161,7 +163,8 @@ StepRun ScenarioCost::price(std::span<const StepShape> members, int stage) const
   run.first = stage * spec_.skew;
   for (const CostTerm& term : spec_.terms) {
     const std::int64_t f = features[term.feature];
-    const std::int64_t growth = kCostFeatures[term.feature] == "context" ? decodes : kCostFeatures[term.feature] == "longest";
+    const std::string_view name = kCostFeatures[term.feature];
+    const std::int64_t growth = name == "context" ? decodes : name == "longest";
     if (term.per > 1) {
       run.first += term.each * (f / term.per);
       if (growth > 0) run.valid = std::min(run.valid, ceil_div(term.per * (f / term.per + 1) - f, growth));
@@ -185,7 +188,8 @@ std::vector<Scenario> parse_scenarios(const std::string& text, const std::string
       const auto w = words(line);
       if (w.empty()) continue;
       if (w[0][0] == '#') {
-        if (all.empty() || !all.back().requests.empty()) title = line.substr(std::min(line.size(), line.find_first_not_of("# ")));
+        const auto text_at = std::min(line.size(), line.find_first_not_of("# "));
+        if (all.empty() || !all.back().requests.empty()) title = line.substr(text_at);
         continue;
       }
       if (w[0] == "engine") {

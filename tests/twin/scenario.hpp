@@ -1,4 +1,5 @@
-/// A whole run as a few lines of text: what the scenario files hold and what the fuzz prints when it finds a difference.
+/// A whole run as a few lines of text: what the scenario files hold and what the fuzz prints when it finds a
+/// difference.
 ///
 ///   # head-of-line: with orca the long prompt delays the short one
 ///   engine  batching=orca max_running=4 kv_blocks=100 block=16  cost: 10ms + 1ms*token
@@ -6,16 +7,17 @@
 ///   t=1ms   b prompt=4   out=2
 ///   expect  a.first=110ms b.first=125ms
 ///
-/// engine  batching, order, kv, predictor, router name policies (defaults: fcfs, paged, none, none). stations, kv_blocks,
-///         block, host (tokens of swap room), kv_bytes, prefix (none|hash|radix), seed are the engine's; stages and hop=2ms
-///         belong to the cost. Any other key is a parameter of a policy: `token_budget=512`, or `kv.watermark=0.01` where
-///         several have the name.
+/// engine  batching, order, kv, predictor, router name policies (defaults: fcfs, paged, none, none). stations,
+///         kv_blocks, block, host (tokens of swap room), kv_bytes, prefix (none|hash|radix), seed are the engine's; stages and
+///         hop=2ms belong to the cost. Any other key is a parameter of a policy: `token_budget=512`, or
+///         `kv.watermark=0.01` where several have the name.
 /// cost:   a sum of terms: 10ms, 1ms*token, 2us*context, 5us*context/1024 (rounded down: a knot every 1024), or
-///         2us*context>4096 (what lies above 4096). Features: token (prefill + decode), prefill, decode, context, longest,
-///         pairs, sequence, output, in, out (bytes moved). A pipeline stage s > 0 adds `skew=3ms` times s.
-/// request lines: t=TIME, or after=NAME+TIME (that long after NAME left); then its name; prompt=, out=, and optionally max=
-///         (default out), prefix=KEY:TOKENS (several, in order), okey=KEY (what its answer can be extended by), session=,
-///         prio=, deadline=TIME, tenant=, class=, cancel=TIME (after arrival). N*NAME makes N of them, named NAME0, NAME1, ...
+///         2us*context>4096 (what lies above 4096). Features: token (prefill + decode), prefill, decode, context,
+///         longest, pairs, sequence, output, in, out (bytes moved). A pipeline stage s > 0 adds `skew=3ms` times s.
+/// request lines: t=TIME, or after=NAME+TIME (that long after NAME left); then its name; prompt=, out=, and optionally
+///         max= (default out), prefix=KEY:TOKENS (several, in order), okey=KEY (what its answer can be extended by),
+///         session=, prio=, deadline=TIME, tenant=, class=, cancel=TIME (after arrival). N*NAME makes N of them, named
+///         NAME0, NAME1, ...
 /// expect  NAME.first, .finish, .schedule (times), .status, .cached, .preempted, .station, .output; sum.computed,
 ///         sum.recomputed, sum.wasted, sum.swaps, sum.preemptions, sum.iterations, sum.padded; end (time).
 ///
@@ -118,7 +120,8 @@ struct ScenarioPolicies {
   std::unique_ptr<Router> router;
 };
 
-/// With `around`, each batcher is replaced by what it returns for it (a check, say); the replacement is owned by nobody.
+/// With `around`, each batcher is replaced by what it returns for it (a check, say); the replacement is owned by
+/// nobody.
 TwinResult run_twin(const Scenario& scenario, const std::function<Batcher*(Batcher&)>& around = {});
 /// Value of one expectation's left side, as text to compare with its right side.
 std::string observed(const Scenario& scenario, const TwinResult& result, const std::string& what);

@@ -160,7 +160,10 @@ std::string failures(const Scenario& scenario, const TwinResult& result) {
   for (const Expectation& e : scenario.expectations) {
     const std::string seen = observed(scenario, result, e.what);
     bool same = seen == e.value;
-    if (!same && !seen.empty() && std::isdigit(static_cast<unsigned char>(seen[0])) && std::isalpha(static_cast<unsigned char>(seen.back())))
+    auto is = [](auto kind, char c) { return kind(static_cast<unsigned char>(c)) != 0; };
+    auto digit = [](int c) { return std::isdigit(c); };
+    auto letter = [](int c) { return std::isalpha(c); };
+    if (!same && !seen.empty() && is(digit, seen[0]) && is(letter, seen.back()))
       same = e.value != "never" && parse_duration(seen) == parse_duration(e.value);   // 0.5s is 500ms
     if (!same) text += e.where + ": " + e.what + " is " + seen + ", expected " + e.value + "\n";
   }

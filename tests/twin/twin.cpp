@@ -84,6 +84,7 @@ class Twin {
   // arrival
   void accept();
   void route(TwinCall& c);
+  Blocks watermark(const TwinStation& s) const;
   bool never_fits(const TwinStation& s, const Call& call) const;
   // one iteration
   bool plan_once(TwinStation& s, int lane);
@@ -135,7 +136,9 @@ PrefixMatch CacheOfStation::match(CallId id) const {
   return station->kv->match(c.given, Tokens{c.given.request.prompt_tokens} + c.emitted);
 }
 
-Blocks CacheOfStation::releasable(CallId id) const { return station->kv->releasable(twin->at(id).lease, twin->at(id).given); }
+Blocks CacheOfStation::releasable(CallId id) const {
+  return station->kv->releasable(twin->at(id).lease, twin->at(id).given);
+}
 
 Twin::Twin(const TwinConfig& config, RequestSource& source)
     : config_(config), source_(source), stages_(config.cost->stages()), stations_(config.batchers.size()) {
@@ -224,7 +227,7 @@ Blocks Twin::unusable(TwinStation& s) {
   return s.kv->free();
 }
 
-// --- (a) a step ends ---------------------------------------------------------------------------------------------------
+// --- (a) a step ends ------------------------------------------------------------------------------------------------
 
 void Twin::boundary(TwinStation& s, Lane& lane) {
   const Step step = *lane.step;
@@ -351,7 +354,7 @@ void Twin::gone(TwinStation& s, CallId id, TwinStatus status) {
   source_.on_done(c.given.request, now_);
 }
 
-// --- (b) clients give up, requests arrive -----------------------------------------------------------------------------------------------
+// --- (b) clients give up, requests arrive ---------------------------------------------------------------------------
 
 void Twin::cancels() {
   while (!giving_up_.empty() && giving_up_.begin()->first == now_) {
@@ -379,7 +382,8 @@ void Twin::cancels() {
   }
 }
 
-/// A call whose client gave up leaves, wherever it stands; what was computed for it is wasted. A held answer is complete.
+/// A call whose client gave up leaves, wherever it stands; what was computed for it is wasted. A held answer is
+/// complete.
 void Twin::drop(TwinStation& s, TwinCall& c) {
   Lane& lane = s.lanes[static_cast<std::size_t>(std::max(c.lane, 0))];
   const Stage stage = row(c.id).progress.stage;
@@ -466,13 +470,16 @@ void Twin::route(TwinCall& c) {
   event(s, CallEvent::kArrived, c.id);
 }
 
+Blocks Twin::watermark(const TwinStation& s) const {
+  return Blocks{static_cast<std::int64_t>(config_.kv->watermark() * static_cast<double>(s.kv->total().value()))};
+}
+
 bool Twin::never_fits(const TwinStation& s, const Call& call) const {
   const Tokens reserve = config_.kv->reserve(call, call.prompt, call.prompt);
   const Tokens promise = config_.kv->promise(call, reserve);
   if (config_.kv->contiguous()) return !s.kv->fits_at_all(std::max(reserve, Tokens{call.prompt} + 1_tok));
   auto blocks = [&](Tokens t) { return Blocks{ceil_div(t.value(), block_tokens_.value())}; };
-  const Blocks watermark{static_cast<std::int64_t>(config_.kv->watermark() * static_cast<double>(s.kv->total().value()))};
-  return blocks(reserve) + watermark > s.kv->total() || blocks(promise) > s.kv->total() ||
+  return blocks(reserve) + watermark(s) > s.kv->total() || blocks(promise) > s.kv->total() ||
          blocks(Tokens{call.prompt} + 1_tok) > s.kv->total();
 }
 
@@ -484,7 +491,7 @@ void Twin::enter(TwinStation& s, std::vector<CallId>& queue, CallId id) {
   std::stable_sort(queue.begin(), queue.end(), [&](CallId a, CallId b) { return v.before(a, b); });
 }
 
-// --- (c) planning ------------------------------------------------------------------------------------------------------
+// --- (c) planning ---------------------------------------------------------------------------------------------------
 
 void Twin::plan_lanes(TwinStation& s) {
   for (const Lane& lane : s.lanes) s.changed |= lane.ready && s.stage_free[0] <= now_;
@@ -579,7 +586,8 @@ bool Twin::plan_once(TwinStation& s, int l) {
   if (step.decodes)
     for (CallId id : lane.members)
       if (needs_block(id)) s.kv->take(at(id).lease, 1_blk);
-  if (!step.decodes && step.chunks.empty() && step.swapped_out.empty() && step.resumed == Tokens{}) return plan.changes();
+  const bool works = step.decodes || !step.chunks.empty() || !step.swapped_out.empty() || step.resumed > Tokens{};
+  if (!works) return plan.changes();
   if (!step.decodes && !lane.members.empty()) note(s, lane, TwinDecision::kPause, {}, {});
   shape.chunks = chunks;
   start(s, lane, step, shape, plan);
@@ -673,7 +681,7 @@ void Twin::start(TwinStation& s, Lane& lane, Step step, StepShape shape, const B
   lane.step = std::move(step);
 }
 
-// --- what policies see -------------------------------------------------------------------------------------------------
+// --- what policies see ----------------------------------------------------------------------------------------------
 
 bool Twin::needs_block(CallId id) {
   if (config_.kv->contiguous() || is_full(id)) return false;
@@ -730,7 +738,7 @@ StationView Twin::view(TwinStation& s, int l) {
   v.kv.evictable = s.kv->evictable();
   for (const auto& c : calls_)
     if (c->station == s.index) v.kv.promised += v.kv.blocks_for(c->promise);
-  v.kv.watermark = Blocks{static_cast<std::int64_t>(config_.kv->watermark() * static_cast<double>(v.kv.total.value()))};
+  v.kv.watermark = watermark(s);
   v.kv.host_free = s.host_free;
   runs_ = s.kv->runs();
   if (v.kv.contiguous) v.kv.runs = &runs_;

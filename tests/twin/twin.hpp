@@ -1,6 +1,7 @@
-/// The plain twin: a slow engine that says in obvious code what the fast one (sim/engine) must compute. It steps through
-/// every iteration, asks the policy each time, keeps plain vectors and recomputes every sum from the members. It shares
-/// with the fast engine only the policy interfaces, BatchPlan, the cost model and the base types. Times are picoseconds.
+/// The plain twin: a slow engine that says in obvious code what the fast one (sim/engine) must compute. It steps
+/// through every iteration, asks the policy each time, keeps plain vectors and recomputes every sum from the members.
+/// It shares with the fast engine only the policy interfaces, BatchPlan, the cost model and the base types. Times are
+/// picoseconds.
 ///
 ///   TwinResult r = run_twin(config, source);
 ///   r.rows[3].finish; r.decisions; r.sums.computed;
@@ -47,8 +48,8 @@ struct TwinRow {
   friend bool operator==(const TwinRow&, const TwinRow&) = default;
 };
 
-/// What a plan changed. `tokens`: admit, its prefix hit; chunk, q; leave and resume, context. A pause says that a step runs
-/// without the decode group, which has members.
+/// What a plan changed. `tokens`: admit, its prefix hit; chunk, q; leave and resume, context. A pause says that a step
+/// runs without the decode group, which has members.
 struct TwinDecision {
   enum Kind : std::uint8_t { kRecompute, kSwap, kRestart, kFail, kResume, kAdmit, kChunk, kPause, kCancel } kind;
   Time time;

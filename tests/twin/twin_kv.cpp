@@ -69,7 +69,8 @@ Blocks TwinKv::evictable() const {
 
 BuddyRuns TwinKv::runs() const {
   BuddyRuns counts{};
-  for (std::size_t order = 0; order < free_runs_.size(); ++order) counts[order] = static_cast<int>(free_runs_[order].size());
+  for (std::size_t order = 0; order < free_runs_.size(); ++order)
+    counts[order] = static_cast<int>(free_runs_[order].size());
   return counts;
 }
 
@@ -83,8 +84,10 @@ void TwinKv::take(TwinLease& lease, Blocks n) {
   if (n < Blocks{}) twin_error("a negative number of blocks");
   while (free() < n) {
     Cached* oldest = nullptr;
-    for (auto& [node, cached] : cache_)
-      if (cached.pins == 0 && cached.blocks > 0 && (!oldest || cached.unpinned_at < oldest->unpinned_at)) oldest = &cached;
+    for (auto& [node, cached] : cache_) {
+      const bool evictable = cached.pins == 0 && cached.blocks > 0;
+      if (evictable && (!oldest || cached.unpinned_at < oldest->unpinned_at)) oldest = &cached;
+    }
     if (!oldest) twin_error("no block left to take");
     --oldest->blocks;   // the last of the node
   }

@@ -1,6 +1,6 @@
-/// KV memory of one station as the twin keeps it: how many blocks each call owns, which blocks the prefix cache has, and
-/// for contiguous pools the address of every run. Nothing is counted incrementally: `free()` is the total minus all that
-/// is held. Over-booking throws.
+/// KV memory of one station as the twin keeps it: how many blocks each call owns, which blocks the prefix cache has,
+/// and for contiguous pools the address of every run. Nothing is counted incrementally: `free()` is the total minus
+/// all that is held. Over-booking throws.
 #pragma once
 
 #include <compare>
@@ -17,8 +17,8 @@
 
 namespace orrery {
 
-/// A segment of a prompt, as the prefix cache knows it: keys and lengths of all segments up to it. It has the blocks whose
-/// last token it holds.
+/// A segment of a prompt, as the prefix cache knows it: keys and lengths of all segments up to it. It has the blocks
+/// whose last token it holds.
 struct TwinNode {
   std::vector<std::pair<std::uint64_t, std::int64_t>> chain;
   std::int64_t first = 0, end = 0;            ///< blocks
