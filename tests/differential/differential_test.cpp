@@ -7,8 +7,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <map>
+#include <set>
 #include <string>
 
+#include "policies/register.hpp"
 #include "tests/differential/fuzz.hpp"
 #include "tests/twin/engine_run.hpp"
 
@@ -46,6 +49,49 @@ INSTANTIATE_TEST_SUITE_P(Fuzz, DifferentialShard, testing::Range(0, kShards));
 TEST(Differential, WhatWasFoundStaysFound) {
   for (const Scenario& s : read_scenarios(ORRERY_SOURCE_DIR "/tests/differential/found.txt"))
     EXPECT_EQ(disagreement(s), "") << s.title;
+}
+
+/// Agreement means something only where something happens: how many of 3,200 scenarios have each mechanism at work.
+TEST(Differential, TheFuzzReachesEveryMechanism) {
+  std::map<std::string, int> seen;
+  for (std::uint64_t i = 0; i < 3200; ++i) {
+    const Scenario s = random_scenario(1, i);
+    const EngineResult r = run_engine(s, {});
+    const TwinSums& sums = r.as_twin.sums;
+    std::set<std::string> here{"batching " + s.policies.at("batching"), "order " + s.policies.at("order"),
+                               "predictor " + s.policies.at("predictor")};
+    if (s.stations > 1) here.insert("router " + s.policies.at("router"));
+    if (r.outcome.summary.steps < sums.iterations) here.insert("fast-forward");
+    if (sums.swaps > 0) here.insert("swap");
+    if (sums.recomputed > 0) here.insert("recompute");
+    if (sums.padded > 0) here.insert("padding");
+    if (s.cost.stages > 1) here.insert("pipeline of " + std::to_string(s.cost.stages));
+    if (s.stations > 1) here.insert("stations " + std::to_string(s.stations));
+    for (const TwinRow& row : r.as_twin.rows) {
+      if (row.cached > 0) here.insert("prefix hit");
+      if (row.status == TwinStatus::kRejected) here.insert("rejected");
+      if (row.status == TwinStatus::kFailed) here.insert("failed");
+      if (row.status == TwinStatus::kCancelled) here.insert("cancelled");
+    }
+    for (const TwinDecision& d : r.as_twin.decisions) {
+      if (d.kind == TwinDecision::kRestart) here.insert("restart");
+      if (d.kind == TwinDecision::kResume) here.insert("resume");
+      if (d.kind == TwinDecision::kPause) here.insert("pause");
+    }
+    for (const std::string& what : here) ++seen[what];
+  }
+  for (const char* what : {"fast-forward", "swap", "recompute", "padding", "pipeline of 2", "pipeline of 3", "pipeline of 4",
+                           "stations 2", "stations 5", "prefix hit", "rejected", "failed", "cancelled", "restart",
+                           "resume", "pause"})
+    EXPECT_GE(seen[what], 20) << what;
+  Registry registry;
+  register_policies(registry);
+  for (const auto& entry : registry.entries<Batcher>()) EXPECT_GE(seen["batching " + entry.name], 100) << entry.name;
+  for (const auto& entry : registry.entries<QueueOrder>()) EXPECT_GE(seen["order " + entry.name], 100) << entry.name;
+  for (const auto& entry : registry.entries<Router>()) EXPECT_GE(seen["router " + entry.name], 50) << entry.name;
+  for (const auto& entry : registry.entries<LengthPredictor>())
+    EXPECT_GE(seen["predictor " + entry.name], 100) << entry.name;
+  for (const auto& [what, count] : seen) RecordProperty(what, count);
 }
 
 TEST(Differential, One) {

@@ -99,8 +99,9 @@ void draw_cost(Dice& dice, CostSpec& cost) {
 
 void draw_prefix(Dice& dice, RequestSpec& r, std::int64_t family) {
   std::int64_t left = r.request.prompt_tokens.value(), chain = family;
-  for (std::int64_t depth = dice.between(0, 3); depth > 0 && left > 0; --depth) {
-    chain = chain * 4 + dice.between(1, depth > 2 ? 1 : 2);
+  const std::int64_t depth = dice.between(0, 3);
+  for (std::int64_t i = 0; i < depth && left > 0; ++i) {
+    chain = chain * 4 + (i == 0 ? 1 : dice.between(1, 2));
     const std::int64_t tokens = std::min(left, 4 + chain * 7 % 37);   // the same for all that share the key
     const auto key = static_cast<std::uint64_t>(chain * 64 + tokens);
     r.segments.push_back({key, Tokens32{static_cast<std::int32_t>(tokens)}});
@@ -123,7 +124,7 @@ void continue_prompt(Dice& dice, RequestSpec& r, const RequestSpec& before) {
 /// `pressure`: all at about the same time and with much in common, so that calls take KV from each other.
 void draw_requests(Dice& dice, Scenario& s, bool prefixes, bool pressure) {
   const std::int64_t requests = dice.skewed(24);
-  const std::int64_t longest = dice.chance(70) ? 60 : 300, answers = dice.chance(70) ? 20 : 120;
+  const std::int64_t longest = dice.chance(70) ? 60 : 300, answers = pressure ? 60 : dice.chance(70) ? 20 : 120;
   std::vector<Duration> gaps{0s, 0s, 0s, 1ms, 10ms, 10ms, 13ms, 200ms, 1s};
   if (pressure) gaps.resize(6);
   const bool closed = dice.chance(20), patience = dice.chance(15);
@@ -176,6 +177,12 @@ Scenario random_scenario(std::uint64_t seed, std::uint64_t index) {
   draw_policy<KvPolicy>(dice, registry(), s);
   draw_policy<QueueOrder>(dice, registry(), s);
   draw_policy<LengthPredictor>(dice, registry(), s);
+  if (s.policies["kv"] == "contiguous") s.parameters["kv.max_length"] = std::to_string(dice.between(20, 300));
+  if (s.policies["batching"] == "sequence-scheduling" && dice.chance(60)) {   // its lengths are often wrong
+    s.policies["predictor"] = "gaussian";
+    std::erase_if(s.parameters, [](const auto& p) { return p.first.starts_with("predictor."); });
+    s.parameters["predictor.relative"] = "0.5";
+  }
   if (s.stations > 1) draw_policy<Router>(dice, registry(), s);
   draw_cost(dice, s.cost);
   const std::vector<std::int64_t> blocks{1, 2, 4, 5, 8, 16, 16, 16, 32};
