@@ -51,6 +51,13 @@ TEST(Differential, WhatWasFoundStaysFound) {
     EXPECT_EQ(disagreement(s), "") << s.title;
 }
 
+TEST(Differential, LongRunsAgree) {
+  for (std::uint64_t i = 0; i < 60; ++i) {
+    const Scenario s = random_scenario(3, i, 400);
+    EXPECT_EQ(disagreement(s), "") << "seed 3, index " << i << ", 400 requests more";
+  }
+}
+
 /// Agreement means something only where something happens: how many of 3,200 scenarios have each mechanism at work.
 TEST(Differential, TheFuzzReachesEveryMechanism) {
   std::map<std::string, int> seen;

@@ -122,8 +122,8 @@ void continue_prompt(Dice& dice, RequestSpec& r, const RequestSpec& before) {
 }
 
 /// `pressure`: all at about the same time and with much in common, so that calls take KV from each other.
-void draw_requests(Dice& dice, Scenario& s, bool prefixes, bool pressure) {
-  const std::int64_t requests = dice.skewed(24);
+void draw_requests(Dice& dice, Scenario& s, bool prefixes, bool pressure, std::int64_t more) {
+  const std::int64_t requests = dice.skewed(24) + more;
   const std::int64_t longest = dice.chance(70) ? 60 : 300, answers = pressure ? 60 : dice.chance(70) ? 20 : 120;
   std::vector<Duration> gaps{0s, 0s, 0s, 1ms, 10ms, 10ms, 13ms, 200ms, 1s};
   if (pressure) gaps.resize(6);
@@ -134,8 +134,8 @@ void draw_requests(Dice& dice, Scenario& s, bool prefixes, bool pressure) {
     r.name = "r" + std::to_string(i);
     r.request.prompt_tokens = Tokens32{static_cast<std::int32_t>(dice.skewed(longest))};
     r.request.output_tokens = Tokens32{static_cast<std::int32_t>(dice.skewed(answers))};
-    const std::int64_t more = dice.chance(60) ? 0 : dice.between(0, 60);
-    r.request.max_tokens = r.request.output_tokens + Tokens32{static_cast<std::int32_t>(more)};
+    const std::int64_t unused = dice.chance(60) ? 0 : dice.between(0, 60);
+    r.request.max_tokens = r.request.output_tokens + Tokens32{static_cast<std::int32_t>(unused)};
     r.request.priority = static_cast<std::int16_t>(dice.between(-2, 2));
     r.request.session = static_cast<std::uint32_t>(dice.between(0, 3));
     r.request.tenant = static_cast<std::uint16_t>(dice.between(0, 2));
@@ -167,7 +167,7 @@ const Registry& registry() {
 
 }  // namespace
 
-Scenario random_scenario(std::uint64_t seed, std::uint64_t index) {
+Scenario random_scenario(std::uint64_t seed, std::uint64_t index, std::int64_t more) {
   Dice dice(seed, index);
   Scenario s;
   s.title = "fuzz seed " + std::to_string(seed) + " index " + std::to_string(index);
@@ -197,7 +197,7 @@ Scenario random_scenario(std::uint64_t seed, std::uint64_t index) {
   if (dice.chance(60)) s.engine.host_tokens = Tokens{dice.between(0, 600)};
   s.engine.kv_bytes_per_token = Bytes{dice.between(0, 3)};
   if (!contiguous && dice.chance(45)) s.engine.prefix = dice.chance(50) ? TwinPrefix::kHash : TwinPrefix::kRadix;
-  draw_requests(dice, s, s.engine.prefix != TwinPrefix::kNone || dice.chance(10), pressure);
+  draw_requests(dice, s, s.engine.prefix != TwinPrefix::kNone || dice.chance(10), pressure, more);
   if (pressure) {   // room for the largest of them, and not much more
     Tokens largest;
     for (const RequestSpec& r : s.requests)

@@ -14,7 +14,8 @@
 
 namespace orrery {
 
-Scenario random_scenario(std::uint64_t seed, std::uint64_t index);
+/// `more`: so many requests beyond the usual 1 to 24.
+Scenario random_scenario(std::uint64_t seed, std::uint64_t index, std::int64_t more = 0);
 
 /// Runs the twin, the engine with fast-forward (its policies asked at each skipped iteration) and without, and says
 /// what differs first; also what an engine throws.

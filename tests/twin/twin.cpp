@@ -346,7 +346,7 @@ void Twin::gone(TwinStation& s, CallId id, TwinStatus status) {
   c.row.status = status;
   c.row.output = c.emitted.value();
   result_.rows.push_back(c.row);
-  giving_up_.erase({c.row.arrival + c.given.request.cancel_after, c.number()});
+  std::erase_if(giving_up_, [&](const auto& entry) { return entry.second == c.number(); });
   if (status == TwinStatus::kDone) {
     result_.sums.delivered += (c.context - c.cached).value();
   }
