@@ -215,13 +215,13 @@ class LengthPredictor {
   virtual bool oracle() const { return false; }   ///< knows the truth; named in the result
 };
 
-/// Counters of one station that change only at events. As of the last snapshot if the router's views are stale.
+/// Counters of one station that change only at events (KV in use is none: it grows within a fast-forwarded run). As of
+/// the last snapshot if the router's views are stale.
 struct StationLoad {
   std::int32_t calls = 0;          ///< routed there and not finished
   std::int32_t waiting = 0;        ///< of these, not admitted yet
   Tokens prompt_tokens;            ///< of calls whose prompt is not computed yet, their prompt tokens
-  Tokens tokens;                   ///< prompt tokens plus emitted or predicted output tokens of unfinished calls
-  Blocks kv_held, kv_total;
+  Tokens tokens;                   ///< prompt tokens plus predicted output tokens (at most) of unfinished calls
 };
 
 struct ClusterView {

@@ -40,7 +40,7 @@ Outcome Simulation::run() {
     if (!parts_.drain && parts_.source->peek() == kNever) break;
     if (staleness_ > Duration{} && t >= next_snapshot_) snapshot(t);
     run_.came_back = t == now_ && instants_ > 0;
-    now_ = t;
+    run_.now = now_ = t;
     while (events_.min() == to_ps(t)) {
       const std::size_t s = events_.index();
       stations_[s]->end_steps(t);

@@ -17,7 +17,6 @@ Station::Station(StationId id, const StationParts& parts, RunContext& run, Stati
   ledger_.attach(std::move(groups));
   for (Lane& lane : lanes_) prepare_view(lane);
   ledger_.keep_journal(parts.executor->wants_journal());
-  load_->kv_total = parts.kv.total;
 }
 
 bool Station::accepts(CallId id) const {
@@ -68,7 +67,6 @@ void Station::plan(Time now) {
       }
       start(lane, now);
     }
-  load_->kv_held = parts_.kv.total - ledger_.available();
   tell_kv(now);
 }
 

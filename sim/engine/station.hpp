@@ -50,6 +50,7 @@ struct RunContext {
   LeaveListener* leaver = nullptr;
   bool fast_forward = true;
   bool verify_fast_forward = false;      ///< asks the policy at every skipped iteration; EngineError if it differs
+  Time now{};
   bool came_back = false;                ///< the present instant has been planned once already
   std::uint64_t rows_hash = 0;
 
@@ -59,7 +60,7 @@ struct RunContext {
   }
 };
 
-class Station {
+class Station final : private PrefixView {
  public:
   Station(StationId id, const StationParts& parts, RunContext& run, StationLoad& load);
   Station(const Station&) = delete;
@@ -78,7 +79,7 @@ class Station {
 
   StationId id() const { return id_; }
   const KvLedger& ledger() const { return ledger_; }
-  const PrefixView* prefix() const { return parts_.kv.prefix == PrefixKind::kNone ? nullptr : &ledger_; }
+  const PrefixView* prefix() const { return parts_.kv.prefix == PrefixKind::kNone ? nullptr : this; }
   std::uint64_t decisions_hash() const { return hash_; }
   std::int64_t iterations() const { return iterations_; }
   std::size_t waiting() const { return waiting_.size() + swapped_.size(); }
@@ -87,6 +88,9 @@ class Station {
   Tokens emitted(CallId id) const;
 
  private:
+  PrefixMatch match(CallId id) const override;
+  Blocks releasable(CallId id) const override { return ledger_.releasable(id); }
+
   enum class State : std::uint8_t { kIdle, kReady, kRunning };
   struct Cohort { Time last; std::int32_t count; };   ///< members whose last token is not the group's last
   struct SwapOut { CallId call; Tokens context; };
@@ -106,6 +110,7 @@ class Station {
     std::vector<CallId> prefilling, full, held, done, cancelled;
     std::vector<ChunkShape> chunks;
     std::vector<SwapOut> swapping;
+    Blocks taken;                    ///< by iterations of the running step after its first, ahead of its end
     Tokens host_returning;           ///< host memory given back when the step ends
     std::int64_t steps_since_admission = 0;
     Time last_emit{};
@@ -141,6 +146,7 @@ class Station {
   Tokens32 regrown(CallId id) const;
   void complete(Lane& lane, CallId id, Time now);
   void release_held(Lane& lane, Time now);
+  std::int64_t begun(const Lane& lane, Time now) const;
   void cut(Lane& lane, Time now);
   void drop(CallId id, Time now, std::int64_t ahead = 0);
   void take_out(Lane& lane, CallId id);
@@ -155,8 +161,8 @@ class Station {
   StationParts parts_;
   RunContext* run_;
   StationLoad* load_;
-  KvLedger ledger_;
-  std::vector<Lane> lanes_;
+  mutable KvLedger ledger_;              ///< a question of a router brings a run that is under way up to date
+  mutable std::vector<Lane> lanes_;
   std::vector<Time> stage_free_;
   CallQueue waiting_, swapped_;
   std::int32_t running_ = 0;

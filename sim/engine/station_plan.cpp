@@ -24,7 +24,7 @@ void Station::prepare_view(Lane& lane) {
   v.lanes = static_cast<int>(lanes_.size());
   v.kv = ledger_.state();
   v.kv_policy = parts_.kv_policy;
-  v.prefix = prefix();
+  v.prefix = parts_.kv.prefix == PrefixKind::kNone ? nullptr : &ledger_;
 }
 
 void Station::fill_view(Lane& lane, Time now, std::int64_t ahead) {

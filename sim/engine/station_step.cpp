@@ -42,7 +42,8 @@ void Station::end_swaps(Lane& lane) {
 void Station::advance_group(Lane& lane, Time now) {
   DecodeGroup& group = lane.group;
   record_gaps(lane);
-  const Blocks more = group.need_total(lane.k) - group.need(0);
+  const Blocks more = group.need_total(lane.k) - group.need(0) - lane.taken;
+  lane.taken = Blocks{};
   ledger_.grow(more, Tokens{lane.k * group.size()}, Tokens{lane.k * group.roomy()});
   group.advance(lane.k);
   lane.last_emit = now;
@@ -182,10 +183,9 @@ void Station::release_held(Lane& lane, Time now) {
   lane.held.clear();
 }
 
-/// Something has come while iterations run at once: the run ends at the first boundary that is not before `now`; if
-/// that is now, at once, as if it had ended on its own before. In an instant that the loop has come back to, a boundary
-/// at it has passed: stepping would have begun the next iteration by now.
-void Station::cut(Lane& lane, Time now) {
+/// Iterations of a run under way that have begun before `now`; at least 1. In an instant that the loop has come back to,
+/// a boundary at it has passed: stepping would have begun the next iteration by now.
+std::int64_t Station::begun(const Lane& lane, Time now) const {
   const std::int64_t gone = to_ps(now - lane.start) + run_->came_back;
   const std::int64_t first = to_ps(lane.run.first), step = to_ps(lane.run.step);
   std::int64_t j = 1;
@@ -197,11 +197,28 @@ void Station::cut(Lane& lane, Time now) {
     while (to_ps(lane.run.total(j)) < gone) ++j;
     while (j > 1 && to_ps(lane.run.total(j - 1)) >= gone) --j;
   }
-  j = std::max<std::int64_t>(j, 1);
-  if (j >= lane.k) return;
+  return std::clamp<std::int64_t>(j, 1, lane.k);
+}
+
+/// Something has come while iterations run at once: the run ends at the first boundary that is not before `now`; if
+/// that is now, at once, as if it had ended on its own before.
+void Station::cut(Lane& lane, Time now) {
+  const std::int64_t j = begun(lane, now);
+  if (j == lane.k) return;
   lane.k = j;
   lane.at = lane.start + lane.run.total(j);
   if (lane.at == now) end_steps(now);
+}
+
+/// A router looks at the prefix cache: the blocks of iterations that have begun are taken first, for they may evict.
+PrefixMatch Station::match(CallId id) const {
+  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) {
+    const DecodeGroup& group = lane.group;
+    const Blocks more = group.need_total(begun(lane, run_->now)) - group.need(0) - lane.taken;
+    ledger_.grow(more, Tokens{}, Tokens{});
+    lane.taken += more;
+  }
+  return ledger_.match(id);
 }
 
 void Station::cancel(CallId id, Time now) {

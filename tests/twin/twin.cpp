@@ -749,10 +749,6 @@ StationView Twin::view(TwinStation& s, int l) {
 
 std::vector<StationLoad> Twin::loads() {
   std::vector<StationLoad> loads(stations_.size());
-  for (const TwinStation& s : stations_) {
-    loads[static_cast<std::size_t>(s.index)].kv_held = s.kv->total() - s.kv->free() - s.kv->evictable();
-    loads[static_cast<std::size_t>(s.index)].kv_total = s.kv->total();
-  }
   for (const auto& c : calls_) {
     if (c->station < 0 || c->row.status != TwinStatus::kInFlight) continue;
     StationLoad& load = loads[static_cast<std::size_t>(c->station)];
