@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tests/architecture/rules.hpp"
+#include "tests/source_dir.hpp"
 
 namespace orrery::architecture {
 namespace {
@@ -23,8 +24,8 @@ std::vector<std::string> found(const Tree& tree) {
 std::string header(const std::string& body) { return "/// What it is.\n#pragma once\n" + body; }
 
 TEST(Architecture, TheTreeKeepsTheRules) {
-  const Tree tree = read_tree(ORRERY_SOURCE_DIR);
-  ASSERT_GT(tree.size(), 20u) << "the sources were not found at " << ORRERY_SOURCE_DIR;
+  const Tree tree = read_tree(source_dir());
+  ASSERT_GT(tree.size(), 20u) << "the sources were not found at " << source_dir();
   EXPECT_THAT(violations(tree), IsEmpty());
 }
 

@@ -13,6 +13,7 @@
 
 #include "policies/register.hpp"
 #include "tests/differential/fuzz.hpp"
+#include "tests/source_dir.hpp"
 #include "tests/twin/engine_run.hpp"
 
 namespace orrery {
@@ -47,7 +48,7 @@ TEST_P(DifferentialShard, EngineEqualsTwin) {
 INSTANTIATE_TEST_SUITE_P(Fuzz, DifferentialShard, testing::Range(0, kShards));
 
 TEST(Differential, WhatWasFoundStaysFound) {
-  for (const Scenario& s : read_scenarios(ORRERY_SOURCE_DIR "/tests/differential/found.txt"))
+  for (const Scenario& s : read_scenarios(source_dir("/tests/differential/found.txt")))
     EXPECT_EQ(disagreement(s), "") << s.title;
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "sim/base/rng.hpp"
+#include "tests/source_dir.hpp"
 
 namespace orrery {
 
@@ -397,9 +398,7 @@ class UnlimitedCache {
 
 /// The README of the data states 0.366 for an unlimited cache of 512-token blocks (Mooncake conversation, FAST'25).
 TEST(PrefixCache, MooncakeConversationHits) {
-  const char* data = std::getenv("ORRERY_DATA");
-  const std::string file =
-      (data ? std::string(data) : ORRERY_SOURCE_DIR "/../shared/data") + "/traces/mooncake_fast25_conversation.jsonl";
+  const std::string file = data_dir("/traces/mooncake_fast25_conversation.jsonl");
   std::ifstream in(file);
   if (!in) GTEST_SKIP() << file << " is not there";
   UnlimitedCache cache;

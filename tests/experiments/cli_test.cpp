@@ -12,6 +12,7 @@
 #include "experiments/cli/cli.hpp"
 #include "experiments/summary.hpp"
 #include "sim/config/value.hpp"
+#include "tests/source_dir.hpp"
 
 namespace orrery {
 namespace {
@@ -34,7 +35,7 @@ Answer orrery(const std::vector<std::string>& arguments) {
   return {code, out.str(), err.str()};
 }
 
-constexpr const char* kQuickstart = ORRERY_SOURCE_DIR "/experiments/examples/quickstart.json";
+const std::string kQuickstart = source_dir("/experiments/examples/quickstart.json");
 
 /// The quickstart, small enough for a test.
 std::vector<std::string> quick(std::vector<std::string> more = {}) {
@@ -487,10 +488,10 @@ TEST_F(Cli, CostPredictsAFileOfShapes) {
 /// The real trace, where it is at hand; RunsATraceWithoutData is its synthetic twin.
 TEST_F(Cli, TheAzureExampleRunsOnTheRealTrace) {
   const char* data = std::getenv("ORRERY_DATA");
-  const fs::path folder = data != nullptr ? fs::path(data) : fs::path(ORRERY_SOURCE_DIR) / "../shared/data";
+  const fs::path folder = data_dir();
   if (!fs::exists(folder / "traces/azure_llm_2023_conv.csv")) GTEST_SKIP() << "no Azure trace in " << folder;
   ::setenv("ORRERY_DATA", folder.c_str(), 1);
-  const Answer a = orrery({"run", ORRERY_SOURCE_DIR "/experiments/examples/azure-2023-conv.json", "--json"});
+  const Answer a = orrery({"run", source_dir("/experiments/examples/azure-2023-conv.json"), "--json"});
   if (data == nullptr) ::unsetenv("ORRERY_DATA");
   ASSERT_EQ(a.code, 0) << a.err;
   const Value s = parse_json(a.out);

@@ -5,6 +5,7 @@
 #include "tests/mutation/count.hpp"
 #include "tests/differential/fuzz.hpp"
 #include "tests/mutation/mutation.hpp"
+#include "tests/source_dir.hpp"
 
 namespace orrery {
 
@@ -20,7 +21,7 @@ class Mutation : public testing::TestWithParam<int> {
 };
 
 TEST_P(Mutation, IsCaught) {
-  for (const Scenario& s : read_scenarios(ORRERY_SOURCE_DIR "/tests/differential/found.txt")) {
+  for (const Scenario& s : read_scenarios(source_dir("/tests/differential/found.txt"))) {
     g_mutation = GetParam();
     if (!disagreement(s).empty()) return;
   }

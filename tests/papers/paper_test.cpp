@@ -12,6 +12,7 @@
 
 #include "policies/register.hpp"
 #include "sim/registry.hpp"
+#include "tests/source_dir.hpp"
 
 namespace orrery {
 namespace {
@@ -184,7 +185,7 @@ TEST(Papers, TwinsNameEachOther) {
 
 /// docs/SYSTEMS.md is generated; this tells when that was forgotten.
 TEST(Papers, TheSystemsPageListsEveryPolicyAndExperiment) {
-  std::ifstream file(std::string(ORRERY_SOURCE_DIR) + "/docs/SYSTEMS.md");
+  std::ifstream file(source_dir("/docs/SYSTEMS.md"));
   std::stringstream text;
   text << file.rdbuf();
   const std::string page = text.str();
@@ -207,7 +208,7 @@ TEST(Papers, TheSystemsPageListsEveryPolicyAndExperiment) {
   }
   for (std::size_t at = page.find("](../"); at != std::string::npos; at = page.find("](../", at + 1)) {
     const std::string target = page.substr(at + 5, page.find(')', at) - at - 5);
-    EXPECT_TRUE(std::filesystem::exists(std::string(ORRERY_SOURCE_DIR) + "/" + target)) << target;
+    EXPECT_TRUE(std::filesystem::exists(source_dir("/") + target)) << target;
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <filesystem>
 
+#include "tests/source_dir.hpp"
 #include "tests/twin/engine_run.hpp"
 #include "tests/twin/scenario.hpp"
 
@@ -13,7 +14,7 @@ namespace {
 
 std::vector<Scenario> all_scenarios() {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(ORRERY_SOURCE_DIR "/tests/scenario"))
+  for (const auto& entry : std::filesystem::directory_iterator(source_dir("/tests/scenario")))
     if (entry.path().extension() == ".txt") files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   std::vector<Scenario> all;

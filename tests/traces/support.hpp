@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "sim/base/rng.hpp"
+#include "tests/source_dir.hpp"
 #include "traces/make_source.hpp"
 #include "traces/trace_reader.hpp"
 
@@ -22,8 +23,7 @@ namespace orrery {
 
 /// $ORRERY_DATA/traces, or "" if the data are not there.
 inline std::string trace_folder() {
-  const char* data = std::getenv("ORRERY_DATA");
-  const std::string folder = (data != nullptr ? std::string(data) : ORRERY_SOURCE_DIR "/../shared/data") + "/traces";
+  const std::string folder = data_dir("/traces");
   return std::filesystem::exists(folder) ? folder : "";
 }
 

@@ -9,6 +9,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "tests/source_dir.hpp"
 #include "tests/twin/engine_run.hpp"
 
 namespace orrery {
@@ -88,9 +89,7 @@ TEST(EffectiveTokens, WithAnOracleNothingFails) {
 /// measured an average executed length of 370.8 and a ratio of 0.339 on their sample of 1024; the card's band is
 /// 0.30-0.36.
 TEST(EffectiveTokens, AlpacaIsInThePapersBand) {
-  const char* data = std::getenv("ORRERY_DATA");
-  const std::string path =
-      std::string(data ? data : ORRERY_SOURCE_DIR "/../shared/data") + "/traces/seqsched_alpaca_val_lengths.csv";
+  const std::string path = data_dir("/traces/seqsched_alpaca_val_lengths.csv");
   std::ifstream file(path);
   if (!file) GTEST_SKIP() << path << " is not there (set ORRERY_DATA)";
   Lengths lengths;
