@@ -1,7 +1,6 @@
 #include "hwmodels/hardware.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "sim/base/math.hpp"
@@ -50,26 +49,6 @@ PowerModel power_from(const Value& v) {
           .joules_per_byte = v.at("joules_per_byte").as_double(),
           .source = v.at("source").as_string(),
           .date = v.at("date").as_string()};
-}
-
-std::vector<std::int16_t> numbers_in(const std::vector<Value>& lines) {
-  std::vector<std::int16_t> out;
-  for (const Value& line : lines) {
-    const std::string& text = line.as_string();
-    const char* at = text.data();
-    const char* end = at + text.size();
-    while (at != end) {
-      if (*at == ' ') { ++at; continue; }
-      int value = 0;
-      const auto [next, error] = std::from_chars(at, end, value);
-      if (error != std::errc{} || value < -32000 || value > 32000) {
-        throw ConfigError(line.where() + ": expected integers separated by spaces");
-      }
-      out.push_back(static_cast<std::int16_t>(value));
-      at = next;
-    }
-  }
-  return out;
 }
 
 /// How wrong a scaled device may be, as the standard deviation of a draw: the mean absolute error found where both a
@@ -182,11 +161,7 @@ OperatorModel operator_from_json(Op op, const Value& v) {
   m.mape = error.at("mape").as_double();
   m.p95 = error.at("p95").as_double();
   m.sigma = error.at("sigma").as_double();
-  std::vector<ResidualGrid::Axis> axes;
-  for (const Value& axis : v.at("residual").at("axes_log2").items()) {
-    axes.push_back({axis.at("start").as_double(), axis.at("step").as_double(), static_cast<int>(axis.at("count").as_int())});
-  }
-  m.residual = ResidualGrid(std::move(axes), numbers_in(v.at("residual").at("thousandths").items()));
+  m.residual = residual_from_json(v.at("residual"));
   return m;
 }
 
@@ -204,23 +179,7 @@ Value to_value(const OperatorModel& m) {
   v["held_out_percent"]["mape"] = m.mape;
   v["held_out_percent"]["p95"] = m.p95;
   v["held_out_percent"]["sigma"] = m.sigma;
-  Value axes = Value::array(), lines = Value::array();
-  for (const ResidualGrid::Axis& a : m.residual.axes()) {
-    Value axis = Value::object();
-    axis["start"] = a.start;
-    axis["step"] = a.step;
-    axis["count"] = a.count;
-    axes.push_back(std::move(axis));
-  }
-  v["residual"]["axes_log2"] = std::move(axes);
-  std::string line;
-  for (const std::int16_t n : m.residual.thousandths()) {
-    if (line.size() > 110) { lines.push_back(line); line.clear(); }
-    if (!line.empty()) line += ' ';
-    line += std::to_string(n);
-  }
-  lines.push_back(line);
-  v["residual"]["thousandths"] = std::move(lines);
+  v["residual"] = to_value(m.residual);
   return v;
 }
 

@@ -2,12 +2,35 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <string>
 #include <utility>
 
-#include "sim/config/value.hpp"
 
 namespace orrery {
+namespace {
+
+std::vector<std::int16_t> numbers_in(const std::vector<Value>& lines) {
+  std::vector<std::int16_t> out;
+  for (const Value& line : lines) {
+    const std::string& text = line.as_string();
+    const char* at = text.data();
+    const char* end = at + text.size();
+    while (at != end) {
+      if (*at == ' ') { ++at; continue; }
+      int value = 0;
+      const auto [next, error] = std::from_chars(at, end, value);
+      if (error != std::errc{} || value < -32000 || value > 32000) {
+        throw ConfigError(line.where() + ": expected integers separated by spaces");
+      }
+      out.push_back(static_cast<std::int16_t>(value));
+      at = next;
+    }
+  }
+  return out;
+}
+
+}  // namespace
 
 ResidualGrid::ResidualGrid(std::vector<Axis> axes, std::vector<std::int16_t> thousandths)
     : axes_(std::move(axes)), values_(std::move(thousandths)) {
@@ -53,6 +76,35 @@ Features ResidualGrid::knot(std::size_t index) const {
     index /= count;
   }
   return z;
+}
+
+Value to_value(const ResidualGrid& grid) {
+  Value v = Value::object(), axes = Value::array(), lines = Value::array();
+  for (const ResidualGrid::Axis& a : grid.axes()) {
+    Value axis = Value::object();
+    axis["start"] = a.start;
+    axis["step"] = a.step;
+    axis["count"] = a.count;
+    axes.push_back(std::move(axis));
+  }
+  v["axes_log2"] = std::move(axes);
+  std::string line;
+  for (const std::int16_t n : grid.thousandths()) {
+    if (line.size() > 110) { lines.push_back(line); line.clear(); }
+    if (!line.empty()) line += ' ';
+    line += std::to_string(n);
+  }
+  lines.push_back(line);
+  v["thousandths"] = std::move(lines);
+  return v;
+}
+
+ResidualGrid residual_from_json(const Value& v) {
+  std::vector<ResidualGrid::Axis> axes;
+  for (const Value& axis : v.at("axes_log2").items()) {
+    axes.push_back({axis.at("start").as_double(), axis.at("step").as_double(), static_cast<int>(axis.at("count").as_int())});
+  }
+  return ResidualGrid(std::move(axes), numbers_in(v.at("thousandths").items()));
 }
 
 }  // namespace orrery

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "hwmodels/laws.hpp"
+#include "sim/config/value.hpp"
 
 namespace orrery {
 
@@ -35,5 +36,9 @@ class ResidualGrid {
   std::vector<Axis> axes_;
   std::vector<std::int16_t> values_;
 };
+
+/// As the files have it: axes, and the values as text, many a line.
+Value to_value(const ResidualGrid& grid);
+ResidualGrid residual_from_json(const Value& v);
 
 }  // namespace orrery

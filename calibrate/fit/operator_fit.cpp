@@ -6,16 +6,14 @@
 #include <map>
 #include <numeric>
 
-#include "calibrate/fit/gaussian_process.hpp"
 #include "calibrate/fit/levenberg.hpp"
+#include "calibrate/fit/residual_fit.hpp"
 #include "sim/base/rng.hpp"
 
 namespace orrery {
 namespace {
 
 using Eigen::Index, Eigen::MatrixXd, Eigen::VectorXd;
-
-constexpr double kClip = 0.69314718055994531;  // a factor of two
 
 std::vector<Sample> shuffled(std::vector<Sample> rows, std::uint64_t seed) {
   Rng rng(seed, Purpose::kFuzz, 1);
@@ -36,35 +34,16 @@ std::vector<double> fit_roof(Op op, const std::vector<Sample>& rows, double sm_c
   });
 }
 
-GaussianProcess fit_residual(Op op, const std::vector<Sample>& rows, const std::vector<double>& theta, const FitOptions& o) {
+ResidualGrid residual_of(Op op, const std::vector<Sample>& rows, const std::vector<double>& theta, const FitOptions& o) {
   const std::size_t n = std::min(rows.size(), o.anchors), d = feature_names(op).size();
   MatrixXd x(static_cast<Index>(n), static_cast<Index>(d));
   VectorXd y(static_cast<Index>(n));
   for (std::size_t i = 0; i < n; ++i) {
     const auto row = static_cast<Index>(i);
     x.row(row) = feature_vector(features(op, rows[i].x), d).transpose();
-    y[row] = std::clamp(std::log(rows[i].seconds / law_seconds(op, theta, o.sm_count, rows[i].x)), -2 * kClip, 2 * kClip);
+    y[row] = std::log(rows[i].seconds / law_seconds(op, theta, o.sm_count, rows[i].x));
   }
-  return GaussianProcess(x, y, choose_scales(x, y));
-}
-
-ResidualGrid bake(Op op, const GaussianProcess& gp, const std::vector<ResidualGrid::Axis>& axes) {
-  std::size_t count = 1;
-  for (const auto& axis : axes) count *= static_cast<std::size_t>(axis.count);
-  const ResidualGrid positions(axes, std::vector<std::int16_t>(count, 0));
-  std::vector<std::int16_t> values(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const double g = gp.mean(feature_vector(positions.knot(i), feature_names(op).size()));
-    values[i] = static_cast<std::int16_t>(std::lround(std::clamp(g, -kClip, kClip) * 1000));
-  }
-  return {axes, std::move(values)};
-}
-
-double quantile(std::vector<double> v, double q) {
-  if (v.empty()) return 0;
-  const auto at = static_cast<std::size_t>(q * static_cast<double>(v.size() - 1) + 0.5);
-  std::nth_element(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(at), v.end());
-  return v[at];
+  return fit_residual(x, y, o.grid);
 }
 
 }  // namespace
@@ -81,7 +60,7 @@ OperatorModel fit_operator(Op op, const std::vector<Sample>& ordered, const FitO
   fit.op = op;
   fit.theta = fit_roof(op, rows, o.sm_count);
   fit.sm_count = o.sm_count;
-  fit.residual = bake(op, fit_residual(op, rows, fit.theta, o), o.grid);
+  fit.residual = residual_of(op, rows, fit.theta, o);
   for (std::size_t d = 0; d < fit.low.size(); ++d) {
     const auto by_feature = [&](const Sample& a, const Sample& b) { return features(op, a.x)[d] < features(op, b.x)[d]; };
     const auto [low, high] = std::minmax_element(rows.begin(), rows.end(), by_feature);
@@ -140,7 +119,7 @@ HeldOut held_out(Op op, const std::vector<Sample>& rows, const FitOptions& o, Fo
       if (!is_test(rows[i])) continue;
       predicted[i] = fit.seconds(rows[i].x);
       roof[i] = law_seconds(op, fit.theta, o.sm_count, rows[i].x);
-      clipped += std::abs(fit.residual.at(features(op, rows[i].x))) >= kClip - 1e-3;
+      clipped += std::abs(fit.residual.at(features(op, rows[i].x))) >= kResidualClip - 1e-3;
     }
   }
   HeldOut e = error_of(op, rows, predicted);
