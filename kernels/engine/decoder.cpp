@@ -42,8 +42,8 @@ Decoder<T>::Decoder(const DecoderShape& shape, const Weights<T>& weights)
     : shape_(checked(shape)), weights_(weights), rope_(shape.max_positions, shape.head_dim, shape.rope_base) {}
 
 template <class T>
-std::span<const T> Decoder<T>::step(std::span<const Work> work, KvPool<T>& pool) {
-  gather(work, pool);
+std::span<const T> Decoder<T>::step(std::span<const Work> work, KvMemory<T>& memory) {
+  gather(work);
   const std::int64_t hidden = shape_.hidden;
   const auto eps = static_cast<Accum<T>>(shape_.eps);
   normed_.resize(residual_.size());
@@ -59,7 +59,7 @@ std::span<const T> Decoder<T>::step(std::span<const Work> work, KvPool<T>& pool)
                            .dim = hidden,
                            .eps = eps});
     linear(normed_, w.qkv, rows_, shape_.qkv(), hidden, qkv_);
-    attention(l, pool);
+    attention(l, memory);
     linear(attended_, w.out, rows_, hidden, std::int64_t{shape_.heads} * shape_.head_dim, projected_);
     rmsnorm(RmsNormArgs<T>{.x = projected_.data(), .residual = residual_.data(), .weight = w.ffn_norm.data(),
                            .out = normed_.data(), .rows = rows_, .dim = hidden, .eps = eps});
@@ -67,38 +67,47 @@ std::span<const T> Decoder<T>::step(std::span<const Work> work, KvPool<T>& pool)
   }
   rmsnorm(RmsNormArgs<T>{.x = projected_.data(), .residual = residual_.data(), .weight = weights_.final_norm.data(),
                          .out = normed_.data(), .rows = rows_, .dim = hidden, .eps = eps});
-  last_.resize(work.size() * static_cast<std::size_t>(hidden));
-  std::int64_t row = 0;
+  head(work);
+  return logits_;
+}
+
+/// Logits of the items that want them, in their order.
+template <class T>
+void Decoder<T>::head(std::span<const Work> work) {
+  const std::int64_t hidden = shape_.hidden;
+  std::vector<std::int64_t> place(work.size());
+  std::int64_t wanted = 0, row = 0;
+  for (std::size_t i = 0; i < work.size(); ++i) place[i] = work[i].logits ? wanted++ : -1;
+  last_.resize(static_cast<std::size_t>(wanted * hidden));
   for (std::int32_t i : order_) {
     row += static_cast<std::int64_t>(work[i].tokens.size());
-    std::copy_n(normed_.data() + (row - 1) * hidden, hidden, last_.data() + i * hidden);
+    if (place[i] >= 0) std::copy_n(normed_.data() + (row - 1) * hidden, hidden, last_.data() + place[i] * hidden);
   }
-  linear(last_, weights_.head, static_cast<std::int64_t>(work.size()), shape_.vocab, hidden, logits_);
-  return logits_;
+  linear(last_, weights_.head, wanted, shape_.vocab, hidden, logits_);
 }
 
 /// Puts the batch in order, looks its tokens up and plans its attention.
 template <class T>
-void Decoder<T>::gather(std::span<const Work> work, const KvPool<T>& pool) {
+void Decoder<T>::gather(std::span<const Work> work) {
   order_.clear();
   for (bool single : {false, true}) {
     for (std::size_t i = 0; i < work.size(); ++i) {
       if ((work[i].tokens.size() == 1) == single) order_.push_back(static_cast<std::int32_t>(i));
     }
   }
-  std::vector<std::int32_t> sequences;
   for (auto* v : {&row_sequence_, &position_, &context_, &queries_, &length_}) v->clear();
   q_offset_.assign(1, 0);
   residual_.clear();
+  std::int32_t sequence = 0;
   for (std::int32_t i : order_) {
     const Work& w = work[i];
     for (std::size_t t = 0; t < w.tokens.size(); ++t) {
       const auto row = weights_.embedding.begin() + std::ptrdiff_t{w.tokens[t]} * shape_.hidden;
       residual_.insert(residual_.end(), row, row + shape_.hidden);
-      row_sequence_.push_back(static_cast<std::int32_t>(sequences.size()));
+      row_sequence_.push_back(sequence);
       position_.push_back(w.context + static_cast<std::int32_t>(t));
     }
-    sequences.push_back(w.sequence);
+    ++sequence;
     if (w.tokens.size() == 1) {
       length_.push_back(w.context + 1);
     } else {
@@ -109,7 +118,7 @@ void Decoder<T>::gather(std::span<const Work> work, const KvPool<T>& pool) {
   }
   rows_ = static_cast<std::int64_t>(position_.size());
   chunks_ = static_cast<std::int32_t>(queries_.size());
-  max_pages_ = pool.table(sequences, table_);
+  fill_table(work);
   decode_plan_ =
       plan_decode({.contexts = length_, .kv_heads = shape_.kv_heads, .block = kKvBlock, .rule = SplitRule::kNone});
   plan_ = plan_mixed(
@@ -117,8 +126,22 @@ void Decoder<T>::gather(std::span<const Work> work, const KvPool<T>& pool) {
       decode_plan_);
 }
 
+/// Block tables as kernels want them: (sequences in order, max_pages), -1 beyond the end of a table.
 template <class T>
-void Decoder<T>::attention(std::int32_t layer, KvPool<T>& pool) {
+void Decoder<T>::fill_table(std::span<const Work> work) {
+  std::size_t most = 1;
+  for (const Work& w : work) most = std::max(most, w.blocks.size());
+  table_.assign(work.size() * most, -1);
+  std::size_t sequence = 0;
+  for (std::int32_t i : order_) {
+    const auto blocks = work[i].blocks;
+    std::copy(blocks.begin(), blocks.end(), table_.begin() + static_cast<std::ptrdiff_t>(sequence++ * most));
+  }
+  max_pages_ = static_cast<std::int32_t>(most);
+}
+
+template <class T>
+void Decoder<T>::attention(std::int32_t layer, KvMemory<T>& memory) {
   const std::int32_t d = shape_.head_dim, qkv = shape_.qkv();
   const std::int64_t width = std::int64_t{shape_.heads} * d, keys = std::int64_t{shape_.kv_heads} * d;
   T* const q = qkv_.data();
@@ -127,7 +150,7 @@ void Decoder<T>::attention(std::int32_t layer, KvPool<T>& pool) {
                                 .v = q + width + keys,
                                 .sequence = row_sequence_.data(),
                                 .position = position_.data(),
-                                .kv = pool.layer(layer, table_.data(), max_pages_),
+                                .kv = memory.layer(layer, table_.data(), max_pages_),
                                 .cosine = rope_.cosine(),
                                 .sine = rope_.sine(),
                                 .tokens = rows_,
@@ -141,7 +164,7 @@ void Decoder<T>::attention(std::int32_t layer, KvPool<T>& pool) {
   args.tiles = plan_.tiles.data();
   args.tile_count = static_cast<std::int64_t>(plan_.tiles.size());
   args.prefill = {.q = q, .out = attended_.data(), .q_offset = q_offset_.data(), .context = context_.data(),
-                  .kv = pool.layer(layer, table_.data(), max_pages_), .sequences = chunks_, .heads = shape_.heads,
+                  .kv = memory.layer(layer, table_.data(), max_pages_), .sequences = chunks_, .heads = shape_.heads,
                   .q_stride = qkv, .scale = scale};
   args.decode.rows = {.q = q + first * qkv,
                       .out = attended_.data() + first * width,
@@ -153,7 +176,7 @@ void Decoder<T>::attention(std::int32_t layer, KvPool<T>& pool) {
                       .q_stride = qkv,
                       .scale = scale,
                       .partials = space.partials()};
-  args.decode.kv = pool.layer(layer, table_.data() + std::int64_t{chunks_} * max_pages_, max_pages_);
+  args.decode.kv = memory.layer(layer, table_.data() + std::int64_t{chunks_} * max_pages_, max_pages_);
   attention_mixed(args);
 }
 

@@ -1,11 +1,11 @@
 /// One step of a Llama decoder over a batch of prompt chunks and decoding sequences, on the operators of kernels/.
 ///
 ///   Decoder<float> decoder(shape, weights);
-///   Work work[] = {{.sequence = 0, .context = 0, .tokens = prompt},
-///                  {.sequence = 1, .context = 37, .tokens = {&last, 1}}};
-///   std::span<const float> logits = decoder.step(work, pool);    // (work, vocab): after the last token of each
+///   Work work[] = {{.context = 0, .tokens = prompt, .blocks = pool.blocks_of(0)},
+///                  {.context = 37, .tokens = {&last, 1}, .blocks = pool.blocks_of(1)}};
+///   std::span<const float> logits = decoder.step(work, pool.memory());   // (work, vocab): after the last token of each
 ///
-/// The pool must have room for context + tokens of every sequence (KvPool::ensure). The CPU engine does not split KV,
+/// The block table of every sequence must have room for context + tokens. The CPU engine does not split KV,
 /// so logits have the same bits whatever the batch, the chunks, the blocks, and whether a token's KV was computed by a
 /// prompt or by a decode: preempted and recomputed, swapped, or shared sequences go on exactly as if nothing had
 /// happened. Shapes that the kernels cannot do throw std::invalid_argument. The weights must outlive the decoder; the
@@ -16,7 +16,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/engine/kv_pool.hpp"
+#include "kernels/engine/kv_memory.hpp"
 #include "kernels/engine/weights.hpp"
 #include "kernels/grouped_gemm/grouped_gemm.hpp"
 #include "kernels/rope_append/rope_append.hpp"
@@ -24,10 +24,11 @@
 
 namespace orrery {
 
-/// New tokens of a sequence, behind `context` ones whose KV is in the pool. A sequence has at most one in a step.
+/// New tokens of a sequence, behind `context` ones whose KV is in its blocks. A sequence has at most one in a step.
 struct Work {
-  std::int32_t sequence = 0, context = 0;
-  std::span<const std::int32_t> tokens;
+  std::int32_t context = 0;
+  std::span<const std::int32_t> tokens, blocks;
+  bool logits = true;                      ///< wanted after the last token; false: this item has no row in the result
 };
 
 template <class T>
@@ -35,11 +36,13 @@ class Decoder {
  public:
   Decoder(const DecoderShape& shape, const Weights<T>& weights);
 
-  std::span<const T> step(std::span<const Work> work, KvPool<T>& pool);
+  std::span<const T> step(std::span<const Work> work, KvMemory<T>& memory);
 
  private:
-  void gather(std::span<const Work> work, const KvPool<T>& pool);
-  void attention(std::int32_t layer, KvPool<T>& pool);
+  void gather(std::span<const Work> work);
+  void fill_table(std::span<const Work> work);
+  void attention(std::int32_t layer, KvMemory<T>& memory);
+  void head(std::span<const Work> work);
   void dense_ffn(const LayerWeights<T>& w);
   void expert_ffn(const LayerWeights<T>& w);
 

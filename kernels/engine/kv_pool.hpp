@@ -1,5 +1,5 @@
-/// The KV of an engine: blocks of `block_tokens` tokens for all layers, block tables, shared prefixes, and a second
-/// pool in host memory for swapping.
+/// The KV of an engine that keeps its own books: KvMemory (kv_memory.hpp) with block tables, shared prefixes, and room
+/// in host memory for swapping.
 ///
 ///   KvPool<float> pool({.shape = shape, .blocks = 256, .block_tokens = 16, .sequences = 32, .swap_blocks = 64});
 ///   if (!pool.ensure(sequence, 100)) ...                       // not enough blocks; nothing changed
@@ -13,8 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/common/paged_kv.hpp"
-#include "kernels/engine/weights.hpp"
+#include "kernels/engine/kv_memory.hpp"
 
 namespace orrery {
 
@@ -41,17 +40,11 @@ class KvPool {
   std::int32_t free_swap_blocks() const { return static_cast<std::int32_t>(swap_free_.size()); }
   std::int32_t block_tokens() const { return config_.block_tokens; }
   std::span<const std::int32_t> blocks_of(std::int32_t sequence) const { return tables_[sequence]; }
-
-  /// The block tables of some sequences as kernels want them, (sequences, max_pages); and a layer's KV under it.
-  std::int32_t table(std::span<const std::int32_t> sequences, std::vector<std::int32_t>& out) const;
-  PagedKv<T> layer(std::int32_t layer, const std::int32_t* table, std::int32_t max_pages);
+  KvMemory<T>& memory() { return memory_; }
 
  private:
-  std::int64_t block_elements() const;
-  void copy(bool out, const std::vector<std::int64_t>& pairs);
-
   KvPoolConfig config_;
-  std::vector<std::vector<T>> memory_, swap_memory_;          ///< keys and values of each layer
+  KvMemory<T> memory_;
   std::vector<std::int32_t> free_, swap_free_, holders_;
   std::vector<std::vector<std::int32_t>> tables_, swap_tables_;
 };

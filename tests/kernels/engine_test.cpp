@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "kernels/engine/decoder.hpp"
+#include "kernels/engine/kv_pool.hpp"
 #include "kernels/sampling/sampling.hpp"
 #include "tests/kernels/random_inputs.hpp"
 
@@ -65,14 +66,18 @@ class Server {
       Client<T>& c = clients[s];
       const int q = std::min<int>(budget, static_cast<int>(c.tokens.size()) - c.computed);
       ASSERT_TRUE(pool.ensure(s, c.computed + q));
-      work.push_back({s, c.computed, std::span<const std::int32_t>(c.tokens).subspan(c.computed, q)});
+      work.push_back({.context = c.computed,
+                      .tokens = std::span<const std::int32_t>(c.tokens).subspan(c.computed, q),
+                      .blocks = pool.blocks_of(s),
+                      .logits = c.computed + q == static_cast<int>(c.tokens.size())});
     }
-    const auto logits = decoder_.step(work, pool);
+    auto logits = decoder_.step(work, pool.memory());
     for (std::size_t i = 0; i < work.size(); ++i) {
-      Client<T>& c = clients[work[i].sequence];
+      Client<T>& c = clients[sequences[i]];
       c.computed += static_cast<std::int32_t>(work[i].tokens.size());
-      if (c.computed < static_cast<int>(c.tokens.size())) continue;
-      const auto row = logits.subspan(i * shape_.vocab, shape_.vocab);
+      if (!work[i].logits) continue;
+      const auto row = logits.first(shape_.vocab);
+      logits = logits.subspan(shape_.vocab);
       c.logits.emplace_back(row.begin(), row.end());
       const SampleParams p{.temperature = 0.9f, .top_k = 40, .top_p = 0.95f, .seed = 1, .position = c.computed};
       c.tokens.push_back(-1);
