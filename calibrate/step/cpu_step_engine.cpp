@@ -24,11 +24,10 @@ class CpuStepEngine final : public StepEngine {
       : shape_(shape),
         weights_(shape, o.seed),
         decoder_(shape, weights_),
-        pool_({.shape = shape,
-               .blocks = small(o.max_sequences * ceil_div(o.max_context, o.block_tokens)),
-               .block_tokens = small(o.block_tokens),
-               .sequences = small(o.max_sequences)}) {
-    fill(o);
+        pages_(ceil_div(o.max_context, o.block_tokens)),
+        memory_({.shape = shape, .blocks = small(o.max_sequences * pages_), .block_tokens = small(o.block_tokens)}) {
+    for (std::int32_t b = 0; b < memory_.config().blocks; ++b) blocks_.push_back(b);
+    fill();
   }
 
   std::string_view name() const override { return "cpu"; }
@@ -41,36 +40,36 @@ class CpuStepEngine final : public StepEngine {
     for (const Tokens context : batch.decodes) add(context.value() - 1, 1);
     for (std::size_t i = 0, at = 0; i < work_.size(); at += work_[i++].tokens.size()) {  // tokens_ has its final place
       work_[i].tokens = {tokens_.data() + at, work_[i].tokens.size()};
-      if (!pool_.ensure(small(static_cast<std::int64_t>(i)), work_[i].context + small(static_cast<std::int64_t>(work_[i].tokens.size())))) {
+      const auto need = static_cast<std::size_t>(
+          ceil_div(work_[i].context + static_cast<std::int64_t>(work_[i].tokens.size()), memory_.config().block_tokens));
+      const auto pages = static_cast<std::size_t>(pages_), first = i * pages;
+      if (need > pages || first + need > blocks_.size()) {
         throw std::length_error("cpu step engine: a batch larger than max_sequences sequences of max_context tokens");
       }
+      work_[i].blocks = std::span<const std::int32_t>(blocks_).subspan(first, need);
     }
     const std::vector<SampleParams> params(work_.size());
     next_.resize(work_.size());
     const double begin = thread_cpu_seconds();
-    const auto logits = decoder_.step(work_, pool_);
+    const auto logits = decoder_.step(work_, memory_);
     sample(SampleArgs<float>{.logits = logits.data(), .vocab = shape_.vocab, .rows = static_cast<std::int64_t>(work_.size()),
                              .params = params.data(), .out = next_.data()});
-    const double seconds = thread_cpu_seconds() - begin;
-    for (std::size_t i = 0; i < work_.size(); ++i) pool_.release(work_[i].sequence);
-    return seconds;
+    return thread_cpu_seconds() - begin;
   }
 
  private:
   void add(std::int64_t context, std::int64_t q) {
     const auto at = tokens_.size();
     for (std::int64_t t = 0; t < q; ++t) tokens_.push_back(small(static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(shape_.vocab)))));
-    work_.push_back({small(static_cast<std::int64_t>(work_.size())), small(context), {tokens_.data() + at, static_cast<std::size_t>(q)}});
+    work_.push_back({.context = small(context), .tokens = {tokens_.data() + at, static_cast<std::size_t>(q)}});
   }
 
   /// Contexts are read, never computed: they must hold numbers as a prompt would leave them.
-  void fill(const CpuStepEngineOptions& o) {
-    pool_.ensure(0, pool_.free_blocks() * o.block_tokens);
-    std::vector<std::int32_t> table;
-    const std::int32_t sequence = 0, pages = pool_.table({&sequence, 1}, table);
+  void fill() {
+    const auto pages = small(static_cast<std::int64_t>(blocks_.size()));
     for (std::int32_t l = 0; l < shape_.layers; ++l) {
-      const PagedKv<float> kv = pool_.layer(l, table.data(), pages);
-      for (std::int64_t t = 0; t < pages * o.block_tokens; ++t) {
+      const PagedKv<float> kv = memory_.layer(l, blocks_.data(), pages);
+      for (std::int64_t t = 0; t < std::int64_t{pages} * memory_.config().block_tokens; ++t) {
         for (std::int32_t h = 0; h < kv.kv_heads; ++h) {
           for (std::int32_t d = 0; d < kv.head_dim; ++d) {
             kv.key(0, t, h)[d] = static_cast<float>(rng_.uniform() - 0.5);
@@ -79,13 +78,14 @@ class CpuStepEngine final : public StepEngine {
         }
       }
     }
-    pool_.release(0);
   }
 
   DecoderShape shape_;
   Weights<float> weights_;
   Decoder<float> decoder_;
-  KvPool<float> pool_;
+  std::int64_t pages_;                 ///< of a sequence
+  KvMemory<float> memory_;
+  std::vector<std::int32_t> blocks_;   ///< sequence i has those from i * pages_ on
   Rng rng_{1, Purpose::kFuzz, 2};
   std::vector<std::int32_t> tokens_, next_;
   std::vector<Work> work_;

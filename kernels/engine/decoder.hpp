@@ -27,7 +27,7 @@ namespace orrery {
 /// New tokens of a sequence, behind `context` ones whose KV is in its blocks. A sequence has at most one in a step.
 struct Work {
   std::int32_t context = 0;
-  std::span<const std::int32_t> tokens, blocks;
+  std::span<const std::int32_t> tokens{}, blocks{};
   bool logits = true;                      ///< wanted after the last token; false: this item has no row in the result
 };
 

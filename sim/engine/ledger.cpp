@@ -69,6 +69,7 @@ void KvLedger::take(Blocks blocks) {
     const Blocks more = prefix_->evict(blocks - free_);
     evicted_ += more.value();
     free_ += more;
+    note_moves({});
   }
   if (blocks > free_) broken("a plan took " + std::to_string(blocks.value()) + " blocks, " +
                              std::to_string(free_.value()) + " are free");
@@ -84,7 +85,7 @@ void KvLedger::adopt(std::span<const BatchPlan::Admission> admissions) {
     prefix_->pin(l.pin, paths_->path(a.call), a.cached);
     l.shared = block_.whole(a.cached);
     l.published = a.cached;
-    note(KvOp::kAdopt, a.call, a.cached);
+    note_moves(a.call);
   }
 }
 
@@ -98,8 +99,8 @@ void KvLedger::admit(const BatchPlan::Admission& a) {
     promised_ += blocks_for(a.promise);
   }
   future_ += future(a.call, a.cached, a.reserve);
-  note(KvOp::kAlloc, a.call, a.reserve);
   if (buddy_) {
+    note(KvOp::kAlloc, a.call, a.reserve);
     Lease& l = lease(a.call);
     l.order = static_cast<std::int8_t>(Buddy::order_for(a.reserve.value()));
     l.run = static_cast<std::int32_t>(buddy_->alloc(l.order));
@@ -110,6 +111,7 @@ void KvLedger::admit(const BatchPlan::Admission& a) {
   Blocks need = blocks_for(a.reserve);
   if (prefix_) need -= leases_[a.call.index].shared;
   take(need);
+  note(KvOp::kAlloc, a.call, a.reserve);
 }
 
 void KvLedger::extend(CallId id, Tokens upto) {
@@ -132,6 +134,7 @@ void KvLedger::publish(CallId id, Tokens upto) {
   Lease& l = leases_[id.index];
   if (upto <= l.published) return;
   const Blocks taken = prefix_->publish(l.pin, paths_->path(id), l.published, upto);
+  note_moves(id);
   l.published = upto;
   l.shared += taken;
   used_ -= taken.value() * config_.block_tokens;
@@ -146,7 +149,6 @@ void KvLedger::grow(Blocks blocks, Tokens used, Tokens filled) {
 void KvLedger::release(CallId id, Tokens context) {
   const Progress& p = calls_->progress(id);
   future_ -= future(id, context, p.reserved);
-  note(KvOp::kFree, id, context);
   if (id.index < promises_.size() && promises_[id.index] > Tokens{}) {
     promised_ -= blocks_for(promises_[id.index]);
     promises_[id.index] = Tokens{};
@@ -166,6 +168,7 @@ void KvLedger::release(CallId id, Tokens context) {
   } else {
     free_ += blocks_for(std::max(context, Tokens{p.reserved}));
   }
+  note(KvOp::kFree, id, context);
   used_ -= context;
   if (free_ > config_.total || used_ < Tokens{} || future_ < Tokens{}) broken("more KV given back than was taken");
 }
@@ -175,22 +178,44 @@ void KvLedger::book_host(Tokens t) {
   if (host_free_ < Tokens{}) broken("host memory for swapped KV is overbooked");
 }
 
+void KvLedger::swap_out(CallId id, Tokens context) {
+  book_host(context);
+  note(KvOp::kSwapOut, id, context);
+}
+
+void KvLedger::drop_swapped(CallId id, Tokens context) {
+  book_host(-context);
+  note(KvOp::kDropSwapped, id, context);
+}
+
 void KvLedger::swap_in(CallId id, Tokens context) {
   const Progress& p = calls_->progress(id);
-  const Tokens room = std::max(context, Tokens{p.reserved});
-  note(KvOp::kSwapIn, id, room);
+  Tokens room = std::max(context, Tokens{p.reserved});
+  if (buddy_) room = std::max(room, context + 1_tok);
   used_ += context;
   future_ += future(id, context, p.reserved);
   if (buddy_) {
     Lease& l = lease(id);
-    l.order = static_cast<std::int8_t>(Buddy::order_for(std::max(room, context + 1_tok).value()));
+    l.order = static_cast<std::int8_t>(Buddy::order_for(room.value()));
     l.run = static_cast<std::int32_t>(buddy_->alloc(l.order));
     if (l.run < 0) broken("no run of slots for a call that comes back");
     free_ -= Blocks{std::int64_t{1} << l.order};
-    return;
+  } else {
+    if (prefix_) lease(id) = {};
+    take(blocks_for(room));
   }
-  if (prefix_) lease(id) = {};
-  take(blocks_for(room));
+  note(KvOp::kSwapIn, id, room);
+}
+
+/// What the prefix cache has just done with blocks, in the call's tokens.
+void KvLedger::note_moves(CallId id) {
+  if (moves_.empty()) return;
+  constexpr KvOp::Kind kinds[] = {KvOp::kAdopt, KvOp::kPublish, KvOp::kEvict};
+  for (const PrefixCache::Move& m : moves_) {
+    journal_.push_back({.kind = kinds[m.kind], .call = id, .tokens = config_.block_tokens * m.end,
+                        .from = config_.block_tokens * m.begin, .node = m.node});
+  }
+  moves_.clear();
 }
 
 KvUse KvLedger::use() const {

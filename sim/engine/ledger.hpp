@@ -48,7 +48,8 @@ struct KvConfig {
   PrefixKind prefix = PrefixKind::kNone;
 };
 
-/// Paths of the prompts in flight, by slot: segments, the unique tail, the output. Kept only with a prefix cache.
+/// Paths of the prompts in flight, by slot: segments, the unique tail, the output. Kept only with a prefix cache or
+/// for a real executor.
 class PromptPaths {
  public:
   void set(CallId id, const Request& request);
@@ -88,7 +89,9 @@ class KvLedger final : public PrefixView {
   void grow(Blocks blocks, Tokens used, Tokens filled);     ///< the decode group took blocks and filled slots
   /// The call gives up its KV of `context` tokens: done, dropped or swapped out. What is full stays in the cache.
   void release(CallId id, Tokens context);
-  void book_host(Tokens t);                                 ///< t < 0: gives back
+  void swap_out(CallId id, Tokens context);                 ///< books host memory; its blocks go with release()
+  void end_swap_in(Tokens context) { book_host(-context); } ///< the step that brought it back has ended
+  void drop_swapped(CallId id, Tokens context);
   void swap_in(CallId id, Tokens context);
 
   KvUse use() const;
@@ -96,7 +99,10 @@ class KvLedger final : public PrefixView {
   Tokens held_tokens() const { return used_; }
   std::int64_t evicted_blocks() const { return evicted_; }
 
-  void keep_journal(bool on) { journaling_ = on; }
+  void keep_journal(bool on) {
+    journaling_ = on;
+    if (prefix_) prefix_->tell(on ? &moves_ : nullptr);
+  }
   std::span<const KvOp> journal() const { return journal_; }
   void clear_journal() { journal_.clear(); }
 
@@ -113,10 +119,12 @@ class KvLedger final : public PrefixView {
   Tokens context(CallId id) const;
   Tokens future(CallId id, Tokens context, Tokens reserved) const;
   void take(Blocks blocks);
+  void book_host(Tokens t);
   void publish(CallId id, Tokens upto);
   void note(KvOp::Kind kind, CallId id, Tokens tokens) {
-    if (journaling_) journal_.push_back({kind, id, tokens});
+    if (journaling_) journal_.push_back({.kind = kind, .call = id, .tokens = tokens});
   }
+  void note_moves(CallId id);
   [[noreturn]] void broken(const std::string& what) const;
 
   KvConfig config_;
@@ -135,6 +143,7 @@ class KvLedger final : public PrefixView {
   std::int64_t evicted_ = 0;
   bool journaling_ = false;
   std::vector<KvOp> journal_;
+  std::vector<PrefixCache::Move> moves_;
 };
 
 }  // namespace orrery

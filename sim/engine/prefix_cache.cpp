@@ -43,6 +43,7 @@ Tokens PrefixCache::pin(Pin& pin, Path path, Tokens tokens) {
     if (take > 0) {
       reached = first_block(n) + take;
       pin = {at, depth};
+      move(Move::kPin, at, first_block(n), reached);
     }
     if (first_block(n) + take < end_block(n)) break;
   }
@@ -60,6 +61,7 @@ Blocks PrefixCache::publish(Pin& pin, Path path, Tokens from, Tokens to) {
       if (have < begin) break;  // a hole: what lies before was not computed by this lease, nor is it cached
       n.cached += static_cast<std::int32_t>(upto - have);
       taken += Blocks{upto - have};
+      move(Move::kPublish, pin.node, have, upto);
     }
     if (end <= end_block(n) || pin.depth == path.size()) break;
     const Segment& next = path[pin.depth];
@@ -94,6 +96,8 @@ Blocks PrefixCache::evict(Blocks n) {
   while (left > Blocks{} && oldest_ != kNil) {
     const std::uint32_t id = oldest_;
     const Blocks gone{std::min<std::int64_t>(nodes_[id].cached, left.value())};
+    const std::int64_t end = first_block(nodes_[id]) + nodes_[id].cached;
+    move(Move::kEvict, id, end - gone.value(), end);
     nodes_[id].cached -= static_cast<std::int32_t>(gone.value());
     left -= gone;
     if (nodes_[id].cached == 0) {

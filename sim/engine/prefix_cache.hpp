@@ -48,7 +48,18 @@ class PrefixCache {
     bool empty() const { return depth == 0; }
   };
 
+  /// What happened to blocks [begin, end) of a path, for an engine that holds them: a lease found them in the node, the
+  /// node took them over, or lost them.
+  struct Move {
+    enum Kind : std::uint8_t { kPin, kPublish, kEvict } kind;
+    std::uint32_t node;
+    std::int64_t begin, end;
+  };
+
   explicit PrefixCache(Tokens block_tokens);
+
+  /// From now on moves are added to this list; null: to none.
+  void tell(std::vector<Move>* moves) { moves_ = moves; }
 
   /// The longest cached prefix of `path`, at most `limit` tokens.
   Match match(Path path, Tokens limit) const;
@@ -92,6 +103,9 @@ class PrefixCache {
   void ref(std::uint32_t id);
   void link_newest(std::uint32_t id);
   void unlink(std::uint32_t id);
+  void move(Move::Kind kind, std::uint32_t node, std::int64_t begin, std::int64_t end) {
+    if (moves_ != nullptr) moves_->push_back({kind, node, begin, end});
+  }
 
   std::int64_t block_;
   std::vector<Node> nodes_;                        ///< [0] is the root, which is always pinned
@@ -100,6 +114,7 @@ class PrefixCache {
   std::uint32_t oldest_ = kNil, newest_ = kNil;
   std::size_t live_ = 0;
   Blocks held_, evictable_;
+  std::vector<Move>* moves_ = nullptr;
 };
 
 }  // namespace orrery

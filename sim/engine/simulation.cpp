@@ -17,7 +17,7 @@ Simulation::Simulation(SimulationParts parts)
     const StationParts& p = parts_.stations[i];
     stations_.push_back(std::make_unique<Station>(StationId{static_cast<std::int32_t>(i)}, p, run_, loads_[i]));
     prefixes_.push_back(stations_.back()->prefix());
-    prefix_ = prefix_ || p.kv.prefix != PrefixKind::kNone;
+    keeps_paths_ = keeps_paths_ || p.kv.prefix != PrefixKind::kNone || p.executor->wants_journal();
   }
   seen_ = loads_;
   wants_done_ = parts_.source->wants_done();
@@ -142,7 +142,7 @@ void Simulation::arrive(Request& r, Time now) {
           .tenant = r.tenant, .request_class = r.request_class, .model = r.model, .priority = r.priority};
   run_.calls.secret(id).output = r.output_tokens;
   run_.calls.secret(id).turn = r.turn;
-  if (prefix_) run_.paths.set(id, r);
+  if (keeps_paths_) run_.paths.set(id, r);
   if (!fits) return leave_unserved(id, Status::kRejected, now);
   if (r.cancel_after < kNever - now) cancels_.push({now + r.cancel_after, r.number, id});
   if (!parts_.predictor) return route(id, now);
@@ -241,11 +241,13 @@ Outcome Simulation::finish() {
   RunEnd end{.end = now_, .stations = {}};
   Outcome out;
   out.fingerprint = hash_combine(run_.rows_hash, route_hash_);
+  out.decisions = route_hash_;
   for (const auto& s : stations_) {
     end.stations.push_back(s->ledger().end());
     end.stations.back().idle = open.empty();
     out.iterations += s->iterations();
     out.fingerprint = hash_combine(out.fingerprint, s->decisions_hash());
+    out.decisions = hash_combine(out.decisions, s->decisions_hash());
   }
   out.fingerprint = hash_combine(hash_combine(out.fingerprint, static_cast<std::uint64_t>(to_ps(now_))),
                                  static_cast<std::uint64_t>(out.iterations));

@@ -48,6 +48,7 @@ struct SimulationParts {
 struct Outcome {
   Summary summary;
   std::uint64_t fingerprint = 0;
+  std::uint64_t decisions = 0;    ///< hash of what all stations and the router decided, times left out
   std::int64_t events = 0;        ///< instants with work, over all stations
   std::int64_t iterations = 0;    ///< simulated, skipped ones included
   std::int64_t cut = 0;           ///< requests shortened to the model's context
@@ -102,7 +103,7 @@ class Simulation final : private LeaveListener {
   Time now_{};
   std::uint64_t routed_ = 0, route_hash_ = 0;
   Request arriving_;                              ///< scratch
-  bool prefix_ = false, wants_done_ = false, interrupted_ = false;
+  bool keeps_paths_ = false, wants_done_ = false, interrupted_ = false;
   std::int64_t arrived_ = 0, instants_ = 0, cut_ = 0;
 };
 

@@ -7,9 +7,9 @@ namespace orrery {
 
 Station::Station(StationId id, const StationParts& parts, RunContext& run, StationLoad& load)
     : id_(id), parts_(parts), run_(&run), load_(&load), ledger_(parts.kv, run.calls, run.paths),
-      stage_free_(static_cast<std::size_t>(parts.cost->stages())), events_(parts.batcher->wants_events()),
+      stage_free_(static_cast<std::size_t>(parts.cost ? parts.cost->stages() : 1)), events_(parts.batcher->wants_events()),
       hash_(static_cast<std::uint64_t>(id.index)) {
-  const int lanes = parts.cost->stages();
+  const int lanes = static_cast<int>(stage_free_.size());
   lanes_.reserve(static_cast<std::size_t>(lanes));
   for (int i = 0; i < lanes; ++i) lanes_.emplace_back(i, parts.kv);
   std::vector<const DecodeGroup*> groups;
@@ -17,6 +17,7 @@ Station::Station(StationId id, const StationParts& parts, RunContext& run, Stati
   ledger_.attach(std::move(groups));
   for (Lane& lane : lanes_) prepare_view(lane);
   ledger_.keep_journal(parts.executor->wants_journal());
+  parts.executor->bind(run.paths);
 }
 
 bool Station::accepts(CallId id) const {

@@ -29,7 +29,7 @@ struct StationParts {
   const KvPolicy* kv_policy = nullptr;
   const QueueOrder* order = nullptr;     ///< null: FCFS
   Executor* executor = nullptr;
-  const CostModel* cost = nullptr;       ///< stages, hops, and the price of stages after the first
+  const CostModel* cost = nullptr;       ///< stages, hops, and the price of stages after the first; null: one stage
   KvConfig kv;
   Bytes kv_bytes_per_token;              ///< for swap transfers
 };

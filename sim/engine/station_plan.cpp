@@ -92,7 +92,7 @@ void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
     run_->recorder->on_departure(d.how, Tokens{});
     p.stage = Stage::kSwapped;
     lane.swapping.push_back({d.call, context});
-    ledger_.book_host(context);
+    ledger_.swap_out(d.call, context);
   } else {
     run_->recorder->on_departure(d.how, context - p.cached);
     ledger_.release(d.call, context);
@@ -191,6 +191,7 @@ void Station::run_step(Lane& lane, Time now) {
   if (!lane.plan.decodes() && lane.group.size() > 0) decide(lane, Decision::kPause, {}, Tokens{}, now);
   lane.state = State::kRunning;
   lane.start = now;
+  if (parts_.executor->wants_journal()) fill_view(lane, now);   // it looks at the members after the changes
   lane.run = parts_.executor->begin(lane.plan, lane.shape, ledger_.journal(), lane.view);
   ledger_.clear_journal();
   run_->recorder->on_begin(id_, lane.index, now);

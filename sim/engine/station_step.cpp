@@ -35,7 +35,7 @@ void Station::end_swaps(Lane& lane) {
     swapped_.insert(out.call, run_->calls);
   }
   lane.swapping.clear();
-  if (lane.host_returning > Tokens{}) ledger_.book_host(-lane.host_returning);
+  if (lane.host_returning > Tokens{}) ledger_.end_swap_in(lane.host_returning);
   lane.host_returning = Tokens{};
 }
 
@@ -250,7 +250,7 @@ void Station::drop(CallId id, Time now, std::int64_t ahead) {
     run_->recorder->on_waiting(now, -1);
   } else if (p.stage == Stage::kSwapped) {
     swapped_.remove(id);
-    ledger_.book_host(-Tokens{p.computed});
+    ledger_.drop_swapped(id, Tokens{p.computed});
   } else {
     take_out(lane, id);
     ledger_.release(id, p.computed);

@@ -44,7 +44,7 @@ mutate(decode_group.hpp "wrap(p.computed.value() - p.joined)" "wrap(p.computed.v
 # Pipelines.
 mutate(station_plan.cpp "std::max(end + hop, stage_free_[s])" "end + hop")                         # two batches in a stage
 # Swap, preemption, request-level batches.
-mutate(station_step.cpp "-lane.host_returning" "Tokens{}")                                         # host memory leaks
+mutate(station_step.cpp "lane.host_returning" "Tokens{}" "end_swap_in(lane.host_returning)")       # host memory leaks
 mutate(station_step.cpp "std::min(more, ledger_.state().largest_lease())" "more")                  # never comes back
 mutate(station_plan.cpp "p.emitted = Tokens32{}" "p.emitted")                                      # a restart that is none
 # KV and its prefix cache.
