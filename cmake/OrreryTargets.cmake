@@ -12,10 +12,11 @@ endif()
 add_library(orrery_options INTERFACE)
 target_include_directories(orrery_options INTERFACE ${CMAKE_SOURCE_DIR})
 # -ffp-contract=off: no fused multiply-add, so that every compiler computes the same bits (docs/INVARIANTS.md).
-target_compile_options(orrery_options INTERFACE -ffp-contract=off -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
-                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)   # GCC bug 105651: false alarms on std::string +
+target_compile_options(orrery_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion>
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>)   # GCC bug 105651: false alarms on std::string +
 if(ORRERY_WERROR)
-  target_compile_options(orrery_options INTERFACE -Werror)
+  target_compile_options(orrery_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 
 function(orrery_library name)

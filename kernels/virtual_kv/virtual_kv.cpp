@@ -1,44 +1,25 @@
 #include "kernels/virtual_kv/virtual_kv.hpp"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 
 namespace orrery {
-namespace {
 
-[[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
-
-}  // namespace
-
-VirtualKv::VirtualKv(const VirtualKvConfig& config) : config_(config) {
+VirtualKv::VirtualKv(const VirtualKvConfig& config, MakePages make_pages) : config_(config) {
   const std::int64_t token_bytes = static_cast<std::int64_t>(config.kv_heads) * config.head_dim * config.element_bytes;
-  if (config.page_group_bytes % sysconf(_SC_PAGESIZE) != 0 || config.page_group_bytes % token_bytes != 0) {
-    throw std::invalid_argument("page_group_bytes: expected a multiple of the system's page and of a token's " +
-                                std::to_string(token_bytes) + " bytes, got " + std::to_string(config.page_group_bytes));
+  if (config.page_group_bytes % token_bytes != 0) {
+    throw std::invalid_argument("page_group_bytes: expected a multiple of a token's " + std::to_string(token_bytes) +
+                                " bytes, got " + std::to_string(config.page_group_bytes));
   }
   block_tokens_ = static_cast<std::int32_t>(config.page_group_bytes / token_bytes);
   const std::int64_t blocks = (config.max_tokens + block_tokens_ - 1) / block_tokens_;
   slot_tokens_ = static_cast<std::int32_t>(blocks * block_tokens_);
   slot_bytes_ = blocks * config.page_group_bytes;
   tensor_bytes_ = slot_bytes_ * config.slots;
-  const auto all = static_cast<std::size_t>(2 * config.layers * tensor_bytes_);
-  void* const reserved = mmap(nullptr, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (reserved == MAP_FAILED) fail("reserving addresses for KV");
-  base_ = static_cast<std::byte*>(reserved);
-  file_ = memfd_create("orrery-kv", MFD_CLOEXEC);
-  if (file_ < 0 || ftruncate(file_, config.page_groups * config.page_group_bytes) != 0) {
-    const int reason = errno;
-    munmap(base_, all);
-    if (file_ >= 0) close(file_);
-    errno = reason;
-    fail("memory for KV");
-  }
+  memory_ = make_pages({.address_bytes = 2 * config.layers * tensor_bytes_,
+                        .group_bytes = config.page_group_bytes,
+                        .groups = config.page_groups});
   for (std::int64_t g = config.page_groups; g-- > 0;) free_.push_back(g);
   slot_blocks_.resize(static_cast<std::size_t>(config.slots));
   groups_.resize(static_cast<std::size_t>(config.slots));
@@ -46,13 +27,9 @@ VirtualKv::VirtualKv(const VirtualKvConfig& config) : config_(config) {
   pages_.free = config.page_groups;
 }
 
-VirtualKv::~VirtualKv() {
-  munmap(base_, static_cast<std::size_t>(2 * config_.layers * tensor_bytes_));
-  close(file_);
-}
-
-std::byte* VirtualKv::place(std::int32_t index, int slot, std::int64_t block) const {
-  return tensor(index) + slot * slot_bytes_ + block * config_.page_group_bytes;
+/// Offset of a block of a tensor.
+std::int64_t VirtualKv::place(std::int32_t index, int slot, std::int64_t block) const {
+  return index * tensor_bytes_ + slot * slot_bytes_ + block * config_.page_group_bytes;
 }
 
 int VirtualKv::acquire(std::int64_t tokens) {
@@ -130,10 +107,9 @@ bool VirtualKv::map_block(int slot) {
   const std::int32_t tensors = 2 * config_.layers;
   for (std::int32_t i = 0; i < tensors; ++i) {
     const std::int64_t group = free_.back();
-    void* const at = place(i, slot, slot_blocks_[slot]);
-    if (mmap(at, static_cast<std::size_t>(config_.page_group_bytes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-             file_, group * config_.page_group_bytes) == MAP_FAILED) {
-      for (; i > 0; --i) {                                         // stays mapped, is written no more
+    if (!memory_->map(place(i, slot, slot_blocks_[slot]), group)) {
+      while (i-- > 0) {
+        memory_->unmap(place(i, slot, slot_blocks_[slot]));
         free_.push_back(groups_[slot].back());
         groups_[slot].pop_back();
       }
@@ -153,9 +129,7 @@ void VirtualKv::unmap_block(int slot) {
   const std::int32_t tensors = 2 * config_.layers;
   --slot_blocks_[slot];
   for (std::int32_t i = tensors; i-- > 0;) {
-    // Anonymous addresses without access take the place, so that they stay reserved and a stray access faults.
-    mmap(place(i, slot, slot_blocks_[slot]), static_cast<std::size_t>(config_.page_group_bytes), PROT_NONE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    memory_->unmap(place(i, slot, slot_blocks_[slot]));
     free_.push_back(groups_[slot].back());
     groups_[slot].pop_back();
   }

@@ -1,6 +1,6 @@
-/// A KV pool that is contiguous in addresses and paged in memory (vAttention, ASPLOS'25), on the CPU: addresses for the
-/// longest sequence of every slot are reserved, memory is mapped behind them page group by page group as it is needed.
-/// Kernels see contiguous KV; nothing is paged but by the processor.
+/// A KV pool that is contiguous in addresses and paged in memory (vAttention, ASPLOS'25), on the CPU or a GPU: addresses
+/// for the longest sequence of every slot are reserved, memory is mapped behind them page group by page group as it is
+/// needed. Kernels see contiguous KV; nothing is paged but by the processor.
 ///
 ///   VirtualKv pool({.layers = 32, .slots = 64, .max_tokens = 8192, .kv_heads = 8, .head_dim = 128, .element_bytes = 2,
 ///                   .page_group_bytes = 2 << 20, .page_groups = 4096});
@@ -11,14 +11,18 @@
 ///
 /// A block is what all 2 * layers tensors need for `block_tokens()` more tokens: 2 * layers page groups. A released
 /// slot keeps its memory (deferred reclamation) until another sequence takes it or memory runs short. Fresh memory
-/// holds what its last owner left. One thread. The memory is an anonymous file, so it is bounded by page_groups and
-/// freed with the pool. Construction throws std::system_error if the system refuses; ensure() does not throw.
+/// holds what its last owner left. One thread at a time (background_map.hpp maps ahead beside a step). The memory is
+/// bounded by page_groups and freed with the pool. Construction throws std::invalid_argument for sizes that do not fit
+/// together, std::system_error if the system refuses; ensure() does not throw.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
+
+#include "kernels/virtual_kv/page_mapper.hpp"
 
 namespace orrery {
 
@@ -26,7 +30,7 @@ struct VirtualKvConfig {
   std::int32_t layers = 1, slots = 1;
   std::int64_t max_tokens = 1;              ///< of one sequence
   std::int32_t kv_heads = 1, head_dim = 64, element_bytes = 4;
-  std::int64_t page_group_bytes = 65536;    ///< a multiple of the system's page
+  std::int64_t page_group_bytes = 65536;    ///< a multiple of the machine's page (2 MiB on a GPU)
   std::int64_t page_groups = 1;             ///< memory of the pool
 };
 
@@ -43,10 +47,7 @@ struct VirtualKvPages {
 
 class VirtualKv {
  public:
-  explicit VirtualKv(const VirtualKvConfig& config);
-  ~VirtualKv();
-  VirtualKv(const VirtualKv&) = delete;
-  VirtualKv& operator=(const VirtualKv&) = delete;
+  explicit VirtualKv(const VirtualKvConfig& config, MakePages make_pages = host_pages);
 
   /// Where slot 0 of a layer begins; slot s is slot_tokens() tokens further for each.
   template <class T>
@@ -73,8 +74,8 @@ class VirtualKv {
   const VirtualKvPages& pages() const { return pages_; }
 
  private:
-  std::byte* tensor(std::int32_t index) const { return base_ + index * tensor_bytes_; }
-  std::byte* place(std::int32_t index, int slot, std::int64_t block) const;
+  std::byte* tensor(std::int32_t index) const { return memory_->base() + index * tensor_bytes_; }
+  std::int64_t place(std::int32_t index, int slot, std::int64_t block) const;
   bool map_block(int slot);
   void unmap_block(int slot);
   bool take_from_released(std::int64_t groups);
@@ -82,9 +83,8 @@ class VirtualKv {
   VirtualKvConfig config_;
   std::int32_t slot_tokens_ = 0, block_tokens_ = 0;
   std::int64_t slot_bytes_ = 0, tensor_bytes_ = 0;
-  std::byte* base_ = nullptr;
-  int file_ = -1;
-  std::vector<std::int64_t> free_;            ///< page groups, by place in the file
+  std::unique_ptr<PageMapper> memory_;
+  std::vector<std::int64_t> free_;            ///< page groups
   std::vector<std::int64_t> slot_blocks_;     ///< blocks mapped in a slot, always from its front
   std::vector<std::vector<std::int64_t>> groups_;   ///< of a slot: block by block, tensor by tensor
   std::vector<bool> taken_;

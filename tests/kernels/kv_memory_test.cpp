@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <map>
 #include <stdexcept>
 
 #include "kernels/attention_prefill/attention_prefill.hpp"
 #include "kernels/copy_blocks/copy_blocks.hpp"
+#include "kernels/virtual_kv/background_map.hpp"
 #include "kernels/virtual_kv/virtual_kv.hpp"
 #include "tests/kernels/random_inputs.hpp"
 
@@ -137,6 +139,57 @@ TEST(VirtualKv, MapsAheadFromFreeMemoryOnly) {
   EXPECT_EQ(pool.premap(slots, far, 100), 2);                      // all that was free
   EXPECT_EQ(pool.pages().free, 0);
   expect_conserved(pool, 24);
+}
+
+/// Mapping beside the caller, in several rounds, then what the step finds.
+TEST(VirtualKv, MapsInTheBackground) {
+  VirtualKv pool(small_pool(200));
+  const std::vector<int> slots{pool.acquire(8), pool.acquire(8), pool.acquire(8)};
+  {
+    BackgroundMap ahead(pool);
+    EXPECT_EQ(ahead.wait(), 0);
+    ahead.start(slots, std::vector<std::int64_t>{9, 9, 9}, 4);      // wants six blocks, may map four
+    EXPECT_EQ(ahead.wait(), 4);
+    ahead.start(slots, std::vector<std::int64_t>{9, 9, 9}, 4);
+    ahead.start(slots, std::vector<std::int64_t>{17, 17, 17}, 9);
+    EXPECT_EQ(ahead.wait(), 2 + 3);
+    ahead.start(slots, std::vector<std::int64_t>{25, 17, 17}, 9);   // ends with it
+  }
+  EXPECT_EQ(pool.mapped_tokens(slots[0]), 32);
+  EXPECT_EQ(pool.pages().mapped_ahead, 10 * 4);
+  ASSERT_TRUE(pool.ensure(slots[0], 32));
+  EXPECT_EQ(pool.pages().mapped_waiting, 0);
+  expect_conserved(pool, 200);
+}
+
+/// Memory that refuses the 6th mapping, and knows what is behind which address.
+struct Reluctant final : PageMapper {
+  std::map<std::int64_t, std::int64_t> at;
+  int left = 5;
+  std::byte* base() const override { return nullptr; }
+  bool map(std::int64_t offset, std::int64_t group) override {
+    if (left-- == 0) return false;
+    for (const auto& [o, g] : at) EXPECT_TRUE(o != offset && g != group);
+    at[offset] = group;
+    return true;
+  }
+  void unmap(std::int64_t offset) override { EXPECT_EQ(at.erase(offset), 1u); }
+};
+
+TEST(VirtualKv, ARefusedMappingLeavesNothingBehind) {
+  static Reluctant* pages;
+  VirtualKv pool(small_pool(24), [](const PageSpace&) {
+    auto made = std::make_unique<Reluctant>();
+    pages = made.get();
+    return std::unique_ptr<PageMapper>(std::move(made));
+  });
+  const int slot = pool.acquire(16);
+  EXPECT_FALSE(pool.ensure(slot, 16));                             // two blocks are 8 mappings
+  EXPECT_TRUE(pages->at.empty());
+  EXPECT_EQ(pool.mapped_tokens(slot), 0);
+  expect_conserved(pool, 24);
+  ASSERT_TRUE(pool.ensure(slot, 16));                              // it does not refuse again
+  EXPECT_EQ(pages->at.size(), 8u);
 }
 
 TEST(VirtualKv, RefusesOddPageGroups) {

@@ -1,0 +1,134 @@
+#include "kernels/gemm/cublas_lt.hpp"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+namespace orrery {
+namespace {
+
+void check(cublasStatus_t status, const std::string& what) {
+  if (status != CUBLAS_STATUS_SUCCESS) {
+    throw std::runtime_error("cuBLASLt, " + what + ": status " + std::to_string(static_cast<int>(status)));
+  }
+}
+
+template <class F>
+void look_up(void* library, const char* name, F& function) {
+  function = reinterpret_cast<F>(dlsym(library, name));
+  if (!function) throw std::runtime_error(std::string("libcublasLt has no ") + name);
+}
+
+}  // namespace
+
+const CublasLtApi& cublas_lt() {
+  static const CublasLtApi api = [] {
+    const char* named = std::getenv("ORRERY_CUBLASLT");
+    const std::string file = named ? named : "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR);
+    void* const library = dlopen(file.c_str(), RTLD_NOW);
+    if (!library) {
+      throw std::runtime_error("cannot open " + file + " (put its folder on LD_LIBRARY_PATH, or name the file in " +
+                               "ORRERY_CUBLASLT)");
+    }
+    CublasLtApi a{};
+    look_up(library, "cublasLtCreate", a.create);
+    look_up(library, "cublasLtDestroy", a.destroy);
+    look_up(library, "cublasLtMatmulDescCreate", a.desc_create);
+    look_up(library, "cublasLtMatmulDescDestroy", a.desc_destroy);
+    look_up(library, "cublasLtMatmulDescSetAttribute", a.desc_set);
+    look_up(library, "cublasLtMatrixLayoutCreate", a.layout_create);
+    look_up(library, "cublasLtMatrixLayoutDestroy", a.layout_destroy);
+    look_up(library, "cublasLtMatmulPreferenceCreate", a.preference_create);
+    look_up(library, "cublasLtMatmulPreferenceDestroy", a.preference_destroy);
+    look_up(library, "cublasLtMatmulPreferenceSetAttribute", a.preference_set);
+    look_up(library, "cublasLtMatmulAlgoGetHeuristic", a.heuristic);
+    look_up(library, "cublasLtMatmul", a.matmul);
+    return a;
+  }();
+  return api;
+}
+
+CublasLt::CublasLt(const CublasLtApi& api, void* workspace, std::size_t workspace_bytes)
+    : api_(api), workspace_(workspace), workspace_bytes_(workspace_bytes) {
+  check(api_.create(&handle_), "starting");
+}
+
+CublasLt::~CublasLt() {
+  for (auto& [key, plan] : plans_) {
+    for (cublasLtMatrixLayout_t layout : {plan.w, plan.x, plan.y})
+      if (layout) api_.layout_destroy(layout);
+    if (plan.desc) api_.desc_destroy(plan.desc);
+  }
+  api_.destroy(handle_);
+}
+
+/// cuBLAS counts columns first, so our rows of y are columns of its D: D (n, m) = A^T B with A = w (k, n), B = x (k, m).
+CublasLt::Plan& CublasLt::plan_of(const GemmArgs<Bf16>& a) {
+  const std::int64_t ldx = a.ldx ? a.ldx : a.k, ldy = a.ldy ? a.ldy : a.n;
+  const auto [at, fresh] = plans_.try_emplace(Key{a.m, a.n, a.k, ldx, ldy});
+  Plan& plan = at->second;
+  if (!fresh) return plan;
+  try {
+    check(api_.desc_create(&plan.desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing a product");
+    const cublasOperation_t transposed = CUBLAS_OP_T, plain = CUBLAS_OP_N;
+    check(api_.desc_set(plan.desc, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed), "transposing");
+    check(api_.desc_set(plan.desc, CUBLASLT_MATMUL_DESC_TRANSB, &plain, sizeof plain), "transposing");
+    const auto layout = [&](cublasLtMatrixLayout_t& out, std::int64_t rows, std::int64_t columns, std::int64_t ld) {
+      check(api_.layout_create(&out, CUDA_R_16BF, static_cast<std::uint64_t>(rows),
+                               static_cast<std::uint64_t>(columns), ld), "describing a matrix");
+    };
+    layout(plan.w, a.k, a.n, a.k);
+    layout(plan.x, a.k, a.m, ldx);
+    layout(plan.y, a.n, a.m, ldy);
+    propose(plan);
+  } catch (...) {
+    plans_.erase(at);
+    throw;
+  }
+  return plan;
+}
+
+void CublasLt::propose(Plan& plan) const {
+  cublasLtMatmulPreference_t preference = nullptr;
+  check(api_.preference_create(&preference), "preferences");
+  api_.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes_, sizeof workspace_bytes_);
+  const cublasStatus_t status = api_.heuristic(handle_, plan.desc, plan.w, plan.x, plan.y, plan.y, preference,
+                                               kProposals, plan.proposals.data(), &plan.count);
+  api_.preference_destroy(preference);
+  check(status, "choosing an algorithm");
+  if (plan.count == 0) throw std::runtime_error("cuBLASLt has no algorithm for this product");
+}
+
+cublasStatus_t CublasLt::run(const GemmArgs<Bf16>& a, const Plan& plan, int proposal, cudaStream_t stream) const {
+  const float one = 1, beta = a.accumulate ? 1.0f : 0.0f;
+  return api_.matmul(handle_, plan.desc, &one, a.w, plan.w, a.x, plan.x, &beta, a.y, plan.y, a.y, plan.y,
+                     &plan.proposals[proposal].algo, workspace_, workspace_bytes_, stream);
+}
+
+void CublasLt::gemm(const GemmArgs<Bf16>& args, cudaStream_t stream) {
+  if (args.m == 0 || args.n == 0) return;
+  const Plan& plan = plan_of(args);
+  check(run(args, plan, plan.chosen, stream), "product");
+}
+
+double CublasLt::tune(const GemmArgs<Bf16>& args, const Timer& seconds_of, cudaStream_t stream) {
+  Plan& plan = plan_of(args);
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < plan.count; ++i) {
+    if (plan.proposals[i].state != CUBLAS_STATUS_SUCCESS) continue;
+    cublasStatus_t status = run(args, plan, i, stream);
+    if (status != CUBLAS_STATUS_SUCCESS) continue;                 // proposed, and refused all the same
+    const double seconds = seconds_of([&] { run(args, plan, i, stream); });
+    if (seconds < best) {
+      best = seconds;
+      plan.chosen = i;
+    }
+  }
+  if (best == std::numeric_limits<double>::infinity()) throw std::runtime_error("cuBLASLt ran none of its proposals");
+  return best;
+}
+
+}  // namespace orrery
