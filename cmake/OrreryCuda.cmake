@@ -23,6 +23,8 @@ if(ORRERY_CUDA)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
     enable_language(CUDA)
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)      # CMake 3.25 leaves them out for this compiler
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
     find_package(CUDAToolkit REQUIRED)
     set(ORRERY_CUDA_FOUND ON)
     set(ORRERY_CUDA_REASON "")
@@ -38,7 +40,7 @@ endif()
 
 add_library(orrery_cuda_options INTERFACE)
 target_compile_options(orrery_cuda_options INTERFACE
-  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --expt-relaxed-constexpr -Xptxas=-v -Xcompiler=-ffp-contract=off>)
+  $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -Xptxas=-v -Xcompiler=-ffp-contract=off>)
 
 function(orrery_cuda_library name)
   cmake_parse_arguments(ARG "HOPPER" "" "SOURCES" ${ARGN})

@@ -65,6 +65,7 @@ class CublasLt {
 
   Plan& plan_of(const GemmArgs<Bf16>& args);
   void propose(Plan& plan) const;
+  void drop(Plan& plan) const;
   cublasStatus_t run(const GemmArgs<Bf16>& args, const Plan& plan, int proposal, cudaStream_t stream) const;
 
   const CublasLtApi& api_;

@@ -57,12 +57,14 @@ CublasLt::CublasLt(const CublasLtApi& api, void* workspace, std::size_t workspac
 }
 
 CublasLt::~CublasLt() {
-  for (auto& [key, plan] : plans_) {
-    for (cublasLtMatrixLayout_t layout : {plan.w, plan.x, plan.y})
-      if (layout) api_.layout_destroy(layout);
-    if (plan.desc) api_.desc_destroy(plan.desc);
-  }
+  for (auto& [key, plan] : plans_) drop(plan);
   api_.destroy(handle_);
+}
+
+void CublasLt::drop(Plan& plan) const {
+  for (cublasLtMatrixLayout_t layout : {plan.w, plan.x, plan.y})
+    if (layout) api_.layout_destroy(layout);
+  if (plan.desc) api_.desc_destroy(plan.desc);
 }
 
 /// cuBLAS counts columns first, so our rows of y are columns of its D: D (n, m) = A^T B with A = w (k, n), B = x (k, m).
@@ -85,6 +87,7 @@ CublasLt::Plan& CublasLt::plan_of(const GemmArgs<Bf16>& a) {
     layout(plan.y, a.n, a.m, ldy);
     propose(plan);
   } catch (...) {
+    drop(plan);
     plans_.erase(at);
     throw;
   }
