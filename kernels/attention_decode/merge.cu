@@ -21,7 +21,7 @@ DEVICE_KERNEL(kWarps * 32, 8) merge_kernel(MergeArgs a) {
   if (row >= rows) return;
   const std::int32_t first = global_load(a.partials.offset + sequence);
   const std::int32_t splits = (global_load(a.partials.offset + sequence + 1) - first) / rows;
-  if (splits == 1) return;
+  if (splits == 1 && !a.unsplit_too) return;
   const auto part = [&](std::int32_t s) { return (std::int64_t{first} + s * rows + row) * a.heads + head; };
 
   float most = negative_infinity();
@@ -61,7 +61,7 @@ DEVICE_KERNEL(kWarps * 32, 8) merge_kernel(MergeArgs a) {
 
 }  // namespace
 
-void merge_partials(const MergeArgs& a, Stream stream) {
+void merge_parts(const MergeArgs& a, Stream stream) {
   const LaunchShape shape{.grid = {ceil_div(std::int64_t{a.most_rows} * a.heads, kWarps),
                                    static_cast<unsigned>(a.sequences)}, .threads = kWarps * 32};
   if (a.head_dim == 128) launch(merge_kernel<128>, shape, stream, a);

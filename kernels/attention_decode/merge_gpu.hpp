@@ -1,9 +1,10 @@
 /// Merging partial attention results on a GPU: of decode rows, and of the nodes of drafted trees.
 ///
-///   gpu::merge_partials({.partials = p, .out = out, .heads = 32, .head_dim = 128, .sequences = batch}, stream);
+///   gpu::merge_parts({.partials = p, .out = out, .heads = 32, .head_dim = 128, .sequences = batch}, stream);
 ///
 /// A row's parts are weighed by exp(m) and added in the order of the splits, so that the result does not depend on
-/// which part was computed first. Rows whose sequence has one split are left alone: who computed them wrote them.
+/// which part was computed first. Rows whose sequence has one split are left alone unless `unsplit_too`: who computed
+/// them wrote them.
 #pragma once
 
 #include "kernels/attention_decode/attention_decode.hpp"
@@ -20,8 +21,9 @@ struct MergeArgs {
   std::int32_t heads = 0, head_dim = 64;   ///< 64 or 128
   std::int32_t sequences = 0;
   std::int32_t most_rows = 1;              ///< of one sequence
+  bool unsplit_too = false;                ///< their partial results, too, are in the memory of `partials`
 };
 
-void merge_partials(const MergeArgs& args, Stream stream);
+void merge_parts(const MergeArgs& args, Stream stream);
 
 }  // namespace orrery::ORRERY_GPU

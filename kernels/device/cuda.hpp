@@ -11,6 +11,7 @@
 
 #define DEVICE_FN __device__ __forceinline__
 #define DEVICE_KERNEL(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
+#define DEVICE_PARAMETER const __grid_constant__
 #define DEVICE_UNROLL _Pragma("unroll")
 #define DEVICE_NO_UNROLL _Pragma("unroll 1")
 
@@ -72,7 +73,9 @@ DEVICE_FN Vec2 shared_load<Vec2>(std::uint32_t offset) {
   return {{v.x, v.y}};
 }
 template <class T>
-DEVICE_FN void shared_store(std::uint32_t offset, std::type_identity_t<T> value) { *reinterpret_cast<T*>(shared_base() + offset) = value; }
+DEVICE_FN void shared_store(std::uint32_t offset, std::type_identity_t<T> value) {
+  *reinterpret_cast<T*>(shared_base() + offset) = value;
+}
 template <>
 DEVICE_FN void shared_store<Vec4>(std::uint32_t offset, Vec4 v) {
   *reinterpret_cast<uint4*>(shared_base() + offset) = make_uint4(v.w[0], v.w[1], v.w[2], v.w[3]);

@@ -18,10 +18,11 @@
 ///   }
 ///   }
 ///
-/// Rules that make the emulator see everything: global memory through global_load / global_store / copy_async / atomics;
-/// shared memory through byte offsets into the block's dynamic shared memory (shared_load<T>(offset), ldmatrix, ...),
-/// never through pointers; no static __shared__ variables; whole warps take part in warp operations. Blocks have whole
-/// warps, 512 threads at most. Offsets are 32-bit bytes. Copies of 16 bytes are `Vec4`.
+/// Rules that make the emulator see everything: global memory through global_load / global_store / copy_async /
+/// atomics; shared memory through byte offsets into the block's dynamic shared memory (shared_load<T>(offset),
+/// ldmatrix, ...), never through pointers; no static __shared__ variables; whole warps take part in warp operations.
+/// Blocks have whole warps, 512 threads at most. Offsets are 32-bit bytes. Copies of 16 bytes are `Vec4`. Structs of
+/// arguments are passed as `DEVICE_PARAMETER Args args`, so that references to them make no copy.
 #pragma once
 
 #include <cstdint>

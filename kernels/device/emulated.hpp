@@ -15,6 +15,7 @@
 
 #define DEVICE_FN inline
 #define DEVICE_KERNEL(threads, blocks) void
+#define DEVICE_PARAMETER const
 #define DEVICE_UNROLL
 #define DEVICE_NO_UNROLL
 
@@ -122,13 +123,13 @@ inline void ldmatrix_transposed(std::uint32_t (&r)[4], std::uint32_t offset, Whe
 // --- global memory
 template <class T>
 T global_load(const T* p) {
-  emulator::GlobalMemory::instance().check(p, sizeof(T), false);
+  emulator::GlobalMemory::instance().check(p, sizeof(T), alignof(T), false);
   return *p;
 }
 inline Vec4 global_load_once(const Vec4* p) { return global_load(p); }
 template <class T>
 void global_store(T* p, std::type_identity_t<T> value) {
-  emulator::GlobalMemory::instance().check(p, sizeof(T), true);
+  emulator::GlobalMemory::instance().check(p, sizeof(T), alignof(T), true);
   *p = value;
 }
 template <class T>

@@ -47,7 +47,7 @@ TEST_P(Merge, WeighsPartsByTheirMass) {
   const DeviceBuffer<std::int32_t> offset_device(offset, "offset"), row_offset_device(row_offset, "row offset");
   DeviceBuffer<Bf16> out(static_cast<std::size_t>(row_offset.back()) * heads * d, "out");
   out.poison();
-  merge_partials({.partials = {const_cast<float*>(o_device.data()), const_cast<float*>(m_device.data()),
+  merge_parts({.partials = {const_cast<float*>(o_device.data()), const_cast<float*>(m_device.data()),
                                const_cast<float*>(l_device.data()), offset_device.data()},
                   .out = out.data(), .row_offset = row_offset_device.data(), .heads = heads, .head_dim = d,
                   .sequences = 4, .most_rows = 5}, nullptr);

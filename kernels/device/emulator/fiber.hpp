@@ -3,8 +3,8 @@
 ///   fiber.start([](void* x) { ...; fiber_of(x).leave(); ... }, x);   while (!fiber.done()) fiber.enter();
 ///
 /// enter() and leave() cost a few nanoseconds (x86-64: six registers and the stack pointer; elsewhere ucontext). The
-/// body must not let an exception escape. A fiber owns its stack and may be started again after its end, or after it was
-/// abandoned half way (then nothing on its stack is destroyed).
+/// body must not let an exception escape. A fiber owns its stack and may be started again after its end, or after it
+/// was abandoned half way (then nothing on its stack is destroyed).
 #pragma once
 
 #include <cstddef>

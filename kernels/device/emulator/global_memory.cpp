@@ -22,18 +22,20 @@ void GlobalMemory::add(const void* p, std::size_t bytes, std::string name) {
 void GlobalMemory::set_read_only(const void* p, bool read_only) { regions_.at(address(p)).read_only = read_only; }
 void GlobalMemory::remove(const void* p) { regions_.erase(address(p)); }
 
-void GlobalMemory::check(const void* p, std::size_t size, bool write) const {
+void GlobalMemory::check(const void* p, std::size_t size, std::size_t alignment, bool write) const {
   const std::uintptr_t at = address(p);
-  const std::string access = std::string(write ? "write" : "read") + " of " + std::to_string(size) + " bytes";
-  if (at % size != 0) throw EmulatorError("global memory " + access + " is not aligned");
+  const auto access = [&] {
+    return std::string("global memory ") + (write ? "write" : "read") + " of " + std::to_string(size) + " bytes";
+  };
+  if (at % alignment != 0) throw EmulatorError(access() + " is not aligned");
   auto next = regions_.upper_bound(at);
-  if (next == regions_.begin()) throw EmulatorError("global memory " + access + " outside every buffer");
+  if (next == regions_.begin()) throw EmulatorError(access() + " outside every buffer");
   const auto& [begin, region] = *--next;
   if (at + size > region.end) {
-    throw EmulatorError("global memory " + access + " at byte " + std::to_string(at - begin) + " of buffer '" +
+    throw EmulatorError(access() + " at byte " + std::to_string(at - begin) + " of buffer '" +
                         region.name + "' of " + std::to_string(region.end - begin) + " bytes");
   }
-  if (write && region.read_only) throw EmulatorError("global memory " + access + " to the input '" + region.name + "'");
+  if (write && region.read_only) throw EmulatorError(access() + " to the input '" + region.name + "'");
 }
 
 }  // namespace orrery::emulator

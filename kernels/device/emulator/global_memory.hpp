@@ -1,9 +1,9 @@
 /// The device memory that emulated kernels may touch: what was registered, and nothing else.
 ///
-///   GlobalMemory::instance().add(p, bytes, "out");   check(p + 3, 16, false);   remove(p);
+///   GlobalMemory::instance().add(p, bytes, "out");   check(p + 3, 16, 16, false);   remove(p);
 ///
-/// check() throws EmulatorError for an address that is not aligned to the size of the access (a GPU faults) or that
-/// lies outside every region; a write also needs a region that is not read-only. O(log regions).
+/// check() throws EmulatorError for an address that is not aligned as its type must be (a GPU faults) or that lies
+/// outside every region; a write also needs a region that is not read-only. O(log regions).
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ class GlobalMemory {
   void add(const void* p, std::size_t bytes, std::string name);
   void set_read_only(const void* p, bool read_only);
   void remove(const void* p);
-  void check(const void* p, std::size_t size, bool write) const;
+  void check(const void* p, std::size_t size, std::size_t alignment, bool write) const;
 
  private:
   struct Region {

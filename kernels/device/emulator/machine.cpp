@@ -217,7 +217,7 @@ void Machine::barrier_arrive(unsigned id, unsigned threads, Where where) {
 void Machine::copy_async(std::uint32_t offset, const void* from, std::uint32_t size, std::uint32_t valid) {
   if (valid > size) throw EmulatorError("cp.async reads more than it writes");
   shared_.check(offset, size, size, "cp.async");
-  if (valid) GlobalMemory::instance().check(from, size, false);
+  if (valid) GlobalMemory::instance().check(from, size, size, false);
   shared_.begin_copy(offset, size, me());
   current_->copies.push_back({offset, size, valid, static_cast<const std::byte*>(from)});
 }

@@ -1,0 +1,129 @@
+/// What the attention kernels on tensor cores (mma.m16n8k16) share: the layout of KV rows in shared memory, the places
+/// of keys in a paged pool, and the online softmax on accumulator fragments.
+///
+/// A fragment holds two query rows a lane: row g = lane / 4 in numbers 0 and 1, row g + 8 in 2 and 3; columns are
+/// 8 tile + lane % 4 * 2 and the next. Scores are in base 2: s = q k scale log2(e), so that weights are exp2(s - m).
+///
+/// Rows of KV lie 2 head_dim bytes apart, their chunks of 16 bytes exchanged by the row's number (exclusive or), so
+/// that eight rows of ldmatrix, and the chunks of a row when it is copied, fall into different banks.
+#pragma once
+
+#include "kernels/common/paged_kv.hpp"
+#include "kernels/device/device.hpp"
+#include "sim/base/launch_plan.hpp"
+
+namespace orrery::ORRERY_GPU {
+
+inline constexpr int kPlanBlock = 64;        ///< tokens of a KV block of the launch plan
+
+/// Byte offset of chunk `chunk` (16 bytes) of row `row` in a tile of rows of kHeadDim 16-bit numbers.
+template <int kHeadDim>
+DEVICE_FN std::uint32_t chunk_offset(std::uint32_t row, std::uint32_t chunk) {
+  return row * (kHeadDim * 2) + ((chunk ^ (row & 7)) << 4);
+}
+
+/// The block table of one sequence and head: which row of the pool holds a token.
+struct KvPlaces {
+  const std::int32_t* table;
+  std::int32_t page_tokens, page_shift;      ///< shift: log2 of page_tokens, or -1 if it is no power of two
+  std::int32_t end;                          ///< tokens of the sequence that may be read
+
+  template <class T>
+  DEVICE_FN static KvPlaces of(const PagedKv<T>& kv, std::int32_t page_shift, std::int32_t sequence, std::int32_t end) {
+    return {kv.table + std::int64_t{sequence} * kv.max_pages, kv.page_tokens, page_shift, end};
+  }
+  /// Row of the pool in units of all heads; -1 past the end.
+  DEVICE_FN std::int32_t slot(std::int32_t token) const {
+    if (token >= end) return -1;
+    const std::int32_t page = page_shift >= 0 ? token >> page_shift : token / page_tokens;
+    return global_load(table + page) * page_tokens + (token - page * page_tokens);
+  }
+};
+
+/// log2(n), or -1 if n is no power of two.
+inline std::int32_t shift_of(std::int32_t n) {
+  std::int32_t shift = 0;
+  while ((1 << shift) < n) ++shift;
+  return (1 << shift) == n ? shift : -1;
+}
+
+/// Maximum and sum of the weights of a lane's two rows. The sum is the lane's own share until reduce_sums().
+struct SoftmaxRows {
+  float m[2], l[2];
+  DEVICE_FN void clear(float most) {
+    m[0] = m[1] = most;
+    l[0] = l[1] = 0;
+  }
+};
+
+/// Over the four lanes that share a row.
+DEVICE_FN float quad_max(float x) {
+  x = max_of(x, shuffle_xor(x, 1));
+  return max_of(x, shuffle_xor(x, 2));
+}
+DEVICE_FN float quad_sum(float x) {
+  x += shuffle_xor(x, 1);
+  return x + shuffle_xor(x, 2);
+}
+DEVICE_FN void reduce_sums(SoftmaxRows& rows) {
+  rows.l[0] = quad_sum(rows.l[0]);
+  rows.l[1] = quad_sum(rows.l[1]);
+}
+
+/// s: scores of kTiles * 8 keys, -inf where a key is not seen; becomes the weights. o is rescaled if a maximum grew.
+template <int kTiles, int kOut>
+DEVICE_FN void softmax_step(float (&s)[kTiles][4], SoftmaxRows& rows, float (&o)[kOut][4]) {
+  float most[2] = {rows.m[0], rows.m[1]};
+  DEVICE_UNROLL
+  for (int j = 0; j < kTiles; ++j) {
+    most[0] = max_of(most[0], max_of(s[j][0], s[j][1]));
+    most[1] = max_of(most[1], max_of(s[j][2], s[j][3]));
+  }
+  most[0] = quad_max(most[0]);
+  most[1] = quad_max(most[1]);
+  float base[2];                             // what is subtracted: not -inf, where a row has seen nothing yet
+  base[0] = most[0] == negative_infinity() ? 0 : most[0];
+  base[1] = most[1] == negative_infinity() ? 0 : most[1];
+  if (any(most[0] > rows.m[0] || most[1] > rows.m[1])) {
+    const float shrink[2] = {fast_exp2(rows.m[0] - base[0]), fast_exp2(rows.m[1] - base[1])};
+    rows.l[0] *= shrink[0];
+    rows.l[1] *= shrink[1];
+    DEVICE_UNROLL
+    for (int j = 0; j < kOut; ++j) {
+      o[j][0] *= shrink[0];
+      o[j][1] *= shrink[0];
+      o[j][2] *= shrink[1];
+      o[j][3] *= shrink[1];
+    }
+    rows.m[0] = most[0];
+    rows.m[1] = most[1];
+  }
+  DEVICE_UNROLL
+  for (int j = 0; j < kTiles; ++j) {
+    s[j][0] = fast_exp2(s[j][0] - base[0]);
+    s[j][1] = fast_exp2(s[j][1] - base[0]);
+    s[j][2] = fast_exp2(s[j][2] - base[1]);
+    s[j][3] = fast_exp2(s[j][3] - base[1]);
+    rows.l[0] += s[j][0] + s[j][1];
+    rows.l[1] += s[j][2] + s[j][3];
+  }
+}
+
+/// The same with the maximum fixed beforehand (rows.m): nothing is rescaled. outside[i] is set if a score of the row
+/// leaves [m + low, m + high].
+template <int kTiles>
+DEVICE_FN void softmax_step_unified(float (&s)[kTiles][4], SoftmaxRows& rows, float low, float high,
+                                    bool (&outside)[2]) {
+  DEVICE_UNROLL
+  for (int j = 0; j < kTiles; ++j) {
+    DEVICE_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const float d = s[j][i] - rows.m[i / 2];
+      outside[i / 2] |= !(d >= low && d <= high) && s[j][i] != negative_infinity();
+      s[j][i] = fast_exp2(d);
+      rows.l[i / 2] += s[j][i];
+    }
+  }
+}
+
+}  // namespace orrery::ORRERY_GPU
