@@ -124,6 +124,7 @@ Outcome run_engine(const Scenario& scenario, RequestSource& source, const Engine
   station.kv.prefix = static_cast<PrefixKind>(scenario.engine.prefix);
   for (auto& batcher : policies.batchers) {
     station.batcher = batcher.get();
+    if (options.executor) station.executor = options.executor(parts.stations.size(), station.kv);
     parts.stations.push_back(station);
   }
 

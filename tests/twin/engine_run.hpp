@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "sim/engine/simulation.hpp"
@@ -14,6 +15,8 @@ namespace orrery {
 
 struct EngineOptions {
   bool fast_forward = true, verify = false;
+  /// What runs the steps of a station instead of the scenario's cost; owned by nobody.
+  std::function<Executor*(std::size_t station, const KvConfig& kv)> executor{};
 };
 
 struct EngineResult {

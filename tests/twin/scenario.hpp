@@ -120,9 +120,10 @@ struct ScenarioPolicies {
   std::unique_ptr<Router> router;
 };
 
-/// With `around`, each batcher is replaced by what it returns for it (a check, say); the replacement is owned by
-/// nobody.
-TwinResult run_twin(const Scenario& scenario, const std::function<Batcher*(Batcher&)>& around = {});
+/// With `around`, each batcher is replaced by what it returns for it (a check, say), with `cost` the scenario's cost;
+/// the replacements are owned by nobody.
+TwinResult run_twin(const Scenario& scenario, const std::function<Batcher*(Batcher&)>& around = {},
+                    const CostModel* cost = nullptr);
 /// Value of one expectation's left side, as text to compare with its right side.
 std::string observed(const Scenario& scenario, const TwinResult& result, const std::string& what);
 /// All expectations that do not hold, one a line.

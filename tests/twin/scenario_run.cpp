@@ -107,10 +107,10 @@ ScenarioPolicies::ScenarioPolicies(const Scenario& s) : cost(s.cost) {
 
 ScenarioPolicies::~ScenarioPolicies() = default;
 
-TwinResult run_twin(const Scenario& scenario, const std::function<Batcher*(Batcher&)>& around) {
+TwinResult run_twin(const Scenario& scenario, const std::function<Batcher*(Batcher&)>& around, const CostModel* cost) {
   ScenarioPolicies policies(scenario);
   TwinConfig config = scenario.engine;
-  config.cost = &policies.cost;
+  config.cost = cost ? cost : &policies.cost;
   config.kv = policies.kv.get();
   config.order = policies.order.get();
   config.predictor = policies.predictor.get();
