@@ -107,11 +107,27 @@ void check_resampling(const Assembly& a, const RequestSource& source, ErrorList&
   }
 }
 
-void check_together(const RunConfig& c, const PolicySet& p, ErrorList& errors) {
+void check_together(const RunConfig& c, const PolicySet& p, const DeploymentParts& d, ErrorList& errors) {
   const bool named_kv_contiguous = p.kv != nullptr && p.kv->block_tokens() == Tokens{1};
   if (named_kv_contiguous && c.engine.prefix_cache != "none") {
     errors.add("/engine/prefix_cache", "needs paged KV; /policy/kv \"" + p.resolved.at("kv").at("name").as_string() +
                                            "\" keeps each request in one piece");
+  }
+  if (d.hardware != nullptr && d.hardware->steps != nullptr && c.replication.model_error) {
+    errors.add("/replication/model_error", "needs the operators' errors; /hardware/cost is \"steps\"");
+  }
+  const KvLayout::Name layout = c.engine.variants.layout.name;
+  if (layout == KvLayout::Name::kVirtual && c.engine.prefix_cache != "none") {
+    errors.add("/engine/prefix_cache", "needs paged KV; a virtually contiguous sequence shares no memory");
+  }
+  if ((layout == KvLayout::Name::kContiguous) != named_kv_contiguous) {
+    const bool virtual_memory = layout == KvLayout::Name::kVirtual;
+    if (layout == KvLayout::Name::kContiguous) {
+      errors.add("/engine/kv_layout", "\"contiguous\" needs a /policy/kv that keeps each request in one piece");
+    } else if (virtual_memory) {
+      errors.add("/engine/kv_layout", "\"virtual-contiguous\" maps on demand; /policy/kv \"" +
+                                          p.resolved.at("kv").at("name").as_string() + "\" reserves one piece");
+    }
   }
 }
 
@@ -159,7 +175,7 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins) {
   load_plugins(a.config.plugins, plugins, *a.registry, errors);
   const PolicySet policies = make_policies(a.config, *a.registry, errors);
   a.deployment = make_deployment(a.config, policies.resolved, errors);
-  check_together(a.config, policies, errors);
+  check_together(a.config, policies, a.deployment, errors);
   if (!a.config.workload.is_null()) {
     try {
       const auto source = make_requests(a.config, a.config.seed(), a.workload);
@@ -253,6 +269,9 @@ Value resolved_config(const Assembly& a) {
   if (c.engine.preset.empty()) v["engine"].erase("preset");
   if (!c.engine.chunked_prefill_given) v["engine"].erase("chunked_prefill");
   v["engine"]["prefix_cache"]["kind"] = c.engine.prefix_cache;
+  v["engine"]["kv_format"] = section(c.engine.variants.format);
+  v["engine"]["kv_layout"] = section(c.engine.variants.layout);
+  v["engine"]["kernels"] = section(c.engine.variants.kernels);
   v["policy"] = a.resolved_policies;
   v["workload"] = a.workload.workload;
   for (const std::string& name : c.plugins) v["plugins"].push_back(name);

@@ -18,6 +18,7 @@ std::string read_name(const Value& v, std::string_view pointer, ErrorList& error
 
 struct ModelChoice {
   std::string name, dtype = "bf16", kv_dtype = "auto";
+  bool fp8_cache() const { return kv_dtype == "fp8"; }
 };
 
 ModelChoice read_model(const Value& v, ErrorList& errors) {
@@ -28,6 +29,7 @@ ModelChoice read_model(const Value& v, ErrorList& errors) {
   r.take("name");
   for (const auto& [key, out] : {std::pair{"dtype", &m.dtype}, std::pair{"kv_dtype", &m.kv_dtype}}) {
     if (!r.string(key, *out) || *out == "bf16" || *out == "fp16" || *out == "auto") continue;
+    if (out == &m.kv_dtype && m.fp8_cache()) continue;
     const bool reserved = *out == "fp8" || *out == "int8" || *out == "int4" || *out == "fp4";
     r.error(key, reserved ? "\"" + *out + "\" is not available in this version"
                           : "expected \"bf16\" or \"fp16\", got \"" + *out + "\"");
@@ -37,16 +39,21 @@ ModelChoice read_model(const Value& v, ErrorList& errors) {
   return m;
 }
 
-std::string read_hardware(const Value& v, ErrorList& errors) {
-  const std::string name = read_name(v, "/hardware", errors);
-  if (!v.is_object()) return name;
+struct HardwareChoice {
+  std::string name, cost = "operators";
+};
+
+HardwareChoice read_hardware(const Value& v, ErrorList& errors) {
+  HardwareChoice h;
+  h.name = read_name(v, "/hardware", errors);
+  if (!v.is_object()) return h;
   ObjectReader r(v, errors);
   r.take("name");
-  std::string cost = "operators";
-  if (r.string("cost", cost) && cost != "operators")
-    r.error("cost", "\"" + cost + "\" is not available in this version");
+  if (r.string("cost", h.cost) && h.cost != "operators" && h.cost != "steps") {
+    r.error("cost", "\"" + h.cost + "\" is not available in this version");
+  }
   r.finish();
-  return name;
+  return h;
 }
 
 bool is_slot(std::string_view key) {
@@ -76,7 +83,17 @@ std::string kv_source(const KvCapacity& kv, const EngineConfig& engine) {
   return "pinned by /engine/kv_blocks; derived: " + std::to_string(kv.blocks);
 }
 
-void fill_facts(const Deployment& d, const RunConfig& c, const ModelChoice& model, DeploymentFacts& f) {
+/// LongBench averages of KIVI's repository (docs/long_bench.md), for the nearest of its settings.
+std::vector<QualityFact> quality_of(const KvFormat& f) {
+  if (f.name != KvFormat::Name::kKivi) return {};
+  const std::string source = "KIVI, docs/long_bench.md, group 32, residual 128";
+  const bool two = f.bits == 2;
+  return {{"LongBench, LongChat-7B", 38.72, two ? 38.30 : 38.79, source},
+          {"LongBench, Mistral-7B", 43.54, two ? 42.43 : 43.53, source}};
+}
+
+void fill_facts(const Deployment& d, const RunConfig& c, const ModelChoice& model, const Variants& variants,
+                DeploymentFacts& f) {
   f.model = d.model.name;
   f.dtype = model.dtype;
   f.hardware = d.hardware.name;
@@ -88,8 +105,10 @@ void fill_facts(const Deployment& d, const RunConfig& c, const ModelChoice& mode
   f.pp = d.parallel.pp;
   f.weight_bytes_per_gpu = static_cast<double>(d.kv.weight_bytes);
   f.memory_bytes_per_gpu = static_cast<double>(d.kv.memory_bytes);
-  f.kv_bytes_per_token = static_cast<double>(d.model.kv_bytes_per_token());
-  f.block_tokens = c.engine.block_size;
+  f.kv_bytes_per_token = static_cast<double>(kv_bytes_per_token(d.model, variants.format, d.hardware.specs.value_bytes));
+  f.block_tokens = d.kv.block_tokens;
+  f.map_s_per_token = d.cost->map_seconds_per_token();
+  f.quality = quality_of(variants.format);
   f.blocks = c.engine.kv_blocks > 0 ? c.engine.kv_blocks : d.kv.blocks;
   f.kv_source = kv_source(d.kv, c.engine);
   f.max_context = c.engine.max_model_len > 0 ? c.engine.max_model_len : d.model.max_position;
@@ -103,6 +122,10 @@ void fill_facts(const Deployment& d, const RunConfig& c, const ModelChoice& mode
   f.host_source = d.engine.host.source;
   f.not_modelled = d.engine.not_modelled;
   f.not_modelled.emplace_back("network between client and engine");
+  for (const std::string& note : d.cost->variant_cost().notes()) f.not_modelled.push_back("measured on a GPU: " + note);
+  if (variants.layout.name == KvLayout::Name::kVirtual) {
+    f.not_modelled.emplace_back("deferred reclamation of page groups, processor time of mapping in the background");
+  }
 }
 
 }  // namespace
@@ -136,16 +159,21 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   DeploymentParts parts;
   const std::size_t before = errors.lines().size();
   const ModelChoice model = read_model(c.model, errors);
-  const std::string hardware = read_hardware(c.hardware, errors);
+  const HardwareChoice hardware = read_hardware(c.hardware, errors);
   const auto& folders = c.search.folders;
   ModelShape shape;
   if (!model.name.empty()) attempt("/model", errors, [&] { shape = load_model(model.name, folders); });
-  if (!hardware.empty()) attempt("/hardware", errors, [&] { load_hardware(hardware, folders); });
+  Hardware device;
+  if (!hardware.name.empty()) attempt("/hardware", errors, [&] { device = load_hardware(hardware.name, folders); });
   if (shape.max_position > 0 && c.engine.max_model_len > shape.max_position) {
     errors.add("/engine/max_model_len", "expected at most " + std::to_string(shape.max_position) +
                                             ", the context of \"" + shape.name + "\", got " +
                                             std::to_string(c.engine.max_model_len));
   }
+  if (errors.lines().size() > before) return parts;
+  Variants variants = c.engine.variants;
+  if (model.fp8_cache() && variants.format.name == KvFormat::Name::kFp16) variants.format.name = KvFormat::Name::kFp8;
+  attempt("/engine/kernels", errors, [&] { VariantCost(variants, device); });
   if (errors.lines().size() > before) return parts;
 
   std::string engine = c.engine.preset.empty() ? std::string(kDefaultEngine) : c.engine.preset;
@@ -156,11 +184,13 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   }
   DeploymentRequest r;
   r.model = model.name;
-  r.hardware = hardware;
+  r.hardware = hardware.name;
+  r.variants = variants;
+  r.host_from_hardware = c.engine.preset.empty();
+  r.whole_steps = hardware.cost == "steps";
   r.engine = engine;
   r.parallel = {static_cast<int>(c.cluster.tp), static_cast<int>(c.cluster.pp)};
   r.dtype = model.dtype;
-  r.kv_dtype = model.kv_dtype;
   r.folders = folders;
   r.memory.utilization = c.engine.gpu_memory_utilization;
   r.memory.block_tokens = c.engine.block_size;
@@ -170,11 +200,12 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   if (parts.hardware == nullptr) return parts;
   const Deployment& d = *parts.hardware;
   parts.cost = d.cost.get();
-  fill_facts(d, c, model, parts.facts);
+  if (d.steps != nullptr) parts.cost = d.steps.get();
+  fill_facts(d, c, model, variants, parts.facts);
   parts.facts.batch_limit = limit_of(policies, "max_running", 0);
   parts.kv.total = Blocks{parts.facts.blocks};
   parts.kv.block_tokens = Tokens{parts.facts.block_tokens};
-  parts.kv_bytes_per_token = Bytes{d.model.kv_bytes_per_token()};
+  parts.kv_bytes_per_token = Bytes{static_cast<std::int64_t>(parts.facts.kv_bytes_per_token)};
   parts.inputs = {{"model", d.model.name, d.model.origin, ""},
                   {"hardware", d.hardware.name, d.hardware.origin, ""},
                   {"engine", d.engine.name, d.engine.origin, ""}};
@@ -182,7 +213,7 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   parts.resolved_model["dtype"] = model.dtype;
   parts.resolved_model["kv_dtype"] = model.kv_dtype;
   parts.resolved_hardware["name"] = d.hardware.name;
-  parts.resolved_hardware["cost"] = "operators";
+  parts.resolved_hardware["cost"] = hardware.cost;
   return parts;
 }
 

@@ -12,6 +12,13 @@
 
 namespace orrery {
 
+/// A published score without and with what was chosen.
+struct QualityFact {
+  std::string task;
+  double baseline = 0, value = 0;
+  std::string source;
+};
+
 /// What is simulated, as its owners describe it.
 struct DeploymentFacts {
   std::string model, dtype, hardware;
@@ -26,6 +33,8 @@ struct DeploymentFacts {
   double idle_watts = 0;                       ///< of one replica
   double usd_per_hour = 0;                     ///< of all; 0: price unknown
   std::string price_source, host_source;       ///< host_source: "host overhead: assumed" or its source
+  double map_s_per_token = 0;                  ///< mapping of KV that steps wait for, for each token computed
+  std::vector<QualityFact> quality;            ///< what the KV format does to answers, as published
   std::string engine, host_engine;             ///< preset, or "" where none is named; whose host terms count
   std::vector<std::string> not_modelled;
   std::vector<std::string> provenance;  ///< a line each: model, hardware, engine, power, price

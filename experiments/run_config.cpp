@@ -15,17 +15,6 @@ std::string from_environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-/// A key whose value is one word of a few, the others reserved.
-void only_value(ObjectReader& reader, std::string_view key, std::string_view allowed) {
-  const Value* v = reader.take(key);
-  if (v == nullptr) return;
-  const Value* name = v->is_object() ? v->find("name") : v;
-  if (name == nullptr || !name->is_string() || name->as_string() != allowed ||
-      (v->is_object() && v->members().size() > 1)) {
-    reader.error(key, "not available in this version (only \"" + std::string(allowed) + "\" is)");
-  }
-}
-
 /// 1 stands for "not used"; more is not available.
 void only_one(ObjectReader& reader, std::string_view key) {
   std::int64_t n = 1;
@@ -99,13 +88,29 @@ void read_prefix_cache(ObjectReader& engine, EngineConfig& out) {
   r.finish();
 }
 
+/// A described struct by its `name`, or as an object.
+template <class Described>
+void read_named(ObjectReader& engine, std::string_view key, Described& out) {
+  const Value* v = engine.take(key);
+  if (v == nullptr) return;
+  Value object = *v;
+  if (v->is_string()) {
+    object = Value::object();
+    object["name"] = *v;
+  }
+  ObjectReader r(object, engine.errors(), pointer_to(engine.pointer(), key));
+  read_described(r, out);
+  r.finish();
+}
+
 void read_engine(const Value& v, EngineConfig& out, ErrorList& errors) {
   ObjectReader r(v, errors);
   read_described(r, out);
   out.chunked_prefill_given = r.has("chunked_prefill");
   read_prefix_cache(r, out);
-  only_value(r, "kv_format", "fp16");
-  only_value(r, "kv_layout", "paged");
+  read_named(r, "kv_format", out.variants.format);
+  read_named(r, "kv_layout", out.variants.layout);
+  read_named(r, "kernels", out.variants.kernels);
   refuse_reserved(r);
   r.finish();
 }
@@ -197,7 +202,6 @@ constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
     {"/cluster", "links"},
     {"/cluster", "placement"},
     {"/engine", "kv_tiers"},
-    {"/engine", "kernels"},
     {"/policy", "cluster"},
     {"/classes/*", "weight"},
     {"/classes/*", "timeout"},

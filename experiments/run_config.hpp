@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "experiments/document.hpp"
+#include "hwmodels/variants.hpp"
 #include "sim/base/units.hpp"
 #include "sim/config/describe.hpp"
 #include "sim/config/reader.hpp"
@@ -53,6 +54,7 @@ struct EngineConfig {
   TooLong too_long = TooLong::kReject;
   std::vector<std::string> from_preset;  ///< keys of /engine that the preset alone sets
   std::string prefix_cache = "none";     ///< none, hash, radix; not described: it is a name or an object
+  Variants variants;                     ///< kernels, kv_format, kv_layout: described by themselves
 };
 void describe(Describer&, EngineConfig&);
 

@@ -181,8 +181,9 @@ Value engine_schema() {
   Value kind = Value::object();
   kind["kind"] = names_schema({"none", "hash", "radix"});
   p["prefix_cache"] = any_of(names_schema({"none", "hash", "radix"}), object_of(std::move(kind)));
-  p["kv_format"] = names_schema({"fp16"});
-  p["kv_layout"] = names_schema({"paged"});
+  p["kv_format"] = any_of(names_schema({"fp16", "fp8", "kivi"}), object_of(described_properties<KvFormat>()));
+  p["kv_layout"] = any_of(names_schema({"paged", "contiguous", "virtual-contiguous"}), object_of(described_properties<KvLayout>()));
+  p["kernels"] = object_of(described_properties<Kernels>());
   add_reserved(p, "/engine");
   return object_of(std::move(p));
 }

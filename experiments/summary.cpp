@@ -177,7 +177,7 @@ Value body_of(const Replication& r, const RunResult& result) {
     v["cost"]["source"] = d.price_source;
   }
   v["trust"] = trust(s, d);
-  v["stalls"]["kv_map_s"] = s.kv_map_s;
+  v["stalls"]["kv_map_s"] = s.kv_map_s + d.map_s_per_token * static_cast<double>(s.tokens.computed);
   v["stalls"]["swap_s"] = s.swap_s;
   v["stalls"]["transfer_s"] = s.transfer_s;
   v["stalls"]["host_s"] = s.host_s;
@@ -369,6 +369,14 @@ Value summary_of(const RunResult& r) {
   for (const Value::Member& m : body.members()) v[m.first] = m.second;
   v["warmup_rule"] = r.first().warmup_rule;
   if (!r.tenants.items().empty()) v["tenants"] = r.tenants;
+  for (const QualityFact& q : r.deployment.quality) {
+    Value one = Value::object();
+    one["task"] = q.task;
+    one["baseline"] = q.baseline;
+    one["value"] = q.value;
+    one["source"] = q.source;
+    v["quality"].push_back(std::move(one));
+  }
   v["not_modelled"] = strings(r.deployment.not_modelled);
   v["intervals"] = intervals_of(r, spread);
   v["simulator"] = simulator_of(r);

@@ -26,7 +26,13 @@ std::vector<std::string> provenance_of(const Deployment& d) {
   if (h.grade == Grade::kDatasheet) fit += "; not calibrated";
   else fit += "; held-out error: gemm " + percent(h.gemm.mape) + ", prefill " + percent(h.prefill.mape) + ", decode " + percent(h.decode.mape);
   lines.push_back(std::move(fit));
-  lines.push_back("engine " + d.engine.name + ": " + d.engine.host.source);
+  if (d.steps != nullptr) {
+    const StepLaw& law = d.steps->law();
+    lines.back() = "hardware " + h.name + ": measured, whole steps of " + d.model.name + ", " + h.fit_date + "; held-out error: steps " +
+                   percent(law.mape) + " (p95 " + percent(law.p95) + ")";
+  }
+  lines.push_back("engine " + (d.hardware.host && d.engine.host.source == d.hardware.host->source ? "of the calibration" : d.engine.name) + ": " + d.engine.host.source);
+  for (const std::string& note : d.cost->variant_cost().notes()) lines.push_back("engine kernels: " + note);
   lines.push_back("power: " + h.power.source + ", " + h.power.date);
   lines.push_back(h.price.usd_per_hour > 0 ? "price: " + h.price.source + ", " + h.price.date : "price: not known");
   return lines;
@@ -73,6 +79,13 @@ OperatorQuote quote_all_reduce(const Hardware& h, const std::map<std::string, do
   return q;
 }
 
+const StepLaw& measured_steps(const Hardware& h, const ModelShape& m) {
+  for (const MeasuredSteps& s : h.whole_steps) {
+    if (s.model == m.name && s.parameters == m.parameters()) return s.law;
+  }
+  throw ConfigError("hardware \"" + h.name + "\": has no measured steps of model \"" + m.name + "\"");
+}
+
 }  // namespace
 
 Deployment deploy(const DeploymentRequest& r) {
@@ -91,10 +104,20 @@ Deployment deploy(const DeploymentRequest& r) {
   attempt([&] { d.engine = load_engine(r.engine, r.folders); });
   if (!errors.empty()) throw ConfigError(errors);
   d.parallel = r.parallel;
+  if (d.hardware.all_reduce.empty() && r.parallel.tp * r.parallel.pp > 1) {
+    throw ConfigError("hardware \"" + d.hardware.name + "\": no link was measured, so tp and pp must be 1");
+  }
   MemoryOptions memory = r.memory;
+  memory.format = r.variants.format;
+  if (r.variants.layout.name == KvLayout::Name::kVirtual) {
+    const std::int64_t heads = std::max<std::int64_t>(1, d.model.kv_heads / r.parallel.tp);
+    memory.block_tokens = virtual_block_tokens(r.variants.layout, r.variants.format, heads, d.model.head_dim, d.hardware.specs.value_bytes);
+  }
   if (memory.reserved_bytes == 0 && r.reserved_from_engine) memory.reserved_bytes = d.engine.reserved_bytes;
   d.kv = kv_capacity(d.model, d.hardware, d.parallel, memory);
-  d.cost = std::make_unique<OperatorCostModel>(d.model, d.hardware, d.parallel, d.engine.host);
+  if (r.host_from_hardware && d.hardware.host) d.engine.host = *d.hardware.host;
+  d.cost = std::make_unique<OperatorCostModel>(d.model, d.hardware, d.parallel, d.engine.host, r.variants, d.kv.block_tokens);
+  if (r.whole_steps) d.steps = std::make_unique<StepCostModel>(measured_steps(d.hardware, d.model));
   d.usd_per_hour = d.hardware.price.usd_per_hour * d.cost->devices();
   d.provenance = provenance_of(d);
   return d;
@@ -109,7 +132,7 @@ OperatorQuote quote(const Hardware& h, std::string_view op, const std::map<std::
   OperatorQuote q;
   q.seconds = model.seconds(x);
   q.flops_per_s = law_flops(*found, x) / q.seconds;
-  q.bytes_per_s = law_bytes(*found, x) / q.seconds;
+  q.bytes_per_s = law_bytes(*found, x) * h.specs.value_bytes / 2 / q.seconds;
   q.grade = h.grade;
   q.in_range = model.in_range(x);
   if (h.grade != Grade::kDatasheet) {

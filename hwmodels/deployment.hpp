@@ -18,6 +18,7 @@
 #include "hwmodels/kv_capacity.hpp"
 #include "hwmodels/model.hpp"
 #include "hwmodels/operator_model.hpp"
+#include "hwmodels/variants.hpp"
 
 namespace orrery {
 
@@ -29,6 +30,9 @@ struct DeploymentRequest {
   bool reserved_from_engine = true;      ///< use the preset's reserved bytes where memory.reserved_bytes is 0
   std::string dtype = "bf16";            ///< "bf16" or "fp16"; others are refused
   std::string kv_dtype = "auto";
+  Variants variants{};                   ///< kernels, KV format and layout; a virtual layout sets memory.block_tokens
+  bool host_from_hardware = false;       ///< a calibrated device's own host terms instead of the engine preset's
+  bool whole_steps = false;              ///< price by the device's measured steps of this model
   std::vector<std::string> folders{};    ///< searched before what is built in
 };
 
@@ -39,6 +43,7 @@ struct Deployment {
   Parallel parallel{};
   KvCapacity kv;
   std::unique_ptr<OperatorCostModel> cost;
+  std::unique_ptr<StepCostModel> steps;  ///< where whole_steps was asked for; then the price of a step
   double usd_per_hour = 0;               ///< all devices of one replica; 0 and a note where no price is known
   std::vector<std::string> provenance;   ///< one line each: model, hardware, grade and error, host terms, power, price
 };

@@ -19,6 +19,7 @@ struct HostTerms {
   double launch_per_layer_s = 0;  ///< eager engines: a step takes no less than this for each layer; 0 with CUDA graphs
   double elementwise_s = 1.5e-6;  ///< device floor of one small fused kernel
   int elementwise_kernels = 5;    ///< a layer: two norms with residual, rope, KV append, activation
+  double elementwise_bytes_per_s = 0;   ///< of those kernels; 0: the bandwidth of the device's GEMM fit
   std::string source;             ///< where the terms come from, or "host overhead: assumed"
 };
 
@@ -33,5 +34,6 @@ struct EnginePreset {
 
 EnginePreset load_engine(std::string_view name, const std::vector<std::string>& folders);
 EnginePreset engine_from_json(const Value& v);
+HostTerms host_terms_from_json(const Value& host);
 
 }  // namespace orrery

@@ -34,6 +34,7 @@ Specs specs_from(const Value& v) {
           .network_bytes_per_s = optional_number(v, "network_gb_per_s") * 1e9,
           .sm_count = optional_number(v, "sm_count", 108),
           .tdp_w = optional_number(v, "tdp_w"),
+          .value_bytes = optional_number(v, "value_bytes", 2),
           .source = optional_string(v, "source")};
 }
 
@@ -100,9 +101,21 @@ void read_fit(Hardware& h, const Value& v) {
     for (const Value& way : entry.at("ways").items()) a.ways.push_back(alpha_beta_from(way));
     h.all_reduce.push_back(std::move(a));
   }
-  h.send_recv = alpha_beta_from(v.at("send_recv"));
+  if (const Value* link = v.find("send_recv")) h.send_recv = alpha_beta_from(*link);
   h.fit_source = v.at("fit").at("source").as_string();
   h.fit_date = v.at("fit").at("date").as_string();
+}
+
+void read_measured(Hardware& h, const Value& v) {
+  if (const Value* host = v.find("host")) h.host = host_terms_from_json(*host);
+  h.pcie_efficiency = optional_number(v, "pcie_efficiency", h.pcie_efficiency);
+  h.step_correction = optional_number(v, "step_correction", 1);
+  h.map_group_s = optional_number(v, "map_group_s");
+  if (const Value* list = v.find("steps")) {
+    for (const Value& s : list->items()) {
+      h.whole_steps.push_back({s.at("model").as_string(), s.at("parameters").as_int(), step_law_from_json(s)});
+    }
+  }
 }
 
 Grade grade_from(const Value& v) {
@@ -135,7 +148,7 @@ bool Hardware::all_reduce_fitted(int gpus) const {
 }
 
 double Hardware::all_reduce_seconds(int gpus, double bytes) const {
-  if (gpus <= 1) return 0;
+  if (gpus <= 1 || all_reduce.empty()) return 0;
   for (const AllReduce& a : all_reduce) {
     if (a.gpus >= gpus) return a.seconds(bytes);
   }
@@ -192,6 +205,8 @@ Hardware hardware_from_json(const Value& v, const std::vector<std::string>& fold
   if (const Value* price = v.find("price")) {
     h.price = {price->at("usd_per_hour").as_double(), price->at("source").as_string(), price->at("date").as_string()};
   }
+  h.attention_family = optional_string(v, "attention_family");
+  read_measured(h, v);
   h.scaled_from = optional_string(v, "scaled_from");
   if (h.scaled_from.empty()) read_fit(h, v);
   else scale_from(h, load_hardware(h.scaled_from, folders));

@@ -8,11 +8,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "hwmodels/catalogue.hpp"
+#include "hwmodels/engine.hpp"
 #include "hwmodels/operator.hpp"
+#include "hwmodels/step_model.hpp"
 #include "sim/base/units.hpp"
 #include "sim/config/value.hpp"
 #include "sim/cost.hpp"
@@ -28,6 +31,7 @@ struct Specs {
   double pcie_bytes_per_s = 0;       ///< one way
   double network_bytes_per_s = 0;    ///< per device; 0: not known
   double sm_count = 0, tdp_w = 0;
+  double value_bytes = 2;            ///< of a weight, an activation, an unquantised key: 4 on the CPU backend
   std::string source;
 };
 
@@ -57,6 +61,13 @@ struct Price {
   std::string source, date;
 };
 
+/// Whole steps of one model on this device (`hardware.cost: "steps"`).
+struct MeasuredSteps {
+  std::string model;
+  std::int64_t parameters = 0;       ///< of that model, so that a namesake is not mistaken for it
+  StepLaw law;
+};
+
 struct Hardware {
   std::string name;
   Grade grade = Grade::kDatasheet;
@@ -66,6 +77,12 @@ struct Hardware {
   std::vector<AllReduce> all_reduce; ///< by number of devices, ascending
   AlphaBeta send_recv;
   double pcie_efficiency = 0.85;     ///< share of the data sheet that a copy reaches (assumed)
+  std::string attention_family;      ///< "fa2", "fa3": of its prefill table; "": another, or not known
+  // What only `orrery calibrate` knows:
+  std::optional<HostTerms> host;     ///< of our engine on this device; count where the config names no preset
+  double step_correction = 1;        ///< whole steps over the sum of their operators
+  double map_group_s = 0;            ///< mapping a page group for KV; 0: as published
+  std::vector<MeasuredSteps> whole_steps;
   PowerModel power;
   Price price;
   std::string fit_source, fit_date;  ///< of the operators

@@ -5,6 +5,10 @@
 namespace orrery {
 namespace {
 
+std::int64_t bytes_of(std::int64_t values, double each) {
+  return static_cast<std::int64_t>(static_cast<double>(values) * each + 0.5);
+}
+
 KvCapacity stage_capacity(const ModelShape& m, const Hardware& h, Parallel p, const MemoryOptions& o, int stage) {
   const std::int64_t tp = p.tp, layers = layers_of_stage(m, p, stage);
   const std::int64_t kv_heads = std::max<std::int64_t>(1, m.kv_heads / tp);
@@ -15,18 +19,27 @@ KvCapacity stage_capacity(const ModelShape& m, const Hardware& h, Parallel p, co
   KvCapacity c;
   c.memory_bytes = static_cast<std::int64_t>(h.specs.memory_bytes);
   c.usable_bytes = static_cast<std::int64_t>(h.specs.memory_bytes * o.utilization);
-  c.weight_bytes = 2 * ceil_div(layers * (m.layer_parameters() + kv_copies) + embeddings, tp);
+  const auto full = h.specs.value_bytes;
+  c.weight_bytes = bytes_of(ceil_div(layers * (m.layer_parameters() + kv_copies) + embeddings, tp), full);
   const std::int64_t qkv = (m.heads / tp + 2 * kv_heads) * m.head_dim, ffn = (m.gated ? 3 : 2) * m.ffn / tp;
-  c.activation_bytes = 2 * o.max_batch_tokens * (2 * m.hidden + std::max(qkv, ffn)) + (last ? 6 * o.max_sequences * m.vocabulary : 0);
-  c.reserved_bytes = static_cast<std::int64_t>(o.reserved_bytes);
+  c.activation_bytes = bytes_of(o.max_batch_tokens * (2 * m.hidden + std::max(qkv, ffn)), full) +
+                       (last ? bytes_of(o.max_sequences * m.vocabulary, full + 4) : 0);
+  const std::int64_t values = 2 * layers * kv_heads * m.head_dim;   // of a token
+  const std::int64_t window = o.format.name == KvFormat::Name::kKivi ? o.max_sequences * o.format.residual : 0;
+  c.reserved_bytes = static_cast<std::int64_t>(o.reserved_bytes) +
+                     bytes_of(window * values, full - o.format.bytes_per_value(full));
   c.kv_bytes = c.usable_bytes - c.weight_bytes - c.activation_bytes - c.reserved_bytes;
-  c.kv_bytes_per_token = 4 * layers * kv_heads * m.head_dim;
+  c.kv_bytes_per_token = bytes_of(values, o.format.bytes_per_value(full));
   c.block_tokens = o.block_tokens;
   c.blocks = c.kv_bytes > 0 ? c.kv_bytes / (c.block_tokens * c.kv_bytes_per_token) : 0;
   return c;
 }
 
 }  // namespace
+
+std::int64_t kv_bytes_per_token(const ModelShape& m, const KvFormat& format, double value_bytes) {
+  return bytes_of(2 * m.layers * m.kv_heads * m.head_dim, format.bytes_per_value(value_bytes));
+}
 
 std::string gigabytes(std::int64_t bytes) {
   const std::int64_t tenths = (bytes + 50'000'000) / 100'000'000;

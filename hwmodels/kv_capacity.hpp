@@ -7,6 +7,9 @@
 ///   room   = memory * utilization - weights - activations - reserved
 ///   blocks = floor(room / (block_tokens * kv bytes per token of one device))
 ///
+/// A format counts with its scales; what KIVI's residual windows take beyond the quantised bytes of the same tokens is
+/// part of `reserved`.
+///
 /// Activations are the peak of one step, as an engine's profiling run finds it: `max_batch_tokens` rows of the widest
 /// pair of neighbours in a layer, and the logits of `max_sequences` rows in 16 and 32 bits.
 #pragma once
@@ -17,6 +20,7 @@
 #include "hwmodels/hardware.hpp"
 #include "hwmodels/model.hpp"
 #include "hwmodels/operator_model.hpp"
+#include "hwmodels/variants.hpp"
 
 namespace orrery {
 
@@ -25,6 +29,7 @@ struct MemoryOptions {
   std::int64_t block_tokens = 16;
   std::int64_t max_batch_tokens = 8192, max_sequences = 256;
   double reserved_bytes = 0;            ///< context, graphs, communication buffers
+  KvFormat format{};                    ///< KIVI: each of max_sequences keeps its residual window apart, unquantised
 };
 
 struct KvCapacity {
@@ -35,6 +40,9 @@ struct KvCapacity {
   std::int64_t block_tokens = 16, blocks = 0;
   std::int64_t tokens() const { return blocks * block_tokens; }
 };
+
+/// Of all devices of a replica, for each token outside residual windows.
+std::int64_t kv_bytes_per_token(const ModelShape& model, const KvFormat& format, double value_bytes);
 
 /// Throws ConfigError `does not fit: ...` with the bytes needed and available when not one block fits.
 KvCapacity kv_capacity(const ModelShape& model, const Hardware& hardware, Parallel parallel, const MemoryOptions& options);

@@ -127,14 +127,21 @@ std::int64_t layers_of_stage(const ModelShape& m, Parallel p, int stage) {
   return m.layers / p.pp + (stage < m.layers % p.pp ? 1 : 0);
 }
 
-OperatorCostModel::OperatorCostModel(ModelShape model, Hardware hardware, Parallel parallel, HostTerms host)
+OperatorCostModel::OperatorCostModel(ModelShape model, Hardware hardware, Parallel parallel, HostTerms host,
+                                     const Variants& variants, std::int64_t block_tokens)
     : OperatorCostModel(std::move(model), std::make_shared<const Hardware>(std::move(hardware)), parallel, std::move(host),
-                        [] { std::array<double, kTerms> ones; ones.fill(1); return ones; }()) {}
+                        variants, block_tokens, [] { std::array<double, kTerms> ones; ones.fill(1); return ones; }()) {}
 
 OperatorCostModel::OperatorCostModel(ModelShape model, std::shared_ptr<const Hardware> hardware, Parallel parallel,
-                                     HostTerms host, std::array<double, kTerms> factor)
-    : model_(std::move(model)), hardware_(std::move(hardware)), parallel_(parallel), host_(std::move(host)), factor_(factor) {
+                                     HostTerms host, const Variants& variants, std::int64_t block_tokens,
+                                     std::array<double, kTerms> factor)
+    : model_(std::move(model)), hardware_(std::move(hardware)), parallel_(parallel), host_(std::move(host)), variants_(variants),
+      variant_(variants, *hardware_), block_tokens_(block_tokens), factor_(factor) {
   check_split(model_, parallel_);
+  value_bytes_ = hardware_->specs.value_bytes;
+  // The GEMM law counts two bytes a value, whatever they are.
+  elementwise_bytes_per_s_ = host_.elementwise_bytes_per_s > 0 ? host_.elementwise_bytes_per_s
+                                                               : hardware_->gemm.theta[2] * value_bytes_ / 2;
   heads_ = model_.heads / parallel_.tp;
   kv_heads_ = std::max<std::int64_t>(1, model_.kv_heads / parallel_.tp);
   const auto known = [&](std::int64_t n, std::int64_t k) {
@@ -156,8 +163,12 @@ OperatorCostModel::OperatorCostModel(ModelShape model, std::shared_ptr<const Har
 
 OperatorCostModel::~OperatorCostModel() = default;
 
+double OperatorCostModel::map_seconds_per_token() const {
+  return variant_.map_seconds_per_token(block_tokens_, 2 * model_.layers);
+}
+
 double OperatorCostModel::gemm_seconds(Term term, double m, std::int64_t n, std::int64_t k) const {
-  return factor_[term] * hardware_->gemm.seconds({m, static_cast<double>(n), static_cast<double>(k)});
+  return factor_[term] * variant_.gemm_seconds(m, static_cast<double>(n), static_cast<double>(k));
 }
 
 /// One layer without attention.
@@ -168,29 +179,32 @@ double OperatorCostModel::layer_seconds(double tokens) const {
                        gemm_seconds(kOut, tokens, hidden, heads_ * hd) +
                        gemm_seconds(kUp, tokens, (model_.gated ? 2 : 1) * model_.ffn / tp, hidden) +
                        gemm_seconds(kDown, tokens, hidden, model_.ffn / tp);
-  // 16-bit values read or written a token: two norms with residual, rope, KV append, activation.
+  // Values read or written a token: two norms with residual, rope, KV append, activation; and bytes of quantising KV.
   const std::int64_t moved = 8 * hidden + 2 * (heads_ + kv_heads_) * hd + 4 * kv_heads_ * hd + (model_.gated ? 3 : 2) * model_.ffn / tp;
-  const double elementwise = host_.elementwise_kernels * host_.elementwise_s + tokens * 2 * static_cast<double>(moved) / hardware_->gemm.theta[2];
-  const double reduce = factor_[kLinks] * hardware_->all_reduce_seconds(parallel_.tp, tokens * 2 * static_cast<double>(hidden));
+  const double quantise = variant_.append_bytes(static_cast<double>(2 * kv_heads_ * hd));
+  const double bytes = tokens * (value_bytes_ * static_cast<double>(moved) + quantise);
+  const int launches = host_.elementwise_kernels + (quantise > 0 ? 1 : 0);
+  const double elementwise = launches * host_.elementwise_s + bytes / elementwise_bytes_per_s_;
+  const double reduce = factor_[kLinks] * hardware_->all_reduce_seconds(parallel_.tp, tokens * value_bytes_ * static_cast<double>(hidden));
   return gemms + elementwise + 2 * reduce;
 }
 
 /// Final norm, head, and the gathering of logits: half the traffic of an all-reduce.
 double OperatorCostModel::head_seconds(double rows) const {
   if (rows <= 0) return 0;
-  const double logits = rows * 2 * static_cast<double>(model_.vocabulary);
+  const double logits = rows * value_bytes_ * static_cast<double>(model_.vocabulary);
   return host_.elementwise_s + gemm_seconds(kHead, rows, ceil_div(model_.vocabulary, parallel_.tp), model_.hidden) +
          0.5 * factor_[kLinks] * hardware_->all_reduce_seconds(parallel_.tp, logits);
 }
 
 void OperatorCostModel::bake_stage(Stage& s) const {
   const auto layers = static_cast<double>(s.layers);
-  const double embedding_bytes = 4 * static_cast<double>(model_.hidden);
+  const double embedding_bytes = 2 * value_bytes_ * static_cast<double>(model_.hidden), map = map_seconds_per_token();
   s.tokens = std::make_unique<Curve>(kMaxTokens, [&](double tokens) {
-    const double embedding = s.first && tokens > 0 ? host_.elementwise_s + tokens * embedding_bytes / hardware_->gemm.theta[2] : 0;
-    return layers * layer_seconds(tokens) + embedding;
+    const double embedding = s.first && tokens > 0 ? host_.elementwise_s + tokens * embedding_bytes / elementwise_bytes_per_s_ : 0;
+    return hardware_->step_correction * (layers * layer_seconds(tokens) + embedding) + tokens * map * layers / static_cast<double>(model_.layers);
   });
-  s.head = std::make_unique<Curve>(kMaxTokens, [&](double rows) { return s.last ? head_seconds(rows) : 0.0; });
+  s.head = std::make_unique<Curve>(kMaxTokens, [&](double rows) { return s.last ? hardware_->step_correction * head_seconds(rows) : 0.0; });
   s.host = s.first ? picoseconds(host_.step_s) : 0;
   s.host_per_sequence = s.first ? picoseconds(host_.per_sequence_s) : 0;
   s.launch = picoseconds(host_.launch_per_layer_s * layers);
@@ -198,9 +212,12 @@ void OperatorCostModel::bake_stage(Stage& s) const {
   s.flops_per_token = 2 * s.layers * model_.layer_parameters();
   s.flops_per_output = 2 * head;
   s.flops_per_pair = 4 * s.layers * model_.heads * model_.head_dim;
-  s.bytes = 2 * (s.layers * model_.layer_parameters() + head);
-  s.bytes_per_context = 4 * s.layers * kv_heads_ * parallel_.tp * model_.head_dim;
-  s.bytes_per_token = s.bytes_per_context + 2 * s.layers * (8 * model_.hidden * parallel_.tp + 3 * model_.ffn);
+  const auto bytes = [](double values, double each) { return static_cast<std::int64_t>(values * each + 0.5); };
+  s.bytes = bytes(static_cast<double>(s.layers * model_.layer_parameters() + head), value_bytes_);
+  s.bytes_per_context = bytes(static_cast<double>(2 * s.layers * kv_heads_ * parallel_.tp * model_.head_dim),
+                              variants_.format.bytes_per_value(value_bytes_));
+  s.bytes_per_token = s.bytes_per_context +
+                      bytes(static_cast<double>(s.layers * (8 * model_.hidden * parallel_.tp + 3 * model_.ffn)), value_bytes_);
 }
 
 double OperatorCostModel::nanojoules(double seconds, double flops, double bytes) const {
@@ -217,14 +234,14 @@ std::unique_ptr<OperatorCostModel::Row> OperatorCostModel::bake_row(const Stage&
   row->bytes = s.bytes + n * s.bytes_per_token;
   const std::int64_t rest = s.tokens->at(n) + s.head->at(n);
   const std::size_t count = ContextKnots::index(n * (kMaxContext / std::max<std::int64_t>(1, n / 64))) - row->first + 1;
-  const double batch = static_cast<double>(n), scale = factor_[kDecodeTerm] * static_cast<double>(s.layers);
+  const double batch = static_cast<double>(n), scale = factor_[kDecodeTerm] * hardware_->step_correction * static_cast<double>(s.layers);
   std::int64_t attention = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const std::int64_t context = ContextKnots::value(row->first + i);
     const Shape x{batch, static_cast<double>(context) / batch, static_cast<double>(heads_), static_cast<double>(kv_heads_),
                   static_cast<double>(model_.head_dim)};
     // More context is never cheaper: a dip of the residual is held level.
-    attention = std::max(attention, picoseconds(scale * hardware_->decode.seconds(x)));
+    attention = std::max(attention, picoseconds(scale * variant_.decode_seconds(x)));
     const std::int64_t time = row->host + std::max(rest + attention, s.launch);
     const double flops = static_cast<double>(row->flops) + static_cast<double>(s.flops_per_pair) * static_cast<double>(context);
     const double bytes = static_cast<double>(row->bytes) + static_cast<double>(s.bytes_per_context) * static_cast<double>(context);
@@ -254,13 +271,13 @@ std::unique_ptr<OperatorCostModel::Row> OperatorCostModel::bake_row(const Stage&
 std::unique_ptr<OperatorCostModel::ChunkTable> OperatorCostModel::bake_chunks(const Stage& s, std::size_t level) const {
   auto table = std::make_unique<ChunkTable>();
   const double batch = static_cast<double>(std::int64_t{1} << level);
-  const double scale = 1e12 * factor_[kPrefillTerm] * static_cast<double>(s.layers);
+  const double scale = 1e12 * factor_[kPrefillTerm] * hardware_->step_correction * static_cast<double>(s.layers);
   for (std::size_t i = 1; i < ChunkTable::kRows; ++i) {
     double longest = 0;
     for (std::size_t j = 0; j < ChunkTable::kColumns; ++j) {
       const Shape x{batch, static_cast<double>(QueryKnots::value(i)), static_cast<double>(PrefixKnots::value(j)),
                     static_cast<double>(heads_), static_cast<double>(kv_heads_), static_cast<double>(model_.head_dim)};
-      longest = std::max(longest, scale * hardware_->prefill.seconds(x));
+      longest = std::max(longest, scale * variant_.prefill_seconds(x));
       table->picoseconds[i * ChunkTable::kColumns + j] = longest;
       table->in_range[i * ChunkTable::kColumns + j] = static_range_ && hardware_->prefill.in_range(x) ? 1 : 0;
     }
@@ -311,7 +328,7 @@ StepRun OperatorCostModel::price_decode(const StepShape& x, const Stage& s) cons
   run.e_step = Energy{k.energy_slope * n};
   run.valid = (k.end - 1 - context) / n + 1;
   run.host = Duration{r.host};
-  run.grade = hardware_->grade;
+  run.grade = variant_.grade();
   run.in_range = k.in_range;
   run.flops = r.flops + s.flops_per_pair * context;
   run.flops_step = s.flops_per_pair * n;
@@ -362,7 +379,7 @@ StepRun OperatorCostModel::price_mixed(const StepShape& x, const Stage& s) const
   // A backward pass through the frozen weights computes one gradient a forward: as many FLOPs again.
   const std::int64_t tokens = x.decodes.value() + x.prefill.value() + x.draft.value() + x.filler_forward.value() + x.filler_backward.value();
   StepRun run;
-  run.grade = hardware_->grade;
+  run.grade = variant_.grade();
   run.in_range = static_range_;
   std::int64_t device = s.tokens->at(tokens) + s.head->at(x.outputs);
   if (x.decodes.value() > 0) {
@@ -385,7 +402,7 @@ StepRun OperatorCostModel::price_mixed(const StepShape& x, const Stage& s) const
 
 Duration OperatorCostModel::hop(Tokens tokens) const {
   if (parallel_.pp == 1) return Duration{};
-  const double bytes = 2 * static_cast<double>(tokens.value() * model_.hidden) / parallel_.tp;
+  const double bytes = value_bytes_ * static_cast<double>(tokens.value() * model_.hidden) / parallel_.tp;
   return Duration{picoseconds(factor_[kLinks] * hardware_->send_recv.seconds(bytes))};
 }
 
@@ -406,7 +423,8 @@ std::unique_ptr<OperatorCostModel> OperatorCostModel::perturbed(std::uint64_t se
     if (term == kLinks) sigma = hardware_->all_reduce.empty() ? 0 : hardware_->all_reduce.back().mape;
     factor[term] *= fast_exp(z * sigma / 100);
   }
-  return std::unique_ptr<OperatorCostModel>(new OperatorCostModel(model_, hardware_, parallel_, host_, factor));
+  return std::unique_ptr<OperatorCostModel>(
+      new OperatorCostModel(model_, hardware_, parallel_, host_, variants_, block_tokens_, factor));
 }
 
 }  // namespace orrery

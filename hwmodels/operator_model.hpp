@@ -1,4 +1,4 @@
-/// The price of a step of a dense 16-bit transformer on a device with fitted operators: the sum of its operators over
+/// The price of a step of a dense unquantised transformer on a device with fitted operators: the sum of its operators over
 /// the layers of a stage, tensor-parallel all-reduces, and the engine's host terms.
 ///
 ///   OperatorCostModel model(load_model("llama-3.1-8b", {}), load_hardware("h200-sxm", {}), {.tp = 1, .pp = 1}, host);
@@ -24,6 +24,7 @@
 #include "hwmodels/engine.hpp"
 #include "hwmodels/hardware.hpp"
 #include "hwmodels/model.hpp"
+#include "hwmodels/variants.hpp"
 #include "sim/cost.hpp"
 
 namespace orrery {
@@ -37,7 +38,9 @@ std::int64_t layers_of_stage(const ModelShape& model, Parallel parallel, int sta
 
 class OperatorCostModel final : public CostModel {
  public:
-  OperatorCostModel(ModelShape model, Hardware hardware, Parallel parallel, HostTerms host);
+  /// `block_tokens`: of the ledger, for the mapping of virtually contiguous KV.
+  OperatorCostModel(ModelShape model, Hardware hardware, Parallel parallel, HostTerms host, const Variants& variants = {},
+                    std::int64_t block_tokens = 16);
   ~OperatorCostModel() override;
 
   StepRun price(std::span<const StepShape> members, int stage) const override;
@@ -58,6 +61,9 @@ class OperatorCostModel final : public CostModel {
   const Hardware& hardware() const { return *hardware_; }
   const ModelShape& model() const { return model_; }
   const HostTerms& host() const { return host_; }
+  const VariantCost& variant_cost() const { return variant_; }
+  /// Seconds that mapping KV adds to a step, for each token computed.
+  double map_seconds_per_token() const;
 
  private:
   enum Term : std::size_t { kQkv, kOut, kUp, kDown, kHead, kPrefillTerm, kDecodeTerm, kLinks, kTerms };
@@ -66,7 +72,7 @@ class OperatorCostModel final : public CostModel {
   struct Stage;
 
   OperatorCostModel(ModelShape model, std::shared_ptr<const Hardware> hardware, Parallel parallel, HostTerms host,
-                    std::array<double, kTerms> factor);
+                    const Variants& variants, std::int64_t block_tokens, std::array<double, kTerms> factor);
   double gemm_seconds(Term term, double m, std::int64_t n, std::int64_t k) const;
   double layer_seconds(double tokens) const;
   double head_seconds(double rows) const;
@@ -86,8 +92,12 @@ class OperatorCostModel final : public CostModel {
   std::shared_ptr<const Hardware> hardware_;
   Parallel parallel_;
   HostTerms host_;
+  Variants variants_;
+  VariantCost variant_;
+  std::int64_t block_tokens_;
   std::array<double, kTerms> factor_;
   std::int64_t heads_ = 0, kv_heads_ = 0;   ///< of one device
+  double value_bytes_ = 2, elementwise_bytes_per_s_ = 1;
   bool static_range_ = true;                ///< GEMM widths and the all-reduce are inside the fitted range
   std::vector<std::unique_ptr<Stage>> stages_;
 };

@@ -9,7 +9,9 @@ namespace {
 
 using testing::Contains;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 struct Reading {
   RunConfig config;
@@ -72,13 +74,21 @@ TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
   EXPECT_THAT(errors_with(R"("cluster": {"ep": 8, "dp": 1})"),
               ElementsAre("/cluster/ep: not available in this version (only 1 is)"));
   EXPECT_THAT(
-      errors_with(R"("engine": {"kv_tiers": [], "kernels": {}})"),
-      ElementsAre("/engine/kv_tiers: not available in this version", "/engine/kernels: not available in this version"));
-  EXPECT_THAT(errors_with(R"("engine": {"kv_format": {"name": "kivi", "bits": 2}})"),
-              ElementsAre("/engine/kv_format: not available in this version (only \"fp16\" is)"));
+      errors_with(R"("engine": {"kv_tiers": []})"), ElementsAre("/engine/kv_tiers: not available in this version"));
   EXPECT_THAT(errors_with(R"("policy": {"cluster": {"name": "splitwise"}})"),
               ElementsAre("/policy/cluster: not available in this version"));
   EXPECT_THAT(errors_with(R"("models": {})"), Contains("/models: not available in this version; name one /model"));
+}
+
+TEST(RunConfig, KernelsFormatAndLayoutAreNamesOrObjects) {
+  EXPECT_THAT(errors_with(R"("engine": {"kernels": {"attention": "fa2", "softmax": "unified-max", "gemm": "auto"},
+                                        "kv_format": {"name": "kivi", "bits": 4, "group": 32, "residual": 128},
+                                        "kv_layout": {"name": "virtual-contiguous", "page_group": "64KB", "premap": false}})"),
+              IsEmpty());
+  EXPECT_THAT(errors_with(R"("engine": {"kv_format": "fp8", "kv_layout": "paged"})"), IsEmpty());
+  EXPECT_THAT(errors_with(R"("engine": {"kv_format": "int3", "kernels": {"gem": "flat", "attention": 2}})"),
+              UnorderedElementsAre(HasSubstr("/engine/kv_format/name: "), HasSubstr("/engine/kernels/gem: unknown key; did you mean \"gemm\"?"),
+                                   HasSubstr("/engine/kernels/attention: ")));
 }
 
 TEST(RunConfig, CommentsAndSchemaAreAllowedAnywhere) {
