@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "calibrate/live/live_executor.hpp"
+#include "experiments/live.hpp"
 #include "experiments/resample.hpp"
 #include "experiments/sources.hpp"
 #include "experiments/summary.hpp"
@@ -131,6 +133,35 @@ void check_together(const RunConfig& c, const PolicySet& p, const DeploymentPart
   }
 }
 
+/// What runs or prices the steps of a replication's stations, owned.
+class Executors {
+ public:
+  Executors(const Assembly& a, const Watch& watch, std::uint64_t seed) : device_(a.deployment.device.get()), watch_(&watch) {
+    if (watch.draw_cost) drawn_ = a.deployment.hardware->cost->perturbed(seed);
+    cost_ = watch.cost != nullptr ? watch.cost : drawn_ != nullptr ? drawn_.get() : a.deployment.cost;
+    if (watch.measured != nullptr) watch.measured->assign(static_cast<std::size_t>(a.deployment.facts.replicas), {});
+  }
+  const CostModel* cost() const { return cost_; }   ///< null: steps are measured or replayed
+  int stages() const { return cost_ != nullptr ? cost_->stages() : 1; }
+
+  Executor* of(std::size_t station, const KvConfig& kv) {
+    if (watch_->replayed != nullptr) return own(std::make_unique<ReplayExecutor>(watch_->replayed->at(station)));
+    if (cost_ != nullptr) return own(std::make_unique<ModelExecutor>(*cost_));
+    Executor* const live = own(std::make_unique<LiveExecutor>(*device_, kv));
+    if (watch_->measured == nullptr) return live;
+    return own(std::make_unique<RecordingExecutor>(*live, watch_->measured->at(station)));
+  }
+
+ private:
+  Executor* own(std::unique_ptr<Executor> e) { return owned_.emplace_back(std::move(e)).get(); }
+
+  const LiveDevice* device_;
+  const Watch* watch_;
+  std::unique_ptr<OperatorCostModel> drawn_;
+  const CostModel* cost_ = nullptr;
+  std::vector<std::unique_ptr<Executor>> owned_;
+};
+
 }  // namespace
 
 std::vector<std::string> Assembly::class_names() const {
@@ -164,7 +195,7 @@ std::vector<std::string> Assembly::random() const {
   return out;
 }
 
-Assembly assemble(Document document, const std::vector<std::string>& plugins) {
+Assembly assemble(Document document, const std::vector<std::string>& plugins, const std::string& executor) {
   Assembly a;
   ErrorList errors;
   const std::vector<std::string> preset_keys = apply_preset(document, errors);
@@ -174,8 +205,12 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins) {
   register_policies(*a.registry);
   load_plugins(a.config.plugins, plugins, *a.registry, errors);
   const PolicySet policies = make_policies(a.config, *a.registry, errors);
-  a.deployment = make_deployment(a.config, policies.resolved, errors);
+  a.deployment = executor == "model" ? make_deployment(a.config, policies.resolved, errors)
+                                     : make_live_deployment(executor, a.config, policies.resolved, errors);
   check_together(a.config, policies, a.deployment, errors);
+  if (executor != "model" && !policies.batchers.empty() && policies.batchers.front()->returns_whole_batch()) {
+    errors.add("/policy/batching", "pads its batches; a live executor does not run padding");
+  }
   if (!a.config.workload.is_null()) {
     try {
       const auto source = make_requests(a.config, a.config.seed(), a.workload);
@@ -202,11 +237,8 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
   auto source = make_requests(a.config, seed, info);
   if (watch.resample) source = resample_source(*source, seed);
   const KvConfig kv = kv_config(a.deployment, a.config.engine, *policies.kv);
-  std::unique_ptr<OperatorCostModel> drawn;
-  if (watch.draw_cost) drawn = a.deployment.hardware->cost->perturbed(seed);
-  const CostModel& cost = drawn != nullptr ? *drawn : *a.deployment.cost;
-  ModelExecutor executor(cost);
-  Recorder recorder(recorder_config(a, seed, kv, cost.stages(), watch));
+  Executors executors(a, watch, seed);
+  Recorder recorder(recorder_config(a, seed, kv, executors.stages(), watch));
   Replication out;
   out.seed = seed;
   const CountingPredictor predictor(*policies.predictor, out.predictor);
@@ -218,8 +250,8 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
     s.batcher = batcher.get();
     s.kv_policy = policies.kv.get();
     s.order = fcfs ? nullptr : policies.order.get();
-    s.executor = &executor;
-    s.cost = &cost;
+    s.executor = executors.of(parts.stations.size(), kv);
+    s.cost = executors.cost();
     s.kv = kv;
     s.kv_bytes_per_token = a.deployment.kv_bytes_per_token;
     parts.stations.push_back(s);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "calibrate/live/replay.hpp"
 #include "experiments/deployment.hpp"
 #include "experiments/policy_set.hpp"
 #include "experiments/result.hpp"
@@ -38,8 +39,8 @@ struct Assembly {
   std::vector<std::string> random() const;
 };
 
-/// `plugins`: "NAME=PATH" of the command line.
-Assembly assemble(Document document, const std::vector<std::string>& plugins = {});
+/// `plugins`: "NAME=PATH" of the command line; `executor`: what runs the steps.
+Assembly assemble(Document document, const std::vector<std::string>& plugins = {}, const std::string& executor = "model");
 
 /// What one run may be asked for besides its result. Nothing is owned.
 struct Watch {
@@ -48,6 +49,9 @@ struct Watch {
   bool exact = false, fast_forward = true, verify_fast_forward = false;
   bool resample = false;                     ///< a block bootstrap of the workload, by the seed
   bool draw_cost = false;                    ///< a cost model drawn from its fitted error, by the seed
+  const CostModel* cost = nullptr;           ///< instead of the assembly's own, or of its device
+  std::vector<StepLog>* measured = nullptr;  ///< of a live run: receives the steps of each station
+  const std::vector<StepLog>* replayed = nullptr;  ///< steps take these times, by station
   const std::atomic<bool>* interrupt = nullptr;
   std::function<void(Time now, std::int64_t arrived)> progress;
 };

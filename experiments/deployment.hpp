@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "calibrate/live/device.hpp"
 #include "experiments/result.hpp"
 #include "experiments/run_config.hpp"
 #include "hwmodels/deployment.hpp"
@@ -17,6 +18,7 @@ namespace orrery {
 struct DeploymentParts {
   std::shared_ptr<const Deployment> hardware;  ///< null if there were errors
   const CostModel* cost = nullptr;             ///< of one replica; shared by its stations and replications
+  std::shared_ptr<const LiveDevice> device;    ///< of a live executor, instead of the two above (live.hpp)
   DeploymentFacts facts;
   KvConfig kv;                                 ///< of one replica, before the KV policy has its say
   Bytes kv_bytes_per_token;                    ///< over all devices of a replica

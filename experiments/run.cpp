@@ -94,7 +94,6 @@ std::vector<std::string> all_sets(const RunOptions& o) {
 }
 
 void refuse_what_is_not_there(const RunOptions& o) {
-  if (o.executor != "model") throw ConfigError("--executor " + o.executor + ": not available in this version");
   if (!o.timeline.empty() && o.out.empty()) throw ConfigError("--timeline: needs --out DIR for its file");
 }
 
@@ -174,7 +173,7 @@ struct Files {
     const DeploymentFacts& f = a.deployment.facts;
     TimelineCsv::Config scale;
     scale.replicas = static_cast<int>(f.replicas);
-    scale.stages = a.deployment.cost->stages();
+    scale.stages = a.deployment.cost != nullptr ? a.deployment.cost->stages() : 1;
     scale.blocks = f.blocks * f.replicas;
     scale.idle_milliwatts = static_cast<std::int64_t>(f.idle_watts * 1e3);
     scale.usd_per_hour = f.usd_per_hour;
@@ -310,7 +309,7 @@ int run_verb(const RunOptions& o, std::ostream& out, std::ostream& err) {
   refuse_what_is_not_there(o);
   Files files;
   files.open(o);
-  const Assembly a = assemble(load_document(o.config, all_sets(o)), o.plugins);
+  const Assembly a = assemble(load_document(o.config, all_sets(o)), o.plugins, o.executor);
   check_convention(a.config, o.metrics);
   files.open_tables(a);
   const RunResult r = simulate(a, o, files, err);
@@ -323,6 +322,9 @@ int run_verb(const RunOptions& o, std::ostream& out, std::ostream& err) {
 int rerun_verb(const std::string& folder, const RunOptions& options, std::ostream& out, std::ostream& err) {
   const std::string config = folder + "/config.json";
   const Value before = parse_json_file(folder + "/summary.json");
+  if (const Value* executor = find_path(before, "deployment.executor"); executor != nullptr && executor->as_string() != "model") {
+    throw ConfigError(folder + ": measured (executor " + executor->as_string() + "); a measurement cannot be repeated exactly");
+  }
   RunOptions o = options;
   o.config = config;
   o.metrics = before.at("metrics_convention").as_string();

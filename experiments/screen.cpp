@@ -187,7 +187,8 @@ std::string rate_lines(const Value& s) {
            significant(number_at(s, "cost.usd_per_hour"), 3) + "/h, " + short_source(text_at(s, "cost.source"), " ,") +
            ") | ";
   }
-  cost += "energy " + significant(number_at(s, "energy.joules_per_output_token"), 3) + " J per output token | busy " +
+  const double joules = number_at(s, "energy.joules_per_output_token");
+  cost += (joules > 0 ? "energy " + significant(joules, 3) + " J per output token" : "energy not known") + " | busy " +
           percent(number_at(s, "utilisation.busy"));
   for (const auto& [key, label] : {std::pair{"utilisation.mfu", " MFU "}, std::pair{"utilisation.mbu", " MBU "}}) {
     if (find_path(s, key) != nullptr) cost += label + percent(number_at(s, key));

@@ -118,7 +118,8 @@ Value trust(const Summary& s, const DeploymentFacts& d) {
   v["calibrated_time_fraction"] = s.calibrated_time_fraction;
   v["grade"] = name(s.grade);
   v["validated"] = false;
-  v["real_engine_check"] = "never compared with a real engine";
+  v["real_engine_check"] = d.executor == "model" ? "never compared with a real engine"
+                                                 : "this is a real engine: executor " + d.executor + ", " + d.clock;
   Value& by_grade = v["time_by_grade_s"];
   for (std::size_t g = 0; g < s.time_by_grade_s.size(); ++g)
     by_grade[name(static_cast<Grade>(g))] = s.time_by_grade_s[g];
@@ -271,6 +272,8 @@ Value deployment_of(const DeploymentFacts& d) {
   v["dtype"] = d.dtype;
   v["hardware"] = d.hardware;
   v["cost_model"] = d.cost;
+  v["executor"] = d.executor;
+  if (!d.clock.empty()) v["clock"] = d.clock;
   v["replicas"] = d.replicas;
   v["tp"] = d.tp;
   v["pp"] = d.pp;

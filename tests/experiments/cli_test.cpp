@@ -385,7 +385,7 @@ TEST_F(Cli, ArgumentsThatAreWrong) {
   EXPECT_EQ(orrery({"run", kQuickstart, "--set", "seed=1"}).err,
             "orrery: --set seed=1: expected /json/pointer=VALUE\n");
   EXPECT_EQ(orrery({"run", kQuickstart, "--executor", "cuda"}).err,
-            "orrery: --executor cuda: not available in this version\n");
+            "orrery: --executor cuda: not available in this version: no engine of the CUDA kernels yet (cpu is available)\n");
 }
 
 TEST_F(Cli, ALimitOnAMetricThatAConventionDoesNotHaveIsRefused) {
