@@ -92,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(Configs, RefusedOnTheCpu, testing::Values(
     Refused{{"/model=llama-3.1-8b"},
             "orrery: /model: model \"llama-3.1-8b\": 8029995008 parameters are too many for a live executor (at most "
             "2000000000)\n"},
-    Refused{{"/engine/kv_format=fp8", "/engine/kv_layout=virtual-contiguous", "/engine/kernels/attention=fa2"},
+    Refused{{"/engine/prefix_cache=none", "/engine/kv_format=fp8", "/engine/kv_layout=virtual-contiguous", "/engine/kernels/attention=fa2"},
             "orrery: /engine/kv_format: a live executor keeps KV in the format of the weights\n"
             "orrery: /engine/kv_layout: \"virtual-contiguous\" is not available on a live executor in this version\n"
             "orrery: /engine/kernels: a live executor runs its own kernels; the choice is the cost model's\n"},
