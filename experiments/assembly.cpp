@@ -182,15 +182,11 @@ bool Assembly::resamples() const {
 }
 
 std::vector<std::string> Assembly::random() const {
-  const auto one_of = [](const std::string& name, std::initializer_list<std::string_view> names) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  };
   std::vector<std::string> out;
   if (workload.random) out.emplace_back("workload");
   if (resamples()) out.emplace_back("trace (block bootstrap)");
-  const std::string& router = resolved_policies.at("router").at("name").as_string();
-  if (config.cluster.replicas > 1 && one_of(router, {"random", "power-of-two"})) out.push_back("router " + router);
-  if (one_of(predictor, {"bucket", "gaussian"})) out.push_back("predictor " + predictor);
+  if (random_router) out.push_back("router " + resolved_policies.at("router").at("name").as_string());
+  if (random_predictor) out.push_back("predictor " + predictor);
   if (config.replication.model_error) out.emplace_back("cost model (its fitted error)");
   return out;
 }
@@ -222,6 +218,8 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins, co
   const std::string& predictor = policies.resolved.at("predictor").at("name").as_string();
   if (predictor != "none") a.predictor = predictor;
   a.oracle = policies.predictor->oracle();
+  a.random_predictor = policies.predictor->random();
+  a.random_router = a.config.cluster.replicas > 1 && policies.router->random();
   a.staleness = policies.router->staleness();
   const KvConfig kv = kv_config(a.deployment, a.config.engine, *policies.kv);
   a.deployment.facts.blocks = kv.total.value();

@@ -30,6 +30,8 @@ struct Assembly {
   Value resolved_policies;                   ///< /policy with every default
   std::string predictor;                     ///< "" : none
   bool oracle = false;
+  bool random_predictor = false;             ///< draws, and there is one
+  bool random_router = false;                ///< draws, and there is a choice
   Duration staleness{};                      ///< of the router's views
 
   std::vector<std::string> class_names() const;

@@ -168,7 +168,11 @@ bool BatchPlan::resume(CallId id) {
   return true;
 }
 
-void BatchPlan::preempt(CallId id) { preempt(id, running_ == 1 ? Leave::kFail : leaving(id)); }
+void BatchPlan::preempt(CallId id) {
+  // Alone with all blocks, it can never get more. In a pipeline another lane may be swapping calls out, whose blocks come.
+  const bool all = station_->lanes == 1 || available_ + pending_ + releasable(id) >= station_->kv.total;
+  preempt(id, running_ == 1 && all ? Leave::kFail : leaving(id));
+}
 
 Leave BatchPlan::leaving(CallId id) const {
   const Leave how = station_->kv_policy->preempt(station_->call(id));

@@ -26,6 +26,7 @@ struct Repeat {
   /// Until something happens at the station: an arrival, a call done or full, KV running short.
   static constexpr Repeat while_unchanged() { return {std::numeric_limits<std::int64_t>::max()}; }
   static constexpr Repeat at_most(std::int64_t n) { return {n}; }
+  constexpr void at_most_also(std::int64_t n) { iterations = n < iterations ? n : iterations; }
 };
 
 class BatchPlan {
@@ -75,12 +76,14 @@ class BatchPlan {
   bool resume(CallId call);
   void preempt(CallId call, Leave how);
   void preempt(CallId call);            ///< as the KvPolicy says; kFail if it holds all KV alone and needs more
+  Leave leaving(CallId call) const;     ///< as the KvPolicy says; recompute where a swap is impossible
   void pad(const Padding& padding) { padding_ = padding; }
 
   Repeat repeat = Repeat::once();
 
   std::int32_t running() const { return running_; }   ///< calls that hold KV once the plan is carried out, all lanes
   Blocks available() const { return available_; }     ///< blocks that may still be booked
+  Blocks pending() const { return pending_; }         ///< blocks that calls of this plan's swaps give back
   bool has_left(CallId call) const;                   ///< preempted by this plan
   /// Prompt tokens to compute, also for a call that this plan admitted (its prefix hit taken off).
   Tokens remaining(CallId call) const;
@@ -99,14 +102,13 @@ class BatchPlan {
  private:
   Tokens held(CallId call) const;              ///< tokens the call has room for, bookings of this plan included
   Blocks releasable(CallId call) const;
-  Leave leaving(CallId call) const;            ///< as the KvPolicy says; recompute where a swap is impossible
   Blocks watermark() const;
   bool admit(CallId call, Tokens target, Tokens chunk, PrefixMatch hit);
   bool take_run(Tokens tokens);                ///< contiguous: books one run of slots
 
   const StationView* station_ = nullptr;
   const Batcher* batcher_ = nullptr;
-  Blocks available_, promised_, pending_;      ///< pending: blocks of calls being swapped out
+  Blocks available_, promised_, pending_;
   Tokens host_free_;                           ///< host memory not booked by this plan's swaps
   BuddyRuns runs_{};
   Blocks needed_;                              ///< by members that this plan keeps, for one more token each

@@ -13,7 +13,6 @@
 
 #include <array>
 #include <bit>
-#include <bit>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -109,6 +108,7 @@ class PrefixView {
 };
 
 class KvPolicy;
+class QueueOrder;
 
 /// One station (replica) as its batcher sees it, for one pipeline lane. Everything is O(1) unless said otherwise.
 struct StationView {
@@ -126,6 +126,7 @@ struct StationView {
   std::int64_t steps_since_admission = 0;   ///< iterations of this lane since it last admitted
   KvState kv;
   const KvPolicy* kv_policy = nullptr;
+  const QueueOrder* order = nullptr;        ///< null: first come, first served
   const PrefixView* prefix = nullptr;       ///< null: no prefix cache
 
   const Call& call(CallId id) const { return rows[id.index].call; }
@@ -146,9 +147,18 @@ struct StationView {
   /// Prompt tokens still to compute. For a waiting call: before any prefix hit.
   Tokens remaining(CallId id) const { return target(id) - progress(id).computed; }
   Tokens cached_prefix(CallId id) const { return prefix ? prefix->match(id).tokens : Tokens{}; }
+  /// Progress as of now: with the tokens since the call joined its group.
+  Progress present(CallId id) const {
+    Progress p = progress(id);
+    p.emitted = narrow<Tokens32>(emitted(id));
+    p.computed = narrow<Tokens32>(context(id));
+    return p;
+  }
+  /// Place in the queue order: as of when the call entered a queue; of one that decodes as of now, if the order preempts.
+  std::int64_t key(CallId id) const;
   /// Is `a` served before `b`?
   bool before(CallId a, CallId b) const {
-    const auto ka = progress(a).key, kb = progress(b).key;
+    const auto ka = key(a), kb = key(b);
     return ka != kb ? ka < kb : call(a).number < call(b).number;
   }
 };
@@ -201,7 +211,17 @@ class QueueOrder {
   /// `view` is null where no station is known; `id` names the call in it.
   virtual std::int64_t key(CallId id, const Call&, const Progress&, const StationView* view) const = 0;
   virtual bool dynamic() const { return false; }   ///< keys depend on the state of the cache or on time; O(waiting) a plan
+  /// Does a call that decodes give its place to one that comes before it by now and finds none? How it leaves, the
+  /// KvPolicy says. Batchers see to it in decode_all (policies/batching/steps.hpp); O(running) a plan.
+  virtual bool preempts() const { return false; }
+  /// Output tokens during which the key does not rise; asked only if the order preempts.
+  virtual Tokens steady(const Call&, const Progress&) const { return Tokens::max(); }
 };
+
+inline std::int64_t StationView::key(CallId id) const {
+  const bool moves = order != nullptr && order->preempts() && decoding(id);
+  return moves ? order->key(id, call(id), present(id), this) : progress(id).key;
+}
 
 struct Prediction {
   Tokens32 low, high;   ///< output tokens, inclusive
@@ -213,6 +233,7 @@ class LengthPredictor {
   virtual ~LengthPredictor() = default;
   virtual Prediction predict(const Call&, Tokens32 true_output, Rng) const = 0;
   virtual bool oracle() const { return false; }   ///< knows the truth; named in the result
+  virtual bool random() const { return true; }    ///< draws from its Rng: replications vary it, intervals name it
 };
 
 /// Counters of one station that change only at events (KV in use is none: it grows within a fast-forwarded run). As of
@@ -236,6 +257,7 @@ class Router {
   virtual ~Router() = default;
   /// `id` is the arriving call in the tables of every station's PrefixView.
   virtual StationId route(const Call&, CallId id, const ClusterView&, Rng) = 0;
+  virtual bool random() const { return true; }                ///< draws from its Rng: replications vary it
   virtual Duration staleness() const { return Duration{}; }   ///< zero: live counters
 };
 

@@ -22,7 +22,7 @@ void SequenceScheduling::plan(const StationView& station, BatchPlan& plan) const
     for (CallId call : station.group.members) emitted = std::max(emitted, station.emitted(call));
     const Tokens left = bound(station) - emitted;
     if (left > 0_tok) {                                                     // the batch runs to its bound
-      decode_all(station, plan, config_.max_running);
+      decode_batch(station, plan, config_.max_running);
       plan.repeat = Repeat::at_most(left.value());
       return plan.pad(decode_padding(station));
     }
@@ -31,7 +31,7 @@ void SequenceScheduling::plan(const StationView& station, BatchPlan& plan) const
     for (CallId call : failures) plan.preempt(call, Leave::kRestart);       // anew, later
     return;
   }
-  if (decode_all(station, plan, config_.max_running) > 0_tok || !station.held.empty()) return;
+  if (decode_batch(station, plan, config_.max_running) > 0_tok || !station.held.empty()) return;
   auto batch = open_group(station, false);
   if (batch.empty()) batch = open_group(station, true);                     // the group's failures come last
   batch.resize(config_.vbs ? next_batch(batch) : std::min<std::size_t>(batch.size(), config_.max_running));

@@ -11,7 +11,7 @@ void describe(Describer& d, StaticBatchingConfig& c) {
 
 void StaticBatching::plan(const StationView& station, BatchPlan& plan) const {
   plan.repeat = Repeat::while_unchanged();
-  if (decode_all(station, plan, config_.max_running) > 0_tok) return plan.pad(decode_padding(station));
+  if (decode_batch(station, plan, config_.max_running) > 0_tok) return plan.pad(decode_padding(station));
   if (station.group.size > 0 || !station.held.empty() || station.running > 0) return;
   int batch = 0;
   for (CallId call : newcomers(station, plan)) {   // the last batch ran to its longest answer: the next one

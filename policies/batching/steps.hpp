@@ -2,6 +2,10 @@
 ///
 ///   Tokens left = budget - decode_all(station, plan, max_running);
 ///   for (CallId call : newcomers(station, plan)) ...
+///
+/// Under an order that preempts (QueueOrder::preempts), decode_all also makes those that decode give way: as long as the
+/// head of the line, the first of the waiting and the swapped calls, has no room, whoever decodes and comes last after
+/// it leaves, as the KvPolicy says. The head takes the place in the next step, when blocks that are swapped out are free.
 #pragma once
 
 #include <span>
@@ -11,11 +15,15 @@
 namespace orrery {
 
 /// The group decodes, giving way while blocks are short. If nobody had to, swapped calls come back, in queue order, as
-/// long as they fit, and decode as well (vLLM's order). Returns how many decode.
+/// long as they fit, and decode as well (vLLM's order); under an order that preempts, not past a waiting call that
+/// comes before them. Returns how many decode. Sets no `repeat`, but shortens it where an order may preempt.
 Tokens decode_all(const StationView&, BatchPlan&, int max_running);
 
+/// The same for batchers that choose by themselves who is in a batch, and for how long: no order makes anybody leave.
+Tokens decode_batch(const StationView&, BatchPlan&, int max_running);
+
 /// The waiting calls; none if a call was preempted just now or a swapped one could not come back, so that newcomers
-/// never pass it.
+/// never pass it. Under an order that preempts, those that come before the first swapped one.
 std::span<const CallId> newcomers(const StationView&, const BatchPlan&);
 
 }  // namespace orrery

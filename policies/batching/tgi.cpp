@@ -35,7 +35,7 @@ void Tgi::plan(const StationView& station, BatchPlan& plan) const {
   }
   decode_all(station, plan, config_.max_running);
   if (waiting > 0 && (just_onboarded || !overdue))                // ask again when patience ends
-    plan.repeat = Repeat::at_most(just_onboarded ? 1 : patience - since);
+    plan.repeat.at_most_also(just_onboarded ? 1 : patience - since);
 }
 
 void Tgi::mixed(const StationView& station, BatchPlan& plan) const {

@@ -11,7 +11,7 @@ void describe(Describer& d, VllmConfig& c) {
 
 void Vllm::plan(const StationView& station, BatchPlan& plan) const {
   plan.repeat = Repeat::while_unchanged();
-  if (station.swapped.empty()) prompts(station, plan);   // 1. prompts alone, but never past what is swapped out
+  prompts(station, plan);                                // 1. prompts alone, but never past what is swapped out
   if (!plan.chunks().empty()) return;
   decode_all(station, plan, config_.max_running);        // 2. else one token each: the latest may have to give way,
                                                          //    and if none had to, swapped calls come back
@@ -19,7 +19,7 @@ void Vllm::plan(const StationView& station, BatchPlan& plan) const {
 
 void Vllm::prompts(const StationView& station, BatchPlan& plan) const {
   Tokens left = config_.token_budget;
-  for (CallId call : station.waiting) {
+  for (CallId call : newcomers(station, plan)) {
     const Tokens prompt = station.target(call) - station.cached_prefix(call);
     const bool fits = prompt <= left || plan.chunks().empty();
     if (!fits || plan.running() >= config_.max_running || !plan.admit(call)) return;

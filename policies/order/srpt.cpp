@@ -6,6 +6,7 @@ namespace orrery {
 
 void describe(Describer& d, SrptConfig& c) {
   d.field("prompt_weight", c.prompt_weight, {0, 1000}, "Tokens to prefill count as this many output tokens each");
+  d.field("preemptive", c.preemptive, "A running call gives its place to a shorter one that finds none");
 }
 
 std::int64_t Srpt::key(CallId, const Call& call, const Progress& progress, const StationView*) const {

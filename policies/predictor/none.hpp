@@ -13,6 +13,7 @@ class NoPrediction final : public LengthPredictor {
   using Config = NoConfig;
   explicit NoPrediction(NoConfig) {}
   Prediction predict(const Call&, Tokens32, Rng) const override { return {}; }
+  bool random() const override { return false; }
 };
 
 }  // namespace orrery

@@ -21,6 +21,7 @@ class Oracle final : public LengthPredictor {
     return {true_output, true_output, config_.cost};
   }
   bool oracle() const override { return true; }
+  bool random() const override { return false; }
 
  private:
   OracleConfig config_;

@@ -18,6 +18,7 @@ class LeastLoaded final : public Router {
   using Config = LeastLoadedConfig;
   explicit LeastLoaded(LeastLoadedConfig config) : config_(config) {}
   StationId route(const Call&, CallId, const ClusterView&, Rng) override;
+  bool random() const override { return false; }
   Duration staleness() const override { return config_.staleness; }
 
  private:

@@ -19,6 +19,7 @@ class LeastTokens final : public Router {
   using Config = LeastTokensConfig;
   explicit LeastTokens(LeastTokensConfig config) : config_(config) {}
   StationId route(const Call&, CallId, const ClusterView&, Rng) override;
+  bool random() const override { return false; }
   Duration staleness() const override { return config_.staleness; }
 
  private:

@@ -25,6 +25,7 @@ class PrefixAware final : public Router {
   using Config = PrefixAwareConfig;
   explicit PrefixAware(PrefixAwareConfig config) : config_(config) {}
   StationId route(const Call&, CallId, const ClusterView&, Rng) override;
+  bool random() const override { return false; }
   Duration staleness() const override { return config_.staleness; }
 
  private:

@@ -19,6 +19,7 @@ class SessionSticky final : public Router {
   using Config = SessionStickyConfig;
   explicit SessionSticky(SessionStickyConfig config) : config_(config) {}
   StationId route(const Call&, CallId, const ClusterView&, Rng) override;
+  bool random() const override { return false; }
   Duration staleness() const override { return config_.staleness; }
 
  private:

@@ -143,7 +143,7 @@ class Station final : private PrefixView {
   void end_chunks(Lane& lane, Time now);
   void first_token_or_gap(CallId id, Time now);
   void join(Lane& lane, CallId id, Time last);
-  Tokens32 regrown(CallId id) const;
+  Tokens32 regrown(CallId id, Tokens context) const;
   void complete(Lane& lane, CallId id, Time now);
   void release_held(Lane& lane, Time now);
   std::int64_t begun(const Lane& lane, Time now) const;

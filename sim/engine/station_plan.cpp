@@ -24,6 +24,7 @@ void Station::prepare_view(Lane& lane) {
   v.lanes = static_cast<int>(lanes_.size());
   v.kv = ledger_.state();
   v.kv_policy = parts_.kv_policy;
+  v.order = parts_.order;
   v.prefix = parts_.kv.prefix == PrefixKind::kNone ? nullptr : &ledger_;
 }
 
@@ -102,7 +103,7 @@ void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
       if (calls.secret(d.call).first_token != kNever) load_->prompt_tokens += calls.call(d.call).prompt;
       calls.secret(d.call).first_token = kNever;
     }
-    p.reserved = regrown(d.call);
+    p.reserved = regrown(d.call, context);
     p.computed = p.cached = Tokens32{};
     p.stage = Stage::kWaiting;
     p.key = key(d.call, nullptr);

@@ -30,7 +30,7 @@ void Station::end_swaps(Lane& lane) {
   for (const SwapOut& out : lane.swapping) {
     Progress& p = run_->calls.progress(out.call);
     ledger_.release(out.call, out.context);
-    p.reserved = regrown(out.call);
+    p.reserved = regrown(out.call, out.context);
     p.key = key(out.call, nullptr);
     swapped_.insert(out.call, run_->calls);
   }
@@ -138,10 +138,13 @@ void Station::join(Lane& lane, CallId id, Time last) {
   if (parts_.kv.contiguous && p.reserved <= p.computed) lane.full.push_back(id);   // a run cannot grow where it lies
 }
 
-/// What a call that was thrown out reserves when it comes back.
-Tokens32 Station::regrown(CallId id) const {
-  const Tokens more = parts_.kv_policy->regrow(run_->calls.call(id), run_->calls.progress(id).reserved);
-  return narrow<Tokens32>(std::min(more, ledger_.state().largest_lease()));
+/// What a call that was thrown out with `context` tokens reserves when it comes back: more if it had used up what it had,
+/// else as much. 0: as the policy says anew, and then block by block.
+Tokens32 Station::regrown(CallId id, Tokens context) const {
+  const Tokens reserved{run_->calls.progress(id).reserved};
+  const Tokens more = std::min(parts_.kv_policy->regrow(run_->calls.call(id), reserved), ledger_.state().largest_lease());
+  if (context >= reserved) return narrow<Tokens32>(more);
+  return narrow<Tokens32>(parts_.kv.contiguous || more > Tokens{} ? reserved : Tokens{});
 }
 
 /// Before a member leaves: notes when its last token was.

@@ -1,6 +1,6 @@
 /// Three batchers written a second time, from their papers and with arithmetic of their own instead of BatchPlan's: in
 /// every plan of a fuzzed run on the twin, the policy and the second opinion must name the same departures, admissions
-/// and chunks. Paged KV on demand with recompute, no prefix cache.
+/// and chunks. Paged KV on demand with recompute, no prefix cache, no order that preempts.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -157,6 +157,11 @@ TEST_P(SecondOpinion, IsTheSameInEveryPlan) {
     const Limits limits{1 + static_cast<std::int64_t>(i % 90), 1 + static_cast<std::int64_t>(i % 7)};
     s.policies["batching"] = GetParam().first;
     s.policies["kv"] = "paged";
+    s.parameters.erase("order.preemptive");
+    if (s.policies["order"] == "mlfq") {
+      s.policies["order"] = "fcfs";
+      std::erase_if(s.parameters, [](const auto& p) { return p.first.starts_with("order."); });
+    }
     std::erase_if(s.parameters,
                   [](const auto& p) { return p.first.starts_with("batching.") || p.first.starts_with("kv."); });
     s.parameters["batching.max_running"] = std::to_string(limits.max_running);

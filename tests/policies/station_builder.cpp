@@ -21,7 +21,7 @@ int Picture::add(std::int64_t prompt, Stage stage, const CallSetup& setup) {
   row.call.max_tokens = tokens32(setup.max_tokens);
   row.call.predicted_low = row.call.predicted_high = tokens32(setup.predicted);
   row.progress.emitted = tokens32(setup.emitted);
-  row.progress.key = to_ps(row.call.arrival);
+  row.progress.key = order_ ? order_->key(CallId{}, row.call, row.progress, nullptr) : to_ps(row.call.arrival);
   row.progress.stage = stage;
   row.progress.preemptions = static_cast<std::uint8_t>(setup.preemptions);
   rows_.push_back(row);
@@ -101,6 +101,7 @@ StationView Picture::view() const {
   v.kv.watermark = Blocks{watermark_};
   v.kv.host_free = Tokens{host_};
   v.kv_policy = &paged_;
+  v.order = order_;
   if (std::ranges::any_of(cache_.hits, [](std::int64_t hit) { return hit > 0; })) v.prefix = &cache_;
   v.group.id = GroupId{0};
   v.group.size = static_cast<std::int32_t>(members_.size());

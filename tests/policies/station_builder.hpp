@@ -2,10 +2,10 @@
 /// order in which they are added, and arrive in that order, a millisecond apart. KV is counted as the engine would
 /// count it.
 ///
-///   Picture p;
-///   p.kv(100).decoding(3, 200).prefilling(400, 300).waiting(9000);     // calls 0 to 2 decode, 3 has 300 of 400, 4
-///   waits Planned plan = planned_by(Sarathi({.token_budget = 512_tok}), p); EXPECT_EQ(plan.chunks, (Chunks{{3, 100},
-///   {4, 409}}));
+///   Picture p;                                                 // calls 0 to 2 decode, 3 has 300 of 400, 4 waits
+///   p.kv(100).decoding(3, 200).prefilling(400, 300).waiting(9000);
+///   Planned plan = planned_by(Sarathi({.token_budget = 512_tok}), p);
+///   EXPECT_EQ(plan.chunks, (Chunks{{3, 100}, {4, 409}}));
 #pragma once
 
 #include <cstdint>
@@ -62,6 +62,8 @@ struct CallSetup {
 class Picture {
  public:
   Picture& kv(std::int64_t blocks, std::int64_t block_tokens = 16, std::int64_t watermark = 0);
+  /// For the calls added from here on, and for those that preempt; not owned. Default: first come, first served.
+  Picture& order(const QueueOrder& order) { order_ = &order; return *this; }
   Picture& host(std::int64_t tokens) { host_ = tokens; return *this; }
   Picture& policy(PagedConfig config) { paged_ = Paged(config); return *this; }
   Picture& since_admission(std::int64_t steps) { since_ = steps; return *this; }
@@ -86,6 +88,7 @@ class Picture {
 
   std::int64_t blocks_ = 1000, block_tokens_ = 16, watermark_ = 0, host_ = 0, since_ = 5;
   Paged paged_{PagedConfig{}};
+  const QueueOrder* order_ = nullptr;
   std::vector<CallRow> rows_;
   Cache cache_;
   std::vector<CallId> waiting_, prefilling_, members_, full_, swapped_, held_;

@@ -638,9 +638,14 @@ void Twin::leave(TwinStation& s, Lane& lane, const BatchPlan::Departure& d, Step
   event(s, CallEvent::kPreempted, d.call);
 }
 
-/// A call that was thrown out comes back with a larger reservation, or with none.
+/// A call that was thrown out comes back with a larger reservation if it had filled it, else with the same or with none.
 void Twin::regrow(TwinCall& c) {
   Progress& p = row(c.id).progress;
+  const bool grows = config_.kv->regrow(row(c.id).call, p.reserved) > Tokens{};
+  if (c.context < Tokens{p.reserved}) {
+    if (!grows && !config_.kv->contiguous()) p.reserved = Tokens32{};
+    return;
+  }
   const Tokens largest = view(stations_[static_cast<std::size_t>(c.station)], 0).kv.largest_lease();
   p.reserved = narrow<Tokens32>(std::min(config_.kv->regrow(row(c.id).call, p.reserved), largest));
 }
@@ -743,6 +748,7 @@ StationView Twin::view(TwinStation& s, int l) {
   runs_ = s.kv->runs();
   if (v.kv.contiguous) v.kv.runs = &runs_;
   v.kv_policy = config_.kv;
+  v.order = config_.order;
   if (config_.prefix != TwinPrefix::kNone) v.prefix = &s.cache;
   return v;
 }

@@ -104,6 +104,29 @@ TEST(Mlfq, NobodyStarves) {
   EXPECT_EQ(served(mlfq, {{.arrival_s = 0, .prompt = 300}, {.arrival_s = 11}}), (Calls{0, 1}));
 }
 
+/// Tokens until the call sinks by a level: quanta 256, 512, 1024, ...
+TEST(Mlfq, IsSteadyUntilTheQuantumOfItsLevelIsUsedUp) {
+  auto steady = [](const Mlfq& mlfq, int prompt, int emitted) {
+    Call c;
+    c.prompt = Tokens32{prompt};
+    Progress p;
+    p.emitted = Tokens32{emitted};
+    return mlfq.steady(c, p);
+  };
+  EXPECT_EQ(steady(Mlfq({}), 10, 0), 256_tok);
+  EXPECT_EQ(steady(Mlfq({}), 10, 255), 1_tok);
+  EXPECT_EQ(steady(Mlfq({}), 10, 256), 512_tok);
+  EXPECT_EQ(steady(Mlfq({}), 300, 12), 500_tok);
+  EXPECT_EQ(steady(Mlfq({.levels = 2}), 300, 12), Tokens::max()) << "the last level is for ever";
+}
+
+TEST(Orders, ThatPreempt) {
+  EXPECT_TRUE(Mlfq({}).preempts());
+  EXPECT_TRUE(Srpt({.preemptive = true}).preempts());
+  EXPECT_FALSE(Srpt({}).preempts());
+  EXPECT_FALSE(Sjf({}).preempts());
+}
+
 TEST(Lpm, TheLongestCachedPrefixFirst) {
   Picture p;
   p.waiting(100, {.cached = 16}).waiting(100, {.cached = 64}).waiting(100);
