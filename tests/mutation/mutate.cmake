@@ -45,7 +45,8 @@ mutate(decode_group.hpp "wrap(p.computed.value() - p.joined)" "wrap(p.computed.v
 mutate(station_plan.cpp "std::max(end + hop, stage_free_[s])" "end + hop")                         # two batches in a stage
 # Swap, preemption, request-level batches.
 mutate(station_step.cpp "lane.host_returning" "Tokens{}" "end_swap_in(lane.host_returning)")       # host memory leaks
-mutate(station_step.cpp "std::min(more, ledger_.state().largest_lease())" "more")                  # never comes back
+mutate(station_step.cpp "ledger_.state().largest_lease()" "Tokens::max()")                         # never comes back
+mutate(station_step.cpp "parts_.kv.contiguous || more > Tokens{}" "more > Tokens{}")               # comes back with no room
 mutate(station_plan.cpp "p.emitted = Tokens32{}" "p.emitted")                                      # a restart that is none
 # KV and its prefix cache.
 mutate(ledger.cpp "target - 1_tok" "target")                                                       # the whole prompt is a hit
