@@ -127,7 +127,7 @@ bool has_padding(const Scenario& s) {
 /// whatever the policies do; and an executor that steps decides as the engine does that skips.
 TEST(LiveExecutor, KeepsTheLedgersBooksInRandomScenarios) {
   int ran = 0, swaps = 0, cached = 0, recomputed = 0, contiguous = 0, cancelled = 0;
-  for (std::uint64_t i = 0; i < 4000; ++i) {
+  for (std::uint64_t i = 0; i < 5000; ++i) {
     const Scenario s = random_scenario(5, i);
     if (has_padding(s) || s.cost.stages > 1) continue;
     const LiveRun live(s, ghost_device(), true);

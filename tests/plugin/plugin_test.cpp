@@ -52,9 +52,9 @@ TEST(Plugin, BuiltAgainstOtherHeadersIsRefusedBeforeItRuns) {
   const std::string view = std::to_string(sizeof(StationView)), other = std::to_string(sizeof(StationView) + 8);
   EXPECT_EQ(error_of("mine=" PLUGIN_OLD_HEADERS),
             "--plugin mine=" PLUGIN_OLD_HEADERS
-            ": was built against other headers (interface version 999 instead of 1, "
-            "size of StationView " +
-                other + " instead of " + view + "); compile it again with this version's");
+            ": was built against other headers (interface version 999 instead of " +
+                std::to_string(PluginAbi{}.version) + ", size of StationView " + other + " instead of " + view +
+                "); compile it again with this version's");
 }
 
 TEST(Plugin, WithoutTheEntryPointIsRefused) {
