@@ -7,6 +7,7 @@
 /// Block operations need all threads of the block, and leave their scratch to be reused after the next sync_threads().
 #pragma once
 
+#include <bit>
 #include <cmath>
 
 #include "kernels/common/scalar.hpp"
@@ -46,13 +47,25 @@ DEVICE_FN float warp_max(float x) {
   for (unsigned mask = 16; mask > 0; mask /= 2) x = max_of(x, shuffle_xor(x, mask));
   return x;
 }
-/// The sum over the block, in all threads; always added in the same order.
-DEVICE_FN float block_sum(float x, std::uint32_t scratch) {
+/// The sum over the block, in all threads; always added in the same order. T has 4 bytes.
+template <class T>
+DEVICE_FN T block_sum(T x, std::uint32_t scratch) {
+  static_assert(sizeof(T) == 4);
   const unsigned warps = block_size() / 32, lane = lane_index();
   x = warp_sum(x);
-  if (lane == 0) shared_store<float>(scratch + 4 * warp_index(), x);
+  if (lane == 0) shared_store<T>(scratch + 4 * warp_index(), x);
   sync_threads();
-  return warp_sum(lane < warps ? shared_load<float>(scratch + 4 * lane) : 0.0f);
+  return warp_sum(lane < warps ? shared_load<T>(scratch + 4 * lane) : T{});
+}
+/// Sums over the lanes before this one.
+template <class T>
+DEVICE_FN T warp_sum_before(T x) {
+  T all = x;
+  for (unsigned by = 1; by < 32; by *= 2) {
+    const T other = shuffle_up(all, by);
+    if (lane_index() >= by) all += other;
+  }
+  return all - x;
 }
 
 /// Relative error about 1e-6 for the results that matter, exp(x) > 1e-38; 0 and infinity beyond.
@@ -60,10 +73,12 @@ DEVICE_FN float fast_exp(float x) { return fast_exp2(x * kLog2E); }
 
 #if defined(__CUDACC__)
 DEVICE_FN float inverse_root(float x) { return 1 / sqrtf(x); }
+DEVICE_FN unsigned count_bits(std::uint32_t x) { return static_cast<unsigned>(__popc(x)); }
 /// a * b + c, rounded twice, as the host's code does.
 DEVICE_FN double multiply_then_add(double a, double b, double c) { return __dadd_rn(__dmul_rn(a, b), c); }
 #else
 DEVICE_FN float inverse_root(float x) { return 1 / std::sqrt(x); }
+DEVICE_FN unsigned count_bits(std::uint32_t x) { return static_cast<unsigned>(std::popcount(x)); }
 DEVICE_FN double multiply_then_add(double a, double b, double c) { return a * b + c; }
 #endif
 
