@@ -13,7 +13,7 @@ struct Bf16Source {
 
   template <int kHeadDim>
   DEVICE_FN Bf16Kv<kHeadDim> of(std::int32_t sequence, std::int32_t kv_head, std::int32_t kv_len) const {
-    return Bf16Kv<kHeadDim>::of(kv, page_shift, sequence, kv_head, kv_len);
+    return {{kv, page_shift, sequence, kv_head, kv_len}};
   }
 };
 

@@ -12,16 +12,8 @@ struct Bf16Kv {
   static constexpr int kStages = 3;                                   ///< two blocks a processor, 128 KB on their way
   static constexpr std::uint32_t kTileBytes = kKeys * kHeadDim * 2, kStageBytes = 2 * kTileBytes;
 
-  const Bf16* key;                                                    ///< of this KV head
-  const Bf16* value;
-  std::int32_t row_stride;                                            ///< numbers from a token to the next
-  KvPlaces places;
+  SequenceKv<Bf16> in;
 
-  DEVICE_FN static Bf16Kv of(const PagedKv<Bf16>& kv, std::int32_t page_shift, std::int32_t sequence,
-                             std::int32_t kv_head, std::int32_t end) {
-    const std::int64_t head = std::int64_t{kv_head} * kHeadDim;
-    return {kv.k + head, kv.v + head, kv.kv_heads * kHeadDim, KvPlaces::of(kv, page_shift, sequence, end)};
-  }
   static constexpr int query_channel(int k, int quad, int half) { return k * 16 + half * 8 + quad * 2; }
   DEVICE_FN static std::uint32_t query(std::uint32_t pair) { return pair; }
   DEVICE_FN float key_scale() const { return 1; }
@@ -33,19 +25,19 @@ struct Bf16Kv {
   };
   DEVICE_FN Ahead look_up(std::int32_t first) const {
     const auto lane = static_cast<std::int32_t>(lane_index());
-    return {lane < kKeys ? places.slot(first + lane) : -1};
+    return {lane < kKeys ? in.slot(first + lane) : -1};
   }
   DEVICE_FN void fetch(std::uint32_t at, std::int32_t, Ahead ahead) const {
-    constexpr unsigned kChunks = kHeadDim / 8, kRows = 32 / kChunks;  // a row's chunks; rows that the warp takes at once
+    constexpr unsigned kChunks = kHeadDim / 8, kRows = 32 / kChunks;  // of a row; rows taken at once
     const unsigned chunk = lane_index() % kChunks;
     DEVICE_UNROLL
     for (unsigned i = 0; i < kKeys / kRows; ++i) {
       const unsigned row = i * kRows + lane_index() / kChunks;
       const std::int32_t slot = shuffle(ahead.slot, row);
-      const std::int64_t from = std::int64_t{slot < 0 ? 0 : slot} * row_stride + chunk * 8;
+      const std::int64_t from = in.element(slot) + chunk * 8;
       const std::uint32_t to = at + chunk_offset<kHeadDim>(row, chunk), valid = slot < 0 ? 0 : 16;
-      copy_async16(to, key + from, valid);
-      copy_async16(to + kTileBytes, value + from, valid);
+      copy_async16(to, in.kv.k + from, valid);
+      copy_async16(to + kTileBytes, in.kv.v + from, valid);
     }
   }
   /// s += q k over 16 channels.

@@ -99,11 +99,11 @@ DEVICE_FN void decode_warp(const DecodeTile& t, const Format& format, int rows, 
       DEVICE_UNROLL
       for (int i = 0; i < 4; ++i) {
         const int key = j * 8 + static_cast<int>(lane_index() % 4) * 2 + i % 2;
-        s[j][i] = key < seen ? s[j][i] * scale : negative_infinity();
+        if (key >= seen) s[j][i] = negative_infinity();
       }
     }
-    if constexpr (kUnified) softmax_step_unified(s, state.softmax, low, high, state.outside);
-    else softmax_step(s, state.softmax, state.o);
+    if constexpr (kUnified) softmax_step_unified(s, scale, state.softmax, low, high, state.outside);
+    else softmax_step(s, scale, state.softmax, state.o);
     format.values(at, first_key(step), s, state.o);
     stage = stage + 1 == kStages ? 0 : stage + 1;
     refill = refill + 1 == kStages ? 0 : refill + 1;

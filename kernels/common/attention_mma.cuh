@@ -2,7 +2,8 @@
 /// of keys in a paged pool, and the online softmax on accumulator fragments.
 ///
 /// A fragment holds two query rows a lane: row g = lane / 4 in numbers 0 and 1, row g + 8 in 2 and 3; columns are
-/// 8 tile + lane % 4 * 2 and the next. Scores are in base 2: s = q k scale log2(e), so that weights are exp2(s - m).
+/// 8 tile + lane % 4 * 2 and the next. Scores and maxima are in base 2, q k scale log2(e), so that weights are
+/// exp2(score - m).
 ///
 /// Rows of KV lie 2 head_dim bytes apart, their chunks of 16 bytes exchanged by the row's number (exclusive or), so
 /// that eight rows of ldmatrix, and the chunks of a row when it is copied, fall into different banks.
@@ -22,21 +23,25 @@ DEVICE_FN std::uint32_t chunk_offset(std::uint32_t row, std::uint32_t chunk) {
   return row * (kHeadDim * 2) + ((chunk ^ (row & 7)) << 4);
 }
 
-/// The block table of one sequence and head: which row of the pool holds a token.
-struct KvPlaces {
-  const std::int32_t* table;
-  std::int32_t page_tokens, page_shift;      ///< shift: log2 of page_tokens, or -1 if it is no power of two
+/// The keys and values of one sequence and KV head in a paged pool. Refers to the kernel's parameters, which cost no
+/// registers.
+template <class T>
+struct SequenceKv {
+  const PagedKv<T>& kv;
+  std::int32_t page_shift;                   ///< log2 of page_tokens, or -1 if it is no power of two
+  std::int32_t sequence, head;
   std::int32_t end;                          ///< tokens of the sequence that may be read
 
-  template <class T>
-  DEVICE_FN static KvPlaces of(const PagedKv<T>& kv, std::int32_t page_shift, std::int32_t sequence, std::int32_t end) {
-    return {kv.table + std::int64_t{sequence} * kv.max_pages, kv.page_tokens, page_shift, end};
-  }
   /// Row of the pool in units of all heads; -1 past the end.
   DEVICE_FN std::int32_t slot(std::int32_t token) const {
     if (token >= end) return -1;
-    const std::int32_t page = page_shift >= 0 ? token >> page_shift : token / page_tokens;
-    return global_load(table + page) * page_tokens + (token - page * page_tokens);
+    const std::int32_t page = page_shift >= 0 ? token >> page_shift : token / kv.page_tokens;
+    const std::int32_t at = global_load(kv.table + std::int64_t{sequence} * kv.max_pages + page);
+    return at * kv.page_tokens + (token - page * kv.page_tokens);
+  }
+  /// Of the head's first number in row `slot` (any valid place for -1).
+  DEVICE_FN std::int64_t element(std::int32_t slot) const {
+    return (std::int64_t{slot < 0 ? 0 : slot} * kv.kv_heads + head) * kv.head_dim;
   }
 };
 
@@ -70,17 +75,18 @@ DEVICE_FN void reduce_sums(SoftmaxRows& rows) {
   rows.l[1] = quad_sum(rows.l[1]);
 }
 
-/// s: scores of kTiles * 8 keys, -inf where a key is not seen; becomes the weights. o is rescaled if a maximum grew.
+/// s: q k of kTiles * 8 keys, -inf where a key is not seen; becomes the weights. scale > 0 makes them scores. o is
+/// rescaled if a maximum grew.
 template <int kTiles, int kOut>
-DEVICE_FN void softmax_step(float (&s)[kTiles][4], SoftmaxRows& rows, float (&o)[kOut][4]) {
-  float most[2] = {rows.m[0], rows.m[1]};
+DEVICE_FN void softmax_step(float (&s)[kTiles][4], float scale, SoftmaxRows& rows, float (&o)[kOut][4]) {
+  float most[2] = {s[0][0], s[0][2]};
   DEVICE_UNROLL
   for (int j = 0; j < kTiles; ++j) {
     most[0] = max_of(most[0], max_of(s[j][0], s[j][1]));
     most[1] = max_of(most[1], max_of(s[j][2], s[j][3]));
   }
-  most[0] = quad_max(most[0]);
-  most[1] = quad_max(most[1]);
+  most[0] = max_of(rows.m[0], quad_max(most[0]) * scale);
+  most[1] = max_of(rows.m[1], quad_max(most[1]) * scale);
   float base[2];                             // what is subtracted: not -inf, where a row has seen nothing yet
   base[0] = most[0] == negative_infinity() ? 0 : most[0];
   base[1] = most[1] == negative_infinity() ? 0 : most[1];
@@ -100,10 +106,10 @@ DEVICE_FN void softmax_step(float (&s)[kTiles][4], SoftmaxRows& rows, float (&o)
   }
   DEVICE_UNROLL
   for (int j = 0; j < kTiles; ++j) {
-    s[j][0] = fast_exp2(s[j][0] - base[0]);
-    s[j][1] = fast_exp2(s[j][1] - base[0]);
-    s[j][2] = fast_exp2(s[j][2] - base[1]);
-    s[j][3] = fast_exp2(s[j][3] - base[1]);
+    s[j][0] = fast_exp2(fused(s[j][0], scale, -base[0]));
+    s[j][1] = fast_exp2(fused(s[j][1], scale, -base[0]));
+    s[j][2] = fast_exp2(fused(s[j][2], scale, -base[1]));
+    s[j][3] = fast_exp2(fused(s[j][3], scale, -base[1]));
     rows.l[0] += s[j][0] + s[j][1];
     rows.l[1] += s[j][2] + s[j][3];
   }
@@ -112,13 +118,13 @@ DEVICE_FN void softmax_step(float (&s)[kTiles][4], SoftmaxRows& rows, float (&o)
 /// The same with the maximum fixed beforehand (rows.m): nothing is rescaled. outside[i] is set if a score of the row
 /// leaves [m + low, m + high].
 template <int kTiles>
-DEVICE_FN void softmax_step_unified(float (&s)[kTiles][4], SoftmaxRows& rows, float low, float high,
+DEVICE_FN void softmax_step_unified(float (&s)[kTiles][4], float scale, SoftmaxRows& rows, float low, float high,
                                     bool (&outside)[2]) {
   DEVICE_UNROLL
   for (int j = 0; j < kTiles; ++j) {
     DEVICE_UNROLL
     for (int i = 0; i < 4; ++i) {
-      const float d = s[j][i] - rows.m[i / 2];
+      const float d = fused(s[j][i], scale, -rows.m[i / 2]);
       outside[i / 2] |= !(d >= low && d <= high) && s[j][i] != negative_infinity();
       s[j][i] = fast_exp2(d);
       rows.l[i / 2] += s[j][i];

@@ -13,14 +13,15 @@
 #define DEVICE_KERNEL(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
 #define DEVICE_PARAMETER const __grid_constant__
 #define DEVICE_UNROLL _Pragma("unroll")
+#define DEVICE_PRAGMA(text) _Pragma(#text)
+#define DEVICE_UNROLL_BY(n) DEVICE_PRAGMA(unroll n)
 #define DEVICE_NO_UNROLL _Pragma("unroll 1")
 
 namespace orrery::gpu_cuda {
 
 DEVICE_FN unsigned thread_index() { return threadIdx.x; }
 DEVICE_FN unsigned lane_index() { return threadIdx.x % 32; }
-/// The same in all lanes, and known to be so to the compiler.
-DEVICE_FN unsigned warp_index() { return __shfl_sync(0xffffffffu, threadIdx.x / 32, 0); }
+DEVICE_FN unsigned warp_index() { return threadIdx.x / 32; }
 DEVICE_FN unsigned block_index() { return blockIdx.x; }
 DEVICE_FN unsigned block_index_y() { return blockIdx.y; }
 DEVICE_FN unsigned block_index_z() { return blockIdx.z; }
@@ -193,6 +194,8 @@ DEVICE_FN std::uint32_t sub_f16x2(std::uint32_t a, std::uint32_t b) {
 DEVICE_FN std::uint32_t byte_permute(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
   return __byte_perm(a, b, selector);
 }
+/// a b + c, rounded once.
+DEVICE_FN float fused(float a, float b, float c) { return fmaf(a, b, c); }
 DEVICE_FN float max_of(float a, float b) { return fmaxf(a, b); }
 DEVICE_FN float fast_reciprocal(float x) { return __frcp_rn(x); }
 DEVICE_FN float fast_log2(float x) { return __log2f(x); }

@@ -17,6 +17,7 @@
 #define DEVICE_KERNEL(threads, blocks) void
 #define DEVICE_PARAMETER const
 #define DEVICE_UNROLL
+#define DEVICE_UNROLL_BY(n)
 #define DEVICE_NO_UNROLL
 
 namespace orrery::gpu_emulated {
@@ -206,6 +207,7 @@ inline std::uint32_t byte_permute(std::uint32_t a, std::uint32_t b, std::uint32_
   }
   return r;
 }
+inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
 inline float max_of(float a, float b) { return std::fmax(a, b); }
 inline float fast_reciprocal(float x) { return 1 / x; }
 inline float fast_log2(float x) { return std::log2(x); }

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/attention_decode/attention_decode_gpu.hpp"
-#include "tests/gpu_kernels/attention_cases.hpp"
+#include "tests/gpu_kernels/prefill_cases.hpp"
 
 namespace orrery::gpu_emulated {
 namespace {
@@ -16,6 +16,27 @@ TEST_P(AttentionQuality, DecodeReadsMatricesWithoutBankConflicts) {
   attention_decode(d.args(), nullptr);
   EXPECT_GT(emulator::Machine::instance().counters.ldmatrix, 0);
   EXPECT_EQ(emulator::Machine::instance().counters.ldmatrix_conflicts, 0);
+}
+
+TEST_P(AttentionQuality, PrefillReadsMatricesWithoutBankConflicts) {
+  PrefillCase p({.shape = {4, 1, GetParam()}, .chunks = {{1, 30, 50}}});
+  emulator::Machine::instance().counters = {};
+  attention_prefill(p.args(), nullptr);
+  EXPECT_GT(emulator::Machine::instance().counters.ldmatrix, 0);
+  EXPECT_EQ(emulator::Machine::instance().counters.ldmatrix_conflicts, 0);
+}
+
+TEST_P(AttentionQuality, PrefillDoesNotDependOnTheOrderOfThreads) {
+  std::vector<std::vector<Bf16>> outs;
+  for (std::uint64_t seed : {0, 5, 6}) {
+    emulator::Machine::instance().order_seed = seed;
+    PrefillCase p({.shape = {4, 1, GetParam()}, .chunks = {{1, 30, 50}}});
+    attention_prefill(p.args(), nullptr);
+    outs.push_back(p.out.download());
+  }
+  emulator::Machine::instance().order_seed = 0;
+  EXPECT_TRUE(same_bits(outs[0], outs[1]));
+  EXPECT_TRUE(same_bits(outs[0], outs[2]));
 }
 
 TEST_P(AttentionQuality, DecodeDoesNotDependOnTheOrderOfThreads) {
