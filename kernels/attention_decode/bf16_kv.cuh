@@ -11,11 +11,14 @@ struct Bf16Kv {
   static constexpr int kKeys = 2048 / kHeadDim;                       ///< of a step: 4 KB of keys, 4 KB of values
   static constexpr int kStages = 3;                                   ///< two blocks a processor, 128 KB on their way
   static constexpr std::uint32_t kTileBytes = kKeys * kHeadDim * 2, kStageBytes = 2 * kTileBytes;
+  static constexpr std::uint32_t kWarpBytes = kStages * kStageBytes;
+  static constexpr bool kHasTail = false, kUnifiedMaximum = true;
 
   SequenceKv<Bf16> in;
 
   static constexpr int query_channel(int k, int quad, int half) { return k * 16 + half * 8 + quad * 2; }
   DEVICE_FN static std::uint32_t query(std::uint32_t pair) { return pair; }
+  DEVICE_FN std::int32_t streamed_end(std::int32_t, std::int32_t end) const { return end; }
   DEVICE_FN float key_scale() const { return 1; }
   DEVICE_FN float value_scale() const { return 1; }
 
@@ -40,20 +43,23 @@ struct Bf16Kv {
       copy_async16(to + kTileBytes, in.kv.v + from, valid);
     }
   }
-  /// s += q k over 16 channels.
-  DEVICE_FN void scores(std::uint32_t at, int k_step, const std::uint32_t (&q)[4], float (&s)[kKeys / 8][4]) const {
+  /// s += q k.
+  DEVICE_FN void scores(std::uint32_t at, const std::uint32_t (&q)[kHeadDim / 16][4],
+                        float (&s)[kKeys / 8][4]) const {
     const std::uint32_t matrix = lane_index() / 8, row = lane_index() % 8;
     DEVICE_UNROLL
-    for (std::uint32_t j = 0; j < kKeys / 16; ++j) {
-      std::uint32_t b[4];
-      ldmatrix(b, at + chunk_offset<kHeadDim>(j * 16 + matrix / 2 * 8 + row,
-                                              static_cast<std::uint32_t>(k_step) * 2 + matrix % 2));
-      mma_bf16(s[2 * j], q, b[0], b[1]);
-      mma_bf16(s[2 * j + 1], q, b[2], b[3]);
+    for (std::uint32_t k = 0; k < kHeadDim / 16; ++k) {
+      DEVICE_UNROLL
+      for (std::uint32_t j = 0; j < kKeys / 16; ++j) {
+        std::uint32_t b[4];
+        ldmatrix(b, at + chunk_offset<kHeadDim>(j * 16 + matrix / 2 * 8 + row, k * 2 + matrix % 2));
+        mma_bf16(s[2 * j], q[k], b[0], b[1]);
+        mma_bf16(s[2 * j + 1], q[k], b[2], b[3]);
+      }
     }
   }
   /// o += p v.
-  DEVICE_FN void values(std::uint32_t at, std::int32_t, const float (&p)[kKeys / 8][4],
+  DEVICE_FN void values(std::uint32_t at, const float (&p)[kKeys / 8][4],
                         float (&o)[kHeadDim / 8][4]) const {
     const std::uint32_t matrix = lane_index() / 8, row = lane_index() % 8;
     DEVICE_UNROLL
@@ -69,6 +75,14 @@ struct Bf16Kv {
         mma_bf16(o[2 * j], a, b[0], b[1]);
         mma_bf16(o[2 * j + 1], a, b[2], b[3]);
       }
+    }
+  }
+  /// Row g (half 0) or g + 8 of o to shared memory, kHeadDim floats.
+  DEVICE_FN static void store_output(std::uint32_t at, std::uint32_t half, const float (&o)[kHeadDim / 8][4]) {
+    DEVICE_UNROLL
+    for (std::uint32_t j = 0; j < kHeadDim / 8; ++j) {
+      shared_store<Vec2>(at + (j * 8 + lane_index() % 4 * 2) * 4,
+                         {{float_to_bits(o[j][half * 2]), float_to_bits(o[j][half * 2 + 1])}});
     }
   }
 };

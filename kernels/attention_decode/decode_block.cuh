@@ -28,7 +28,7 @@ struct DecodeTile {
 template <class Format, int kHeadDim>
 constexpr std::uint32_t decode_shared_bytes() {
   constexpr std::uint32_t merging = kDecodeWarps * kDecodeRows * (kHeadDim + 8 + 2) * 4;
-  constexpr std::uint32_t fetching = kDecodeWarps * Format::kStages * Format::kStageBytes;
+  constexpr std::uint32_t fetching = kDecodeWarps * Format::kWarpBytes;
   return merging > fetching ? merging : fetching;
 }
 
@@ -59,21 +59,40 @@ DEVICE_FN void load_queries(const DecodeTile& t, int rows, std::uint32_t (&q)[kH
   }
 }
 
+/// Scores of kKeys keys become weights; keys past the `seen` first are no keys.
+template <int kTiles, int kHeadDim, bool kUnified>
+DEVICE_FN void decode_softmax(const DecodeTile& t, float scale, std::int32_t seen, float (&s)[kTiles][4],
+                              DecodeState<kHeadDim>& state) {
+  DEVICE_UNROLL
+  for (int j = 0; j < kTiles; ++j) {
+    DEVICE_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const int key = j * 8 + static_cast<int>(lane_index() % 4) * 2 + i % 2;
+      if (key >= seen) s[j][i] = negative_infinity();
+    }
+  }
+  if constexpr (kUnified) {
+    softmax_step_unified(s, scale, state.softmax, t.a.low * kLog2E, t.a.high * kLog2E, state.outside);
+  } else {
+    softmax_step(s, scale, state.softmax, state.o);
+  }
+}
+
 /// All keys of this warp.
 template <class Format, int kHeadDim, bool kUnified>
 DEVICE_FN void decode_warp(const DecodeTile& t, const Format& format, int rows, std::int32_t begin, std::int32_t end,
                            DecodeState<kHeadDim>& state) {
   constexpr int kKeys = Format::kKeys, kStages = Format::kStages;
   const auto warp = static_cast<std::int32_t>(warp_index());
-  const std::uint32_t base = static_cast<std::uint32_t>(warp) * (kStages * Format::kStageBytes);
-  const float scale = t.a.scale * format.key_scale() * kLog2E, low = t.a.low * kLog2E, high = t.a.high * kLog2E;
+  const std::uint32_t base = static_cast<std::uint32_t>(warp) * Format::kWarpBytes;
+  const float scale = t.a.scale * format.key_scale() * kLog2E;
   std::uint32_t q[kHeadDim / 16][4];
   load_queries<Format, kHeadDim>(t, rows, q);
   state.softmax.clear(kUnified ? t.a.phi * kLog2E : negative_infinity());
   DEVICE_UNROLL
   for (auto& o : state.o) o[0] = o[1] = o[2] = o[3] = 0;
 
-  const std::int32_t steps = (end - begin + kKeys - 1) / kKeys;
+  const std::int32_t streamed = format.streamed_end(begin, end), steps = (streamed - begin + kKeys - 1) / kKeys;
   const auto first_key = [&](std::int32_t step) { return begin + step * kKeys; };
   typename Format::Ahead ahead = format.look_up(first_key(warp));
   const auto fetch = [&](std::int32_t step, std::int32_t stage) {
@@ -91,29 +110,28 @@ DEVICE_FN void decode_warp(const DecodeTile& t, const Format& format, int rows, 
     fetch(step + (kStages - 1) * kDecodeWarps, refill);
     const std::uint32_t at = base + static_cast<std::uint32_t>(stage) * Format::kStageBytes;
     float s[kKeys / 8][4] = {};
-    DEVICE_UNROLL
-    for (int k = 0; k < kHeadDim / 16; ++k) format.scores(at, k, q[k], s);
-    const std::int32_t seen = end - first_key(step);             // keys of this step that there are
-    DEVICE_UNROLL
-    for (int j = 0; j < kKeys / 8; ++j) {
-      DEVICE_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        const int key = j * 8 + static_cast<int>(lane_index() % 4) * 2 + i % 2;
-        if (key >= seen) s[j][i] = negative_infinity();
-      }
-    }
-    if constexpr (kUnified) softmax_step_unified(s, scale, state.softmax, low, high, state.outside);
-    else softmax_step(s, scale, state.softmax, state.o);
-    format.values(at, first_key(step), s, state.o);
+    format.scores(at, q, s);
+    decode_softmax<kKeys / 8, kHeadDim, kUnified>(t, scale, end - first_key(step), s, state);
+    format.values(at, s, state.o);
     stage = stage + 1 == kStages ? 0 : stage + 1;
     refill = refill + 1 == kStages ? 0 : refill + 1;
   }
   copy_async_wait<0>();
+  if constexpr (Format::kHasTail) {
+    sync_warp();
+    for (std::int32_t first = streamed + warp * kKeys; first < end; first += kDecodeWarps * kKeys) {
+      float s[kKeys / 8][4] = {};
+      format.tail_scores(base, first, end, q, s);
+      decode_softmax<kKeys / 8, kHeadDim, kUnified>(t, scale, end - first, s, state);
+      format.tail_values(base, first, s, state.o);
+      sync_warp();
+    }
+  }
   reduce_sums(state.softmax);
 }
 
 /// The four warps' results become one: partial results, or the output if the row is not split.
-template <int kHeadDim>
+template <class Format, int kHeadDim>
 DEVICE_FN void decode_merge(const DecodeTile& t, int rows, float value_scale, const DecodeState<kHeadDim>& state) {
   constexpr std::uint32_t kRow = (kHeadDim + 8) * 4, kWarp = kDecodeRows * kRow, kSums = kDecodeWarps * kWarp;
   const std::uint32_t warp = warp_index(), g = lane_index() / 4, pair = lane_index() % 4 * 2;
@@ -121,11 +139,7 @@ DEVICE_FN void decode_merge(const DecodeTile& t, int rows, float value_scale, co
   DEVICE_UNROLL
   for (std::uint32_t half = 0; half < 2; ++half) {
     const std::uint32_t row = g + half * 8;
-    DEVICE_UNROLL
-    for (std::uint32_t j = 0; j < kHeadDim / 8; ++j) {
-      shared_store<Vec2>(warp * kWarp + row * kRow + (j * 8 + pair) * 4,
-                         {{float_to_bits(state.o[j][half * 2]), float_to_bits(state.o[j][half * 2 + 1])}});
-    }
+    Format::store_output(warp * kWarp + row * kRow, half, state.o);
     if (pair == 0) {
       shared_store<Vec2>(kSums + (warp * kDecodeRows + row) * 8,
                          {{float_to_bits(state.softmax.m[half]), float_to_bits(state.softmax.l[half])}});
@@ -195,7 +209,7 @@ DEVICE_FN void decode_block(const DecodeTile& t, const Format& format, std::int3
       if (row < rows && state.outside[half]) global_store(outside + row, std::uint8_t{1});
     }
   }
-  decode_merge<kHeadDim>(t, rows, format.value_scale(), state);
+  decode_merge<Format, kHeadDim>(t, rows, format.value_scale(), state);
 }
 
 }  // namespace orrery::ORRERY_GPU

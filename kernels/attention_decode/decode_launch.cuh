@@ -32,8 +32,13 @@ void launch_decode_passes(const Source& source, bool partial, Stream stream) {
   const LaunchShape shape{.grid = {static_cast<unsigned>(a.tile_count), ceil_div(a.heads / a.kv_heads, kDecodeRows)},
                           .threads = kDecodeThreads,
                           .shared_bytes = decode_shared_bytes<Format, kHeadDim>()};
-  if (a.softmax == SoftmaxMode::kUnified) {
+  const bool unified = a.softmax == SoftmaxMode::kUnified;
+  if (unified) {
     device_fill(a.outside, 0, static_cast<std::size_t>(a.batch) * static_cast<std::size_t>(a.heads), stream);
+  }
+  if constexpr (!Format::kUnifiedMaximum) {
+    launch(decode_kernel<Source, kHeadDim, false>, shape, stream, source, DecodePass{false, partial});
+  } else if (unified) {
     launch(decode_kernel<Source, kHeadDim, true>, shape, stream, source, DecodePass{false, partial});
     launch(decode_kernel<Source, kHeadDim, false>, shape, stream, source, DecodePass{true, partial});
   } else {
