@@ -71,6 +71,17 @@ DEVICE_FN T warp_sum_before(T x) {
 /// Relative error about 1e-6 for the results that matter, exp(x) > 1e-38; 0 and infinity beyond.
 DEVICE_FN float fast_exp(float x) { return fast_exp2(x * kLog2E); }
 
+/// Two fp8 e4m3, saturated at 448, the first in the low byte.
+DEVICE_FN std::uint32_t pack_fp8(float low, float high) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+  std::uint16_t pair;
+  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
+  return pair;
+#else
+  return to<Fp8>(low).bits | std::uint32_t{to<Fp8>(high).bits} << 8;
+#endif
+}
+
 #if defined(__CUDACC__)
 DEVICE_FN float inverse_root(float x) { return 1 / sqrtf(x); }
 DEVICE_FN unsigned count_bits(std::uint32_t x) { return static_cast<unsigned>(__popc(x)); }
