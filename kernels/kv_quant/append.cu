@@ -123,25 +123,29 @@ DEVICE_KERNEL(kThreads, 4) kivi_keys_kernel(KiviChunks a) {
   const std::int64_t page = page_of(a, sequence, token);
   const int all = a.kv.kv_heads * a.kv.head_dim;
   for (int c = static_cast<int>(thread_index()); c < all; c += kThreads) {
-    float x[kKiviGroup], least = 0, most = 0;
-    DEVICE_UNROLL
-    for (int i = 0; i < kKiviGroup; ++i) {
-      x[i] = orrery::from(global_load(chunk.at(a, a.k, a.kv.k_recent, sequence, token + i) + c));
-      least = i == 0 || x[i] < least ? x[i] : least;
-      most = i == 0 || x[i] > most ? x[i] : most;
+    const auto key = [&](int i) {
+      return orrery::from(global_load(chunk.at(a, a.k, a.kv.k_recent, sequence, token + i) + c));
+    };
+    float least = key(0), most = least;
+    DEVICE_NO_UNROLL
+    for (int base = 0; base < kKiviGroup; base += 8) {
+      DEVICE_UNROLL
+      for (int i = 0; i < 8; ++i) {
+        const float x = key(base + i);
+        least = x < least ? x : least;
+        most = max_of(most, x);
+      }
     }
     const Quantiser q(least, most, a.kv.bits);
     const std::int64_t at = page * all + c;
-    if (a.kv.bits == 4) {
-      Vec4 codes{};
+    DEVICE_NO_UNROLL
+    for (int base = 0; base < kKiviGroup; base += 8) {                  // once more, from the cache: 8 codes a store
+      std::uint32_t codes = 0;
       DEVICE_UNROLL
-      for (int i = 0; i < kKiviGroup; ++i) codes.w[i / 8] |= q.code(x[i]) << (i % 8 * 4);
-      global_store(reinterpret_cast<Vec4*>(a.kv.k_codes) + at, codes);
-    } else {
-      Vec2 codes{};
-      DEVICE_UNROLL
-      for (int i = 0; i < kKiviGroup; ++i) codes.w[i / 16] |= q.code(x[i]) << (i % 16 * 2);
-      global_store(reinterpret_cast<Vec2*>(a.kv.k_codes) + at, codes);
+      for (int i = 0; i < 8; ++i) codes |= q.code(key(base + i)) << (i * a.kv.bits);
+      std::uint8_t* const to = a.kv.k_codes + (at * kKiviGroup + base) * a.kv.bits / 8;
+      if (a.kv.bits == 4) global_store(reinterpret_cast<std::uint32_t*>(to), codes);
+      else global_store(reinterpret_cast<std::uint16_t*>(to), static_cast<std::uint16_t>(codes));
     }
     global_store(a.kv.k_scale + at, q.scale);
     global_store(a.kv.k_zero + at, q.zero);

@@ -35,7 +35,7 @@ struct KiviPool {
   std::int64_t page(std::int64_t sequence, std::int64_t token) const {
     return table[sequence * max_pages + token / kKiviGroup];
   }
-  std::int64_t recent(std::int64_t sequence, std::int64_t token, std::int64_t head) const {
+  constexpr std::int64_t recent(std::int64_t sequence, std::int64_t token, std::int64_t head) const {
     return ((sequence * residual + token % residual) * kv_heads + head) * head_dim;
   }
 };
