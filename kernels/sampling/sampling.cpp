@@ -5,12 +5,9 @@
 #include <vector>
 
 #include "kernels/common/simd.hpp"
-#include "sim/base/rng.hpp"
 
 namespace orrery {
 namespace {
-
-constexpr std::uint64_t kSamplingStream = 0x73616d706c696e67ull;   ///< keeps these draws apart from the simulator's
 
 template <class A>
 struct Candidate {
@@ -82,12 +79,6 @@ std::int32_t draw(const T* logits, std::int64_t vocab, const SampleParams& p,
 }
 
 }  // namespace
-
-double sample_uniform(std::uint64_t seed, std::uint64_t sequence, std::int64_t position) {
-  const std::uint64_t key =
-      hash_combine(hash_combine(mix64(seed ^ kSamplingStream), sequence), static_cast<std::uint64_t>(position));
-  return static_cast<double>(key >> 11) * 0x1p-53;
-}
 
 template <class T>
 void sample(const SampleArgs<T>& a) {

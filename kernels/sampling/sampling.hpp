@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/common/scalar.hpp"
+#include "sim/base/rng.hpp"
 
 namespace orrery {
 
@@ -33,6 +34,11 @@ template <class T>
 void sample(const SampleArgs<T>& args);
 
 /// The uniform number in [0, 1) of a draw; the same on a device.
-double sample_uniform(std::uint64_t seed, std::uint64_t sequence, std::int64_t position);
+constexpr double sample_uniform(std::uint64_t seed, std::uint64_t sequence, std::int64_t position) {
+  constexpr std::uint64_t kStream = 0x73616d706c696e67ull;   // keeps these draws apart from the simulator's
+  const std::uint64_t key =
+      hash_combine(hash_combine(mix64(seed ^ kStream), sequence), static_cast<std::uint64_t>(position));
+  return static_cast<double>(key >> 11) * 0x1p-53;
+}
 
 }  // namespace orrery
