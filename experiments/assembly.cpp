@@ -35,7 +35,7 @@ class CountingPredictor final : public LengthPredictor {
 std::unique_ptr<RequestSource> make_requests(const RunConfig& c, std::uint64_t seed, ResolvedInfo& info) {
   auto source = make_source(c.workload, seed, c.search, info);
   source = limit_source(std::move(source), c.stop);
-  if (!c.classes.empty()) source = classify_source(std::move(source), c.classes, info.tenants, info.classes);
+  if (!c.classes.empty()) source = classify_source(std::move(source), c.classes, info);
   return source;
 }
 
@@ -211,6 +211,7 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins, co
     try {
       const auto source = make_requests(a.config, a.config.seed(), a.workload);
       check_resampling(a, *source, errors);
+      check_classes(a.config.classes, a.workload, errors);
     } catch (const ConfigError& e) { errors.add(e); }
   }
   errors.throw_if_any();
@@ -243,11 +244,11 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
 
   SimulationParts parts;
   const bool fcfs = a.resolved_policies.at("order").at("name").as_string() == "fcfs";
-  for (const auto& batcher : policies.batchers) {
+  for (std::size_t i = 0; i < policies.batchers.size(); ++i) {
     StationParts s;
-    s.batcher = batcher.get();
+    s.batcher = policies.batchers[i].get();
     s.kv_policy = policies.kv.get();
-    s.order = fcfs ? nullptr : policies.order.get();
+    s.order = fcfs ? nullptr : policies.orders[i].get();
     s.executor = executors.of(parts.stations.size(), kv);
     s.cost = executors.cost();
     s.kv = kv;
@@ -255,6 +256,9 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
     parts.stations.push_back(s);
   }
   parts.router = policies.router.get();
+  if (a.resolved_policies.at("admission").at("name").as_string() != "none") parts.admission = policies.admission.get();
+  parts.classes = service_classes(a.config.classes);
+  parts.clients = client_rules(a.config.classes);
   if (!a.predictor.empty()) {
     out.predictor.name = a.predictor;
     out.predictor.oracle = a.oracle;

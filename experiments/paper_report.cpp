@@ -156,6 +156,7 @@ std::string paper_markdown(const std::vector<PaperResult>& results) {
   policies_of<LengthPredictor>(registry, results, out);
   policies_of<KvPolicy>(registry, results, out);
   policies_of<Router>(registry, results, out);
+  policies_of<AdmissionPolicy>(registry, results, out);
   out += "\n## Experiments\n\n";
   table(results, out);
   const std::string notes = differing(results);

@@ -119,10 +119,15 @@ PolicySet make_policies(const RunConfig& config, const Registry& registry, Error
     if (batcher == nullptr) break;
     p.batchers.push_back(std::move(batcher));
   }
-  p.order = make<QueueOrder>(config.policy.order, registry, errors, &p.resolved);
+  for (std::int64_t i = 0; i < config.cluster.replicas; ++i) {
+    auto order = make<QueueOrder>(config.policy.order, registry, errors, i == 0 ? &p.resolved : nullptr);
+    if (order == nullptr) break;
+    p.orders.push_back(std::move(order));
+  }
   p.predictor = make<LengthPredictor>(config.policy.predictor, registry, errors, &p.resolved);
   p.kv = make<KvPolicy>(kv_choice(config, registry), registry, errors, &p.resolved);
   p.router = make<Router>(config.policy.router, registry, errors, &p.resolved);
+  p.admission = make<AdmissionPolicy>(config.policy.admission, registry, errors, &p.resolved);
   return p;
 }
 
@@ -133,11 +138,13 @@ Value list_policies(const Registry& registry, std::string_view name) {
   list_slot<LengthPredictor>(registry, name, out);
   list_slot<KvPolicy>(registry, name, out);
   list_slot<Router>(registry, name, out);
+  list_slot<AdmissionPolicy>(registry, name, out);
   if (!name.empty() && out.items().empty()) {
     std::vector<std::string> known;
     for (const auto& names :
          {names_of<Batcher>(registry), names_of<QueueOrder>(registry), names_of<LengthPredictor>(registry),
-          names_of<KvPolicy>(registry), names_of<Router>(registry)}) {
+          names_of<KvPolicy>(registry), names_of<Router>(registry),
+          names_of<AdmissionPolicy>(registry)}) {
       known.insert(known.end(), names.begin(), names.end());
     }
     throw ConfigError(unknown_name("policy", name, known));

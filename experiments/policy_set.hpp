@@ -19,9 +19,10 @@ namespace orrery {
 struct PolicySet {
   std::vector<std::unique_ptr<Batcher>> batchers;   ///< one a station: they may keep state
   std::unique_ptr<KvPolicy> kv;
-  std::unique_ptr<QueueOrder> order;
+  std::vector<std::unique_ptr<QueueOrder>> orders;  ///< likewise
   std::unique_ptr<LengthPredictor> predictor;       ///< null: none
   std::unique_ptr<Router> router;
+  std::unique_ptr<AdmissionPolicy> admission;
   Value resolved = Value::object();
 };
 

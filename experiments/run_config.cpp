@@ -122,41 +122,9 @@ void read_policies(const Value& v, PolicyChoices& out, ErrorList& errors) {
   out.predictor = read_policy(r, "predictor", "none");
   out.kv = read_policy(r, "kv", "paged");
   out.router = read_policy(r, "router", "least-loaded");
+  out.admission = read_policy(r, "admission", "none");
   refuse_reserved(r);
   r.finish();
-}
-
-ClassConfig read_class(const std::string& name, const Value& v, int index, std::vector<SloLimit>& slo,
-                       ErrorList& errors) {
-  ClassConfig c;
-  c.name = name;
-  ObjectReader r(v, errors);
-  if (const Value* match = r.take("match"); match != nullptr) {
-    ObjectReader m(*match, errors);
-    m.strings("tenant", c.tenants);
-    m.strings("class", c.classes);
-    m.finish();
-  }
-  if (const Value* limits = r.take("slo"); limits != nullptr) {
-    for (const SloLimit& l : read_slo(*limits, index, errors)) slo.push_back(l);
-  }
-  r.integer("priority", c.priority, {-32768, 32767});
-  for (const std::string& key : reserved_keys("/classes/*")) r.not_available(key);
-  r.finish();
-  return c;
-}
-
-void read_classes(const Value& v, RunConfig& out, ErrorList& errors) {
-  if (!v.is_object()) {
-    errors.add("/classes", "expected an object of classes by name, got " + brief(v));
-    return;
-  }
-  for (const Value::Member& m : v.members()) {
-    if (m.first.rfind("//", 0) == 0) continue;
-    const int index = static_cast<int>(out.classes.size());
-    out.classes.push_back(read_class(m.first, m.second, index, out.slo, errors));
-  }
-  if (out.classes.size() > 65535) errors.add("/classes", "expected at most 65535 classes");
 }
 
 void read_replication(const Value& v, ReplicationConfig& out, ErrorList& errors) {
@@ -203,9 +171,6 @@ constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
     {"/cluster", "placement"},
     {"/engine", "kv_tiers"},
     {"/policy", "cluster"},
-    {"/classes/*", "weight"},
-    {"/classes/*", "timeout"},
-    {"/classes/*", "retry"},
     {"/classes/*", "qoe"},
 };
 
@@ -313,7 +278,7 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   const Value* policy = r.take("policy");
   read_policies(policy == nullptr ? Value::object() : *policy, c.policy, errors);
   if (const Value* v = r.take("slo"); v != nullptr) c.slo = read_slo(*v, -1, errors);
-  if (const Value* v = r.take("classes"); v != nullptr) read_classes(*v, c, errors);
+  if (const Value* v = r.take("classes"); v != nullptr) c.classes = read_classes(*v, c.slo, errors);
   if (const Value* v = r.take("stop"); v != nullptr) read_section(*v, c.stop, errors);
   if (const Value* v = r.take("warmup"); v != nullptr) read_warmup(*v, c.warmup, errors);
   if (const Value* v = r.take("replication"); v != nullptr) read_replication(*v, c.replication, errors);

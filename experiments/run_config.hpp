@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/classes.hpp"
 #include "experiments/document.hpp"
 #include "hwmodels/variants.hpp"
 #include "sim/base/units.hpp"
@@ -31,7 +32,7 @@ struct PolicyChoice {
 };
 
 struct PolicyChoices {
-  PolicyChoice batching, order, predictor, kv, router;
+  PolicyChoice batching, order, predictor, kv, router, admission;
 };
 
 /// What happens to a request whose prompt and output do not fit the model's context.
@@ -57,12 +58,6 @@ struct EngineConfig {
   Variants variants;                     ///< kernels, kv_format, kv_layout: described by themselves
 };
 void describe(Describer&, EngineConfig&);
-
-struct ClassConfig {
-  std::string name;
-  std::vector<std::string> tenants, classes;  ///< of the trace; empty: any
-  std::int64_t priority = 0;
-};
 
 struct StopConfig {
   std::int64_t requests = 0;  ///< arrivals; 0: all the workload has

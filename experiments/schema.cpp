@@ -190,14 +190,14 @@ Value engine_schema() {
 
 Value classes_schema() {
   Value match = Value::object();
-  for (const auto* key : {"tenant", "class"}) {
+  for (const auto* key : {"tenant", "class", "model"}) {
     match[key] = typed("array");
     match[key]["items"] = typed("string");
   }
-  Value p = Value::object();
+  Value p = described_properties<ClassConfig>();
   p["match"] = object_of(std::move(match));
   p["slo"] = slo_schema();
-  p["priority"] = typed("integer", "Lower is more urgent");
+  p["retry"] = object_of(described_properties<RetryConfig>());
   add_reserved(p, "/classes/*");
   Value v = typed("object", "Classes by name; the first that matches counts");
   v["additionalProperties"] = object_of(std::move(p));

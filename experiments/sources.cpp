@@ -37,9 +37,9 @@ class Limited final : public RequestSource {
 class Classified final : public RequestSource {
  public:
   struct Rule {
-    std::vector<bool> tenants, classes;
+    std::vector<bool> tenants, classes, models;   ///< empty: any
     std::int16_t priority;
-  };  ///< empty: any
+  };
 
   Classified(std::unique_ptr<RequestSource> source, std::vector<Rule> rules)
       : source_(std::move(source)), rules_(std::move(rules)) {}
@@ -51,7 +51,7 @@ class Classified final : public RequestSource {
       return set.empty() || (i < set.size() && set[i]);
     };
     const auto rule = std::find_if(rules_.begin(), rules_.end(), [&](const Rule& r) {
-      return in(r.tenants, out.tenant) && in(r.classes, out.request_class);
+      return in(r.tenants, out.tenant) && in(r.classes, out.request_class) && in(r.models, out.model);
     });
     out.request_class = static_cast<std::uint16_t>(rule - rules_.begin());
     if (rule != rules_.end()) out.priority = rule->priority;
@@ -84,13 +84,11 @@ std::unique_ptr<RequestSource> limit_source(std::unique_ptr<RequestSource> sourc
 }
 
 std::unique_ptr<RequestSource> classify_source(std::unique_ptr<RequestSource> source,
-                                               const std::vector<ClassConfig>& rules,
-                                               const std::vector<std::string>& tenants,
-                                               const std::vector<std::string>& classes) {
+                                               const std::vector<ClassConfig>& rules, const ResolvedInfo& names) {
   std::vector<Classified::Rule> list;
   for (const ClassConfig& c : rules) {
-    list.push_back(
-        {numbers_of(c.tenants, tenants), numbers_of(c.classes, classes), static_cast<std::int16_t>(c.priority)});
+    list.push_back({numbers_of(c.tenants, names.tenants), numbers_of(c.classes, names.classes),
+                    numbers_of(c.models, names.models), static_cast<std::int16_t>(c.priority)});
   }
   return std::make_unique<Classified>(std::move(source), std::move(list));
 }

@@ -15,11 +15,9 @@ namespace orrery {
 /// Ends the arrivals after a number of requests or at a time; the source itself where there is no limit.
 std::unique_ptr<RequestSource> limit_source(std::unique_ptr<RequestSource> source, const StopConfig& stop);
 
-/// Gives each request the first class that matches its tenant and class of the trace, and that class's priority; the
-/// last class is "other", for those that match none. `tenants`, `classes`: names by number, as the trace has them.
+/// Gives each request the first class that matches it (classes.hpp), and that class's priority; the last class is
+/// "other", for those that match none.
 std::unique_ptr<RequestSource> classify_source(std::unique_ptr<RequestSource> source,
-                                               const std::vector<ClassConfig>& rules,
-                                               const std::vector<std::string>& tenants,
-                                               const std::vector<std::string>& classes);
+                                               const std::vector<ClassConfig>& rules, const ResolvedInfo& names);
 
 }  // namespace orrery

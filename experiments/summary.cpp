@@ -35,6 +35,18 @@ void add_latencies(Value& out, const Latencies& l, bool with_itl) {
   out["queue_s"] = quantiles(l.queue);
 }
 
+void add_counts(Value& out, const ClassCounts& c, double window_s) {
+  Value& r = out["requests"];
+  r["offered"] = c.offered;
+  for (const Status st : {Status::kDone, Status::kRejected, Status::kFailed, Status::kCancelled, Status::kTimedOut,
+                          Status::kInFlight})
+    r[st == Status::kDone ? "completed" : name(st)] = c.requests[static_cast<std::size_t>(st)];
+  r["retries"] = c.retries;
+  const auto offered = static_cast<double>(c.offered), good = static_cast<double>(c.good);
+  out["slo"]["attainment"] = offered > 0 ? good / offered : 0.0;
+  out["slo"]["goodput_rps"] = window_s > 0 ? good / window_s : 0.0;
+}
+
 Value requests(const Summary& s) {
   const auto count = [&](Status st) { return s.requests[static_cast<std::size_t>(st)]; };
   Value v = Value::object();
@@ -45,6 +57,7 @@ Value requests(const Summary& s) {
   v["cancelled"] = count(Status::kCancelled);
   v["timed_out"] = count(Status::kTimedOut);
   v["in_flight"] = count(Status::kInFlight);
+  v["retries"] = s.retries;
   v["measured"] = s.measured;
   return v;
 }
@@ -194,7 +207,9 @@ Value body_of(const Replication& r, const RunResult& result) {
   if (s.by_class.size() > 1) {
     for (std::size_t i = 0; i < s.by_class.size(); ++i) {
       const std::string key = i < result.classes.size() ? result.classes[i] : std::to_string(i);
-      add_latencies(v["by_class"][key], s.by_class[i], false);
+      Value& c = v["by_class"][key];
+      add_latencies(c, s.by_class[i], false);
+      if (i < s.class_counts.size()) add_counts(c, s.class_counts[i], s.window_s);
     }
   }
   v["littles_law"]["mean_in_system"] = s.mean_in_system;

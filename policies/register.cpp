@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "policies/admission/none.hpp"
+#include "policies/admission/queue_limit.hpp"
+#include "policies/admission/rpm.hpp"
 #include "policies/batching/fastgen.hpp"
 #include "policies/batching/orca.hpp"
 #include "policies/batching/s3.hpp"
@@ -75,6 +78,10 @@ void register_policies(Registry& r) {
   r.add<PowerOfTwo>("power-of-two", "Power of two choices (Mitzenmacher, TPDS 2001)", {"power_of_two"});
   r.add<SessionSticky>("session-sticky", "Sessions stay at their station", {"session_sticky"});
   r.add<PrefixAware>("prefix-aware", "Cache-aware routing (SGLang router)", {"prefix_aware", "cache-aware"});
+
+  r.add<NoAdmissionLimit>("none", "Takes all");
+  r.add<QueueLimit>("queue-limit", "A queue of limited length (SGLang max_queued_requests)", {"queue_limit"});
+  r.add<Rpm>("rpm", "Requests per minute and tenant (baseline of VTC, OSDI'24)");
 }
 
 std::string_view usual_kv(std::string_view batching) {

@@ -25,6 +25,13 @@ CallId Batcher::victim(const StationView& s, const BatchPlan& plan) const {
   return worst;
 }
 
+void QueueOrder::rank(const StationView& view, std::span<std::int64_t> keys) const {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const CallId id = view.waiting[i];
+    keys[i] = key(id, view.call(id), view.progress(id), &view);
+  }
+}
+
 void BatchPlan::reset(const StationView& station, const Batcher& batcher) {
   station_ = &station;
   batcher_ = &batcher;

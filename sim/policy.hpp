@@ -4,6 +4,7 @@
 ///   KvPolicy         how much KV memory a call holds, and what happens when there is none left
 ///   QueueOrder       who is served first (given to any batcher)
 ///   Router           which station an arriving call goes to
+///   AdmissionPolicy  whether the service takes an arriving call at all
 ///   LengthPredictor  the only one that is shown the true output length
 ///
 /// The same objects drive the simulator and the real engine. A policy is a pure function of the view and of its own
@@ -110,6 +111,12 @@ class PrefixView {
 class KvPolicy;
 class QueueOrder;
 
+/// What a policy may know of the classes of /classes, by Call::request_class. Told once, before a run.
+struct ServiceClass {
+  double weight = 1;                 ///< share of the service, relative to the other classes
+  Duration ttft{}, tpot{};           ///< timeline that a reader expects (Andes); tpot 0: the class states none
+};
+
 /// One station (replica) as its batcher sees it, for one pipeline lane. Everything is O(1) unless said otherwise.
 struct StationView {
   StationId station;
@@ -182,6 +189,7 @@ class Batcher {
   virtual CallId victim(const StationView&, const BatchPlan&) const;
   /// Are responses returned only when the whole batch is done (request-level batching)? Their KV is kept until then.
   virtual bool returns_whole_batch() const { return false; }
+  virtual void on_start(std::span<const ServiceClass>) {}   ///< classes by number; none: all are alike
   virtual bool wants_events() const { return false; }   ///< else the two below are not called
   virtual void on_event(const CallEvent&) {}
   virtual void on_steps(std::int64_t /*iterations*/, const GroupView&) {}
@@ -205,6 +213,7 @@ class KvPolicy {
 };
 
 /// Queue order as a key: smaller first, ties by arrival. Asked when a call enters a queue, and at every plan if dynamic.
+/// One that wants events keeps a state of its own, and there is one of it a station; the events are a batcher's.
 class QueueOrder {
  public:
   virtual ~QueueOrder() = default;
@@ -216,6 +225,12 @@ class QueueOrder {
   virtual bool preempts() const { return false; }
   /// Output tokens during which the key does not rise; asked only if the order preempts.
   virtual Tokens steady(const Call&, const Progress&) const { return Tokens::max(); }
+  /// Dynamic orders: new keys of all that wait, in the order of view.waiting. Default: key() of each.
+  virtual void rank(const StationView& view, std::span<std::int64_t> keys) const;
+  virtual void on_start(std::span<const ServiceClass>) {}   ///< as Batcher's, and the three below too
+  virtual bool wants_events() const { return false; }
+  virtual void on_event(const CallEvent&) {}
+  virtual void on_steps(std::int64_t /*iterations*/, const GroupView&) {}
 };
 
 inline std::int64_t StationView::key(CallId id) const {
@@ -259,6 +274,14 @@ class Router {
   virtual StationId route(const Call&, CallId id, const ClusterView&, Rng) = 0;
   virtual bool random() const { return true; }                ///< draws from its Rng: replications vary it
   virtual Duration staleness() const { return Duration{}; }   ///< zero: live counters
+};
+
+/// Whether the service takes a call; one that it refuses is rejected at once (HTTP 429), and its client may try again.
+/// One object for the cluster, asked when a call has been routed and before it enters the queue. May keep a state.
+class AdmissionPolicy {
+ public:
+  virtual ~AdmissionPolicy() = default;
+  virtual bool admits(const Call&, const StationLoad& there, Time now) = 0;
 };
 
 }  // namespace orrery

@@ -36,6 +36,7 @@ template <> constexpr std::string_view slot_name<QueueOrder>() { return "order";
 template <> constexpr std::string_view slot_name<LengthPredictor>() { return "predictor"; }
 template <> constexpr std::string_view slot_name<KvPolicy>() { return "kv"; }
 template <> constexpr std::string_view slot_name<Router>() { return "router"; }
+template <> constexpr std::string_view slot_name<AdmissionPolicy>() { return "admission"; }
 
 class Registry {
  public:
@@ -71,14 +72,15 @@ class Registry {
   template <class Policy>
   struct FirstBase<Policy> {};
   template <class Policy>
-  using InterfaceOf = typename FirstBase<Policy, Batcher, QueueOrder, LengthPredictor, KvPolicy, Router>::type;
+  using InterfaceOf = typename FirstBase<Policy, Batcher, QueueOrder, LengthPredictor, KvPolicy, Router,
+                                       AdmissionPolicy>::type;
 
   template <class Interface>
   std::vector<PolicyEntry<Interface>>& list() { return std::get<std::vector<PolicyEntry<Interface>>>(all_); }
 
   std::tuple<std::vector<PolicyEntry<Batcher>>, std::vector<PolicyEntry<QueueOrder>>,
              std::vector<PolicyEntry<LengthPredictor>>, std::vector<PolicyEntry<KvPolicy>>,
-             std::vector<PolicyEntry<Router>>> all_;
+             std::vector<PolicyEntry<Router>>, std::vector<PolicyEntry<AdmissionPolicy>>> all_;
 };
 
 /// A policy without parameters.

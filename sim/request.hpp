@@ -34,6 +34,21 @@ struct Request {
   std::uint64_t output_key = 0;
 };
 
+/// How the clients of a class behave when their answer is late or refused (/classes: timeout, retry). An attempt that
+/// takes longer than the timeout is given up; after that, or when the service refused it, the client tries again: the
+/// same request, as a new call at the end of the queue.
+struct ClientRule {
+  Duration timeout = Duration::max();   ///< of one attempt, from its arrival to its last token; max: none
+  int retries = 0;                      ///< attempts after the first
+  Duration backoff{};                   ///< wait before the second; doubles with each further one, up to a day
+
+  Duration wait_before(int attempt) const {   ///< attempt: 2 for the second
+    Duration wait = backoff;
+    for (int i = 2; i < attempt && wait < 24h; ++i) wait *= 2;
+    return wait < 24h ? wait : Duration{24h};
+  }
+};
+
 /// Where requests come from: in order of arrival, one at a time, so memory does not grow with their number. Requests
 /// with equal arrival come in order of number. Called from one thread.
 class RequestSource {

@@ -46,6 +46,16 @@ class CallTable {
     ++secrets_[id.index].generation;
     free_.push_back(id.index);
   }
+  /// The same call starts anew: another identity at the same place, so that all that still names the old one is dead.
+  CallId renew(CallId id) {
+    const CallSecret old = secrets_[id.index];
+    rows_[id.index].progress = {};
+    secrets_[id.index] = {};
+    secrets_[id.index].output = old.output;
+    secrets_[id.index].turn = old.turn;
+    secrets_[id.index].generation = old.generation + 1;
+    return {id.index, old.generation + 1};
+  }
   bool alive(CallId id) const { return secrets_[id.index].generation == id.generation; }
 
   Call& call(CallId id) { return rows_[id.index].call; }

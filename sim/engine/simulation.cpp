@@ -15,6 +15,8 @@ Simulation::Simulation(SimulationParts parts)
   run_.verify_fast_forward = parts_.verify_fast_forward;
   for (std::size_t i = 0; i < parts_.stations.size(); ++i) {
     const StationParts& p = parts_.stations[i];
+    p.batcher->on_start(parts_.classes);
+    if (p.order) p.order->on_start(parts_.classes);
     stations_.push_back(std::make_unique<Station>(StationId{static_cast<std::int32_t>(i)}, p, run_, loads_[i]));
     prefixes_.push_back(stations_.back()->prefix());
     keeps_paths_ = keeps_paths_ || p.kv.prefix != PrefixKind::kNone || p.executor->wants_journal();
@@ -27,11 +29,11 @@ Simulation::Simulation(SimulationParts parts)
 Simulation::~Simulation() = default;
 
 Time Simulation::next_instant() {
-  while (!cancels_.empty() && !run_.calls.alive(cancels_.top().id)) cancels_.pop();
+  while (!patience_.empty() && !run_.calls.alive(patience_.top().id)) patience_.pop();
   while (!delayed_.empty() && !run_.calls.alive(delayed_.top().id)) delayed_.pop();
   Time t = std::min(Time{Duration{events_.min()}}, parts_.source->peek());
   if (!delayed_.empty()) t = std::min(t, delayed_.top().ready);
-  if (!cancels_.empty()) t = std::min(t, cancels_.top().ready);
+  if (!patience_.empty()) t = std::min(t, patience_.top().end);
   return t;
 }
 
@@ -47,7 +49,7 @@ Outcome Simulation::run() {
       touch(s);
       events_.set(s, MinTree::kNone);
     }
-    deliver_cancels(t);
+    deliver_impatience(t);
     deliver_arrivals(t);
     if (touched_.size() > 1) std::sort(touched_.begin(), touched_.end());
     for (const std::size_t s : touched_) {
@@ -97,17 +99,17 @@ void Simulation::deliver_arrivals(Time now) {
 }
 
 /// Clients that give up, unless they have got their answer.
-void Simulation::deliver_cancels(Time now) {
-  while (!cancels_.empty() && cancels_.top().ready == now) {
-    const CallId id = cancels_.top().id;
-    cancels_.pop();
-    if (!run_.calls.alive(id)) continue;
-    const StationId at = run_.calls.secret(id).station;
-    if (!at.valid()) {  // still waits for its prediction
-      leave_unserved(id, Status::kCancelled, now);
+void Simulation::deliver_impatience(Time now) {
+  while (!patience_.empty() && patience_.top().end == now) {
+    const Patience p = patience_.top();
+    patience_.pop();
+    if (!run_.calls.alive(p.id)) continue;
+    const StationId at = run_.calls.secret(p.id).station;
+    if (!at.valid()) {  // still waits for its prediction, or for its next attempt
+      leave_unserved(p.id, p.why, now, false);
       continue;
     }
-    stations_[static_cast<std::size_t>(at.index)]->cancel(id, now);
+    stations_[static_cast<std::size_t>(at.index)]->cancel(p.id, p.why, now);
     touch(static_cast<std::size_t>(at.index));
   }
 }
@@ -143,14 +145,57 @@ void Simulation::arrive(Request& r, Time now) {
   run_.calls.secret(id).output = r.output_tokens;
   run_.calls.secret(id).turn = r.turn;
   if (keeps_paths_) run_.paths.set(id, r);
+  if (!parts_.clients.empty()) remember(id, r);
   if (!fits) return leave_unserved(id, Status::kRejected, now);
-  if (r.cancel_after < kNever - now) cancels_.push({now + r.cancel_after, r.number, id});
-  if (!parts_.predictor) return route(id, now);
-  const Prediction p = parts_.predictor->predict(call, r.output_tokens, Rng(parts_.seed, Purpose::kPredictor, r.number));
+  if (r.cancel_after < kNever - now) patience_.push({now + r.cancel_after, r.number, Status::kCancelled, id});
+  submit(id, now);
+}
+
+/// An attempt begins at `at`: now, or after a back-off. It is routed when its prediction is there.
+void Simulation::submit(CallId id, Time at) {
+  Call& call = run_.calls.call(id);
+  call.arrival = at;
+  if (!parts_.clients.empty()) {
+    const Duration timeout = parts_.clients[call.request_class].timeout;
+    if (timeout < kNever - at) patience_.push({at + timeout, call.number, Status::kTimedOut, id});
+  }
+  const Time ready = parts_.predictor ? at + predicted(id) : at;
+  const bool first = run_.jobs.empty() || run_.jobs[id.index].attempts == 1;
+  if (first && ready == now_) route(id, now_);
+  else delayed_.push({ready, call.number, id});
+}
+
+/// Asks the length predictor; how long that takes.
+Duration Simulation::predicted(CallId id) {
+  Call& call = run_.calls.call(id);
+  const Rng rng(parts_.seed, Purpose::kPredictor, call.number);   // the same text, the same guess
+  const Prediction p = parts_.predictor->predict(call, run_.calls.secret(id).output, rng);
   call.predicted_low = p.low;
   call.predicted_high = p.high;
-  if (p.cost > Duration{}) delayed_.push({now + p.cost, r.number, id});
-  else route(id, now);
+  return p.cost;
+}
+
+void Simulation::remember(CallId id, const Request& r) {
+  if (run_.jobs.size() <= id.index) run_.jobs.resize(id.index + std::size_t{1});
+  const Time gives_up = r.cancel_after < kNever - now_ ? now_ + r.cancel_after : kNever;
+  run_.jobs[id.index] = {.asked = now_, .gives_up = gives_up, .attempts = 1};
+}
+
+bool Simulation::tries_again(CallId id, Status status) const {
+  if (run_.jobs.empty() || (status != Status::kTimedOut && status != Status::kRejected)) return false;
+  const ClientJob& job = run_.jobs[id.index];
+  return job.attempts <= parts_.clients[run_.calls.call(id).request_class].retries && job.gives_up > now_;
+}
+
+void Simulation::try_again(CallId id, const Row& attempt, Time now) {
+  run_.rows_hash = fold(run_.rows_hash, attempt);
+  run_.recorder->on_attempt(attempt);
+  const ClientRule& rule = parts_.clients[run_.calls.call(id).request_class];
+  ClientJob& job = run_.jobs[id.index];
+  const CallId next = run_.calls.renew(id);
+  ++job.attempts;
+  if (job.gives_up != kNever) patience_.push({job.gives_up, attempt.number, Status::kCancelled, next});
+  submit(next, now + rule.wait_before(job.attempts));
 }
 
 void Simulation::route(CallId id, Time now) {
@@ -158,7 +203,8 @@ void Simulation::route(CallId id, Time now) {
   if (parts_.router && stations_.size() > 1) {
     const Call& call = run_.calls.call(id);
     const ClusterView view{now, staleness_ > Duration{} ? seen_ : loads_, prefixes_, routed_};
-    const StationId to = parts_.router->route(call, id, view, Rng(parts_.seed, Purpose::kRouter, call.number));
+    const std::uint64_t draw = run_.retries(id) == 0 ? call.number : hash_combine(call.number, run_.retries(id));
+    const StationId to = parts_.router->route(call, id, view, Rng(parts_.seed, Purpose::kRouter, draw));
     if (!to.valid() || to.index >= static_cast<std::int32_t>(stations_.size()))
       throw EngineError("the router sent request " + std::to_string(call.number) + " to station " +
                         std::to_string(to.index) + " of " + std::to_string(stations_.size()));
@@ -175,25 +221,36 @@ void Simulation::route(CallId id, Time now) {
                            std::to_string(station.ledger().config().total.value()) + " blocks");
     return leave_unserved(id, Status::kRejected, now);
   }
+  if (parts_.admission && !parts_.admission->admits(run_.calls.call(id), loads_[target], now))
+    return leave_unserved(id, Status::kRejected, now, false);
   station.enqueue(id, now);
   touch(target);
 }
 
-void Simulation::leave_unserved(CallId id, Status status, Time now) {
+/// `for_good`: another attempt would end alike.
+void Simulation::leave_unserved(CallId id, Status status, Time now, bool for_good) {
   const Call& call = run_.calls.call(id);
-  run_.row({.number = call.number, .arrival = call.arrival, .finish = now, .prompt = call.prompt, .output = {},
-            .cached = {}, .computed = {}, .station = {}, .session = call.session, .tenant = call.tenant,
-            .request_class = call.request_class, .model = call.model, .status = status});
-  left(id, now);
+  Row row{.number = call.number, .arrival = run_.asked(id), .finish = now, .prompt = call.prompt, .output = {},
+          .cached = {}, .computed = {}, .station = {}, .session = call.session, .tenant = call.tenant,
+          .request_class = call.request_class, .model = call.model, .retries = run_.retries(id), .status = status};
+  if (for_good) leave(id, row, now);
+  else left(id, row, now);
 }
 
-void Simulation::left(CallId id, Time now) {
+/// An attempt has ended: its client tries again, or the request leaves.
+void Simulation::left(CallId id, const Row& row, Time now) {
+  if (tries_again(id, row.status)) try_again(id, row, now);
+  else leave(id, row, now);
+}
+
+void Simulation::leave(CallId id, const Row& row, Time now) {
+  run_.row(row);
   if (!wants_done_) return run_.calls.remove(id);
   const Call& call = run_.calls.call(id);
   const CallSecret& s = run_.calls.secret(id);
   Request done;
   done.number = call.number;
-  done.arrival = call.arrival;
+  done.arrival = row.arrival;
   done.prompt_tokens = call.prompt;
   done.output_tokens = s.output;
   done.max_tokens = call.max_tokens;
@@ -231,12 +288,12 @@ Outcome Simulation::finish() {
     const Progress& p = run_.calls.progress(id);
     const Station* at = s.station.valid() ? stations_[static_cast<std::size_t>(s.station.index)].get() : nullptr;
     const Tokens context = at ? at->context(id) : Tokens{};
-    run_.row({.number = call.number, .arrival = call.arrival, .first_schedule = s.first_schedule,
+    run_.row({.number = call.number, .arrival = run_.asked(id), .first_schedule = s.first_schedule,
               .first_token = s.first_token, .prompt = call.prompt,
               .output = at ? narrow<Tokens32>(at->emitted(id)) : Tokens32{}, .cached = s.first_cached,
               .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station, .session = call.session,
               .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
-              .preemptions = p.preemptions, .status = Status::kInFlight});
+              .preemptions = p.preemptions, .retries = run_.retries(id), .status = Status::kInFlight});
   }
   RunEnd end{.end = now_, .stations = {}};
   Outcome out;

@@ -2,7 +2,8 @@
 ///
 ///   1. steps that end, by station and lane      tokens are delivered before anybody decides
 ///   2. clients that give up, by number          after the tokens that came in time, before anything new is planned
-///   3. arrivals, by time and number             a call that comes at a boundary is seen by the plan made there
+///   3. arrivals, by time and number             a call that comes at a boundary is seen by the plan made there;
+///                                               who was delayed (by a prediction, a back-off) before who is new
 ///   4. plans, by station and lane
 ///
 /// A call that fails while plans are made may bring a closed-loop request at the same instant; the loop then comes
@@ -32,10 +33,13 @@ enum class Oversize : std::uint8_t { kReject, kTruncate, kRefuse };
 struct SimulationParts {
   std::vector<StationParts> stations;
   Router* router = nullptr;                       ///< null: the only station
+  AdmissionPolicy* admission = nullptr;           ///< null: takes all that fits
   const LengthPredictor* predictor = nullptr;     ///< null: none
   RequestSource* source = nullptr;
   Recorder* recorder = nullptr;
   DecisionSink* decisions = nullptr;
+  std::vector<ServiceClass> classes;              ///< by Call::request_class, for policies; empty: all alike
+  std::vector<ClientRule> clients;                ///< by Call::request_class; empty: all wait for ever
   std::uint64_t seed = 0;
   Tokens max_context = Tokens::max();             ///< prompt + output; longer outputs are cut off at it
   Oversize oversize = Oversize::kReject;
@@ -67,7 +71,7 @@ class Simulation final : private LeaveListener {
   Outcome run();
 
  private:
-  struct Delayed {                ///< waits for its prediction, or until its client gives up
+  struct Delayed {                ///< comes to be routed: after a prediction, or for another attempt
     Time ready;
     std::uint64_t number;
     CallId id;
@@ -75,17 +79,33 @@ class Simulation final : private LeaveListener {
       return a.ready != b.ready ? a.ready > b.ready : a.number > b.number;
     }
   };
+  struct Patience {               ///< its client gives up: all of it, or this attempt
+    Time end;
+    std::uint64_t number;
+    Status why;
+    CallId id;
+    friend bool operator>(const Patience& a, const Patience& b) {
+      if (a.end != b.end) return a.end > b.end;
+      return a.number != b.number ? a.number > b.number : a.why > b.why;
+    }
+  };
 
   Time next_instant();
   void deliver_arrivals(Time now);
-  void deliver_cancels(Time now);
+  void deliver_impatience(Time now);
   void arrive(Request& request, Time now);
   bool fits_context(Request& request);
+  void submit(CallId id, Time at);
+  Duration predicted(CallId id);
   void route(CallId id, Time now);
-  void leave_unserved(CallId id, Status status, Time now);
+  void remember(CallId id, const Request& request);
+  bool tries_again(CallId id, Status status) const;
+  void try_again(CallId id, const Row& attempt, Time now);
+  void leave_unserved(CallId id, Status status, Time now, bool for_good = true);
+  void leave(CallId id, const Row& row, Time now);
   void touch(std::size_t station);
   void snapshot(Time now);
-  void left(CallId id, Time now) override;
+  void left(CallId id, const Row& row, Time now) override;
   Outcome finish();
   void check_nobody_waits_forever() const;
 
@@ -97,7 +117,8 @@ class Simulation final : private LeaveListener {
   MinTree events_;
   std::vector<std::size_t> touched_;              ///< stations with work in this instant
   std::vector<std::uint8_t> is_touched_;
-  std::priority_queue<Delayed, std::vector<Delayed>, std::greater<>> delayed_, cancels_;
+  std::priority_queue<Delayed, std::vector<Delayed>, std::greater<>> delayed_;
+  std::priority_queue<Patience, std::vector<Patience>, std::greater<>> patience_;
   Duration staleness_{};
   Time next_snapshot_{};
   Time now_{};

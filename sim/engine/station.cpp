@@ -7,8 +7,9 @@ namespace orrery {
 
 Station::Station(StationId id, const StationParts& parts, RunContext& run, StationLoad& load)
     : id_(id), parts_(parts), run_(&run), load_(&load), ledger_(parts.kv, run.calls, run.paths),
-      stage_free_(static_cast<std::size_t>(parts.cost ? parts.cost->stages() : 1)), events_(parts.batcher->wants_events()),
-      hash_(static_cast<std::uint64_t>(id.index)) {
+      stage_free_(static_cast<std::size_t>(parts.cost ? parts.cost->stages() : 1)),
+      batcher_events_(parts.batcher->wants_events()),
+      order_events_(parts.order != nullptr && parts.order->wants_events()), hash_(static_cast<std::uint64_t>(id.index)) {
   const int lanes = static_cast<int>(stage_free_.size());
   lanes_.reserve(static_cast<std::size_t>(lanes));
   for (int i = 0; i < lanes; ++i) lanes_.emplace_back(i, parts.kv);
@@ -38,7 +39,7 @@ void Station::enqueue(CallId id, Time now) {
   load_->prompt_tokens += call.prompt;
   load_->tokens += call.prompt + call.predicted_high;
   run_->recorder->on_waiting(now, 1);
-  if (events_) tell(CallEvent::kArrived, id, now, 0);
+  tell(CallEvent::kArrived, id, now, 0);
 }
 
 Time Station::next() const {
@@ -84,12 +85,14 @@ Tokens Station::emitted(CallId id) const {
 }
 
 std::int64_t Station::key(CallId id, const StationView* view) const {
-  if (!parts_.order) return 0;
+  if (!parts_.order) return to_ps(run_->calls.call(id).arrival);
   return parts_.order->key(id, run_->calls.call(id), run_->calls.progress(id), view);
 }
 
-void Station::tell(CallEvent::Kind kind, CallId id, Time now, int lane) {
-  parts_.batcher->on_event({kind, id, &run_->calls.call(id), now, lane});
+void Station::tell_policies(CallEvent::Kind kind, CallId id, Time now, int lane) {
+  const CallEvent event{kind, id, &run_->calls.call(id), now, lane};
+  if (batcher_events_) parts_.batcher->on_event(event);
+  if (order_events_) parts_.order->on_event(event);
 }
 
 void Station::decide(const Lane& lane, Decision kind, CallId id, Tokens tokens, Time now, std::int64_t ahead) {

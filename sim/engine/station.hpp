@@ -27,18 +27,25 @@ namespace orrery {
 struct StationParts {
   Batcher* batcher = nullptr;
   const KvPolicy* kv_policy = nullptr;
-  const QueueOrder* order = nullptr;     ///< null: FCFS
+  QueueOrder* order = nullptr;           ///< null: FCFS
   Executor* executor = nullptr;
   const CostModel* cost = nullptr;       ///< stages, hops, and the price of stages after the first; null: one stage
   KvConfig kv;
   Bytes kv_bytes_per_token;              ///< for swap transfers
 };
 
-/// Told when a call leaves the system, before its slot is reused.
+/// Told when a call leaves its station for good, before its slot is reused.
 class LeaveListener {
  public:
   virtual ~LeaveListener() = default;
-  virtual void left(CallId id, Time now) = 0;
+  virtual void left(CallId id, const Row& row, Time now) = 0;
+};
+
+/// What the client of a call remembers of earlier attempts.
+struct ClientJob {
+  Time asked{};                          ///< arrival of the first
+  Time gives_up = kNever;                ///< whatever comes of it
+  int attempts = 1;
 };
 
 /// What the stations of a run share.
@@ -53,7 +60,13 @@ struct RunContext {
   Time now{};
   bool came_back = false;                ///< the present instant has been planned once already
   std::uint64_t rows_hash = 0;
+  std::vector<ClientJob> jobs;           ///< by slot; empty: no client tries again
 
+  /// When the client first asked: the arrival of the call, but for a later attempt.
+  Time asked(CallId id) const { return jobs.empty() ? calls.call(id).arrival : jobs[id.index].asked; }
+  std::uint16_t retries(CallId id) const {
+    return static_cast<std::uint16_t>(jobs.empty() ? 0 : jobs[id.index].attempts - 1);
+  }
   void row(const Row& row) {
     rows_hash = fold(rows_hash, row);
     recorder->on_row(row);
@@ -69,9 +82,9 @@ class Station final : private PrefixView {
   /// Would this call fit an empty station?
   bool accepts(CallId id) const;
   void enqueue(CallId id, Time now);
-  /// The client gives up. A call of a lane that runs a step leaves when that ends (if it has several iterations: at the
+  /// The client gives up (`why`: cancelled or timed out). A call of a lane that runs a step leaves when that ends (if it has several iterations: at the
   /// first boundary that is not before `now`), unless it is done by then; any other leaves at once.
-  void cancel(CallId id, Time now);
+  void cancel(CallId id, Status why, Time now);
   /// The next instant at which this station has something to do; kNever if it waits for calls.
   Time next() const;
   void end_steps(Time now);
@@ -94,6 +107,7 @@ class Station final : private PrefixView {
   enum class State : std::uint8_t { kIdle, kReady, kRunning };
   struct Cohort { Time last; std::int32_t count; };   ///< members whose last token is not the group's last
   struct SwapOut { CallId call; Tokens context; };
+  struct GivenUp { CallId call; Status why; };
 
   struct Lane {
     Lane(int i, const KvConfig& kv) : index(i), group(i, kv.block_tokens, !kv.contiguous) {}
@@ -107,7 +121,8 @@ class Station final : private PrefixView {
     DecodeGroup group;
     BatchPlan plan;
     StationView view;
-    std::vector<CallId> prefilling, full, held, done, cancelled;
+    std::vector<CallId> prefilling, full, held, done;
+    std::vector<GivenUp> given_up;
     std::vector<ChunkShape> chunks;
     std::vector<SwapOut> swapping;
     Blocks taken;                    ///< by iterations of the running step after its first, ahead of its end
@@ -148,13 +163,16 @@ class Station final : private PrefixView {
   void release_held(Lane& lane, Time now);
   std::int64_t begun(const Lane& lane, Time now) const;
   void cut(Lane& lane, Time now);
-  void drop(CallId id, Time now, std::int64_t ahead = 0);
+  void drop(CallId id, Status why, Time now, std::int64_t ahead = 0);
   void take_out(Lane& lane, CallId id);
   void finish(CallId id, Tokens context, Tokens emitted, Status status, Time now);
 
   std::int64_t key(CallId id, const StationView* view) const;
   void leave_cohort(Lane& lane, CallId id);
-  void tell(CallEvent::Kind kind, CallId id, Time now, int lane);
+  void tell(CallEvent::Kind kind, CallId id, Time now, int lane) {
+    if (batcher_events_ || order_events_) tell_policies(kind, id, now, lane);
+  }
+  void tell_policies(CallEvent::Kind kind, CallId id, Time now, int lane);
   void decide(const Lane& lane, Decision kind, CallId id, Tokens tokens, Time now, std::int64_t ahead = 0);
 
   StationId id_;
@@ -166,7 +184,8 @@ class Station final : private PrefixView {
   std::vector<Time> stage_free_;
   CallQueue waiting_, swapped_;
   std::int32_t running_ = 0;
-  bool events_ = false;                  ///< the batcher wants them
+  bool batcher_events_ = false, order_events_ = false;   ///< who wants them
+  std::vector<std::int64_t> ranks_;      ///< scratch
   std::uint64_t hash_ = 0;
   std::int64_t iterations_ = 0;
 };

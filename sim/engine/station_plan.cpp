@@ -45,7 +45,10 @@ void Station::fill_view(Lane& lane, Time now, std::int64_t ahead) {
 
 void Station::refresh_keys(Lane& lane, Time now) {
   fill_view(lane, now);
-  for (CallId id : waiting_.view()) run_->calls.progress(id).key = key(id, &lane.view);
+  const std::span<const CallId> waiting = waiting_.view();
+  ranks_.resize(waiting.size());
+  parts_.order->rank(lane.view, ranks_);
+  for (std::size_t i = 0; i < waiting.size(); ++i) run_->calls.progress(waiting[i]).key = ranks_[i];
   waiting_.resort(run_->calls);
 }
 
@@ -112,7 +115,7 @@ void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
     run_->recorder->on_waiting(now, 1);
   }
   if (p.preemptions < 255) ++p.preemptions;
-  if (events_) tell(CallEvent::kPreempted, d.call, now, lane.index);
+  tell(CallEvent::kPreempted, d.call, now, lane.index);
 }
 
 /// Out of the decode group or the list of prefilling calls; its KV stays.
@@ -136,7 +139,7 @@ void Station::resume(Lane& lane, CallId id, Time now) {
   ++running_;
   join(lane, id, run_->calls.secret(id).last_token);
   decide(lane, Decision::kResume, id, p.computed, now);
-  if (events_) tell(CallEvent::kResumed, id, now, lane.index);
+  tell(CallEvent::kResumed, id, now, lane.index);
 }
 
 void Station::admit(Lane& lane, const BatchPlan::Admission& a, Time now) {
@@ -157,7 +160,7 @@ void Station::admit(Lane& lane, const BatchPlan::Admission& a, Time now) {
   --load_->waiting;
   run_->recorder->on_waiting(now, -1);
   decide(lane, Decision::kAdmit, a.call, a.cached, now);
-  if (events_) tell(CallEvent::kAdmitted, a.call, now, lane.index);
+  tell(CallEvent::kAdmitted, a.call, now, lane.index);
 }
 
 void Station::shape_step(Lane& lane) {

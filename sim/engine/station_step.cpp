@@ -20,9 +20,9 @@ void Station::end_step(Lane& lane, Time now) {
   end_swaps(lane);
   if (lane.plan.decodes()) advance_group(lane, now);
   end_chunks(lane, now);
-  for (CallId id : lane.cancelled)
-    if (run_->calls.alive(id)) drop(id, now);
-  lane.cancelled.clear();
+  for (const GivenUp& g : lane.given_up)
+    if (run_->calls.alive(g.call)) drop(g.call, g.why, now);
+  lane.given_up.clear();
   if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
 }
 
@@ -47,7 +47,8 @@ void Station::advance_group(Lane& lane, Time now) {
   ledger_.grow(more, Tokens{lane.k * group.size()}, Tokens{lane.k * group.roomy()});
   group.advance(lane.k);
   lane.last_emit = now;
-  if (events_) parts_.batcher->on_steps(lane.k, group.view(GroupId{lane.index}));
+  if (batcher_events_) parts_.batcher->on_steps(lane.k, group.view(GroupId{lane.index}));
+  if (order_events_) parts_.order->on_steps(lane.k, group.view(GroupId{lane.index}));
   take_due(lane);
   for (CallId id : lane.done) {
     group.leave(id, run_->calls);
@@ -115,8 +116,8 @@ void Station::first_token_or_gap(CallId id, Time now) {
     const Call& call = run_->calls.call(id);
     s.first_token = now;
     load_->prompt_tokens -= call.prompt;
-    run_->recorder->on_first_token(now, call.arrival);
-    if (events_) tell(CallEvent::kFirstToken, id, now, run_->calls.progress(id).lane);
+    run_->recorder->on_first_token(now, run_->asked(id));
+    tell(CallEvent::kFirstToken, id, now, run_->calls.progress(id).lane);
   } else {
     run_->recorder->itl(now, now - s.last_token, 1);
   }
@@ -224,7 +225,7 @@ PrefixMatch Station::match(CallId id) const {
   return ledger_.match(id);
 }
 
-void Station::cancel(CallId id, Time now) {
+void Station::cancel(CallId id, Status why, Time now) {
   if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
   const Progress& p = run_->calls.progress(id);
   if (p.lane >= 0) {
@@ -233,16 +234,16 @@ void Station::cancel(CallId id, Time now) {
     const bool inside = p.stage == Stage::kPrefill || p.stage == Stage::kDecode ||
                         std::any_of(lane.swapping.begin(), lane.swapping.end(), swaps);
     if (inside && lane.state == State::kRunning) {
-      lane.cancelled.push_back(id);
+      lane.given_up.push_back({id, why});
       return;
     }
   }
   const Lane& lane = lanes_[static_cast<std::size_t>(std::max<std::int16_t>(p.lane, 0))];
-  drop(id, now, lane.state == State::kRunning && lane.plan.decodes() ? lane.k - 1 : 0);
+  drop(id, why, now, lane.state == State::kRunning && lane.plan.decodes() ? lane.k - 1 : 0);
 }
 
 /// Gives up a call wherever it stands; what was computed for it is wasted. `ahead`: iterations that the lane has done.
-void Station::drop(CallId id, Time now, std::int64_t ahead) {
+void Station::drop(CallId id, Status why, Time now, std::int64_t ahead) {
   const Progress& p = run_->calls.progress(id);
   Lane& lane = lanes_[static_cast<std::size_t>(std::max<std::int16_t>(p.lane, 0))];
   if (p.stage == Stage::kHeld) return;  // its answer is complete
@@ -259,7 +260,7 @@ void Station::drop(CallId id, Time now, std::int64_t ahead) {
     ledger_.release(id, p.computed);
   }
   run_->recorder->on_departure(Leave::kFail, Tokens{p.computed} - p.cached);
-  finish(id, Tokens{p.cached}, p.emitted, Status::kCancelled, now);
+  finish(id, Tokens{p.cached}, p.emitted, why, now);
 }
 
 void Station::finish(CallId id, Tokens context, Tokens emitted, Status status, Time now) {
@@ -269,13 +270,13 @@ void Station::finish(CallId id, Tokens context, Tokens emitted, Status status, T
   --load_->calls;
   load_->tokens -= call.prompt + call.predicted_high;
   if (s.first_token == kNever) load_->prompt_tokens -= call.prompt;
-  if (events_) tell(CallEvent::kFinished, id, now, p.lane);
-  run_->row({.number = call.number, .arrival = call.arrival, .first_schedule = s.first_schedule,
-             .first_token = s.first_token, .finish = now, .prompt = call.prompt, .output = narrow<Tokens32>(emitted),
-             .cached = s.first_cached, .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station,
-             .session = call.session, .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
-             .preemptions = p.preemptions, .status = status});
-  run_->leaver->left(id, now);
+  tell(CallEvent::kFinished, id, now, p.lane);
+  Row row{.number = call.number, .arrival = run_->asked(id), .first_schedule = s.first_schedule,
+          .first_token = s.first_token, .finish = now, .prompt = call.prompt, .output = narrow<Tokens32>(emitted),
+          .cached = s.first_cached, .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station,
+          .session = call.session, .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
+          .preemptions = p.preemptions, .retries = run_->retries(id), .status = status};
+  run_->leaver->left(id, row, now);
 }
 
 }  // namespace orrery

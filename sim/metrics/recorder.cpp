@@ -59,6 +59,8 @@ void Recorder::PerClass::merge(const PerClass& o) {
   queue.merge(o.queue);
   arrived += o.arrived;
   good += o.good;
+  retries += o.retries;
+  for (std::size_t i = 0; i < statuses.size(); ++i) statuses[i] += o.statuses[i];
 }
 
 void Recorder::Epoch::merge(const Epoch& o) {
@@ -150,6 +152,8 @@ Summary Recorder::finish(const RunEnd& end) {
   s.duration_s = to_seconds(end.end);
   s.offered = offered_;
   std::copy(std::begin(statuses_), std::end(statuses_), s.requests.begin());
+  for (const auto& e : epochs_)
+    for (const PerClass& c : e->classes) s.retries += c.retries;
   s.mean_in_system = ratio(static_cast<double>(area_), static_cast<double>(to_ps(end.end)));
 
   const bool given = config_.warmup.has_value();
@@ -194,7 +198,10 @@ void Recorder::fill_requests(Summary& s, std::size_t cut) const {
   s.latencies = latencies(all);
   s.latencies.itl = quantiles(itl);
   if (classes.size() > 1)
-    for (const PerClass& c : classes) s.by_class.push_back(latencies(c));
+    for (const PerClass& c : classes) {
+      s.by_class.push_back(latencies(c));
+      s.class_counts.push_back({c.arrived, c.good, c.retries, c.statuses});
+    }
 
   s.measured = all.arrived;
   s.window_s = cut < epochs_.size() ? to_seconds(last_arrival_ - epochs_[cut]->begin) : 0;

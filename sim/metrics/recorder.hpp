@@ -14,6 +14,7 @@
 /// tokens (ITL) and rates belong to the time at which they end.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -70,6 +71,8 @@ class Recorder {
   void on_arrival(Time now, const Request& request);
   /// The request left at row.finish (= now), or the run ended with it in flight.
   void on_row(const Row& row);
+  /// An attempt has ended whose client tries again: its tokens count, the request goes on.
+  void on_attempt(const Row& attempt);
   /// Calls entered (delta > 0) or left the waiting queues of stations. For the verdict and the timeline.
   void on_waiting(Time now, std::int32_t delta) {
     wait(now, delta);
@@ -116,7 +119,8 @@ class Recorder {
     explicit PerClass(bool exact) : ttft(exact), tpot(exact), e2e(exact), queue(exact) {}
     void merge(const PerClass& other);
     Histogram ttft, tpot, e2e, queue;
-    std::int64_t arrived = 0, good = 0;
+    std::int64_t arrived = 0, good = 0, retries = 0;
+    std::array<std::int64_t, kStatuses> statuses{};
   };
   struct Rates {
     std::int64_t completed = 0, prompt = 0, cached = 0, output = 0;
@@ -161,6 +165,7 @@ class Recorder {
              r.finish != kNever && r.output.value() > 0;
     return r.status == Status::kInFlight ? r.finish == kNever : r.arrival <= r.finish && r.finish != kNever;
   }
+  void count_tokens(const Row& row);
   Epoch& epoch_of_arrival(Time t) { return t >= epoch_->begin ? *epoch_ : older_epoch(t + Duration{1}); }
   Epoch& epoch_of_end(Time t) { return t > epoch_->begin ? *epoch_ : older_epoch(t); }
   Epoch& older_epoch(Time t);               ///< the last that begins before t; the oldest if there is none

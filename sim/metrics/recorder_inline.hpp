@@ -22,6 +22,8 @@ inline void Recorder::on_arrival(Time now, const Request& request) {
 }
 
 inline void Recorder::observe(PerClass& c, const Row& row) {
+  ++c.statuses[static_cast<std::size_t>(row.status)];
+  c.retries += row.retries;
   if (row.status != Status::kDone) {
     c.ttft.add_miss();
     c.tpot.add_miss();
@@ -43,6 +45,17 @@ inline void Recorder::observe(PerClass& c, const Row& row) {
   c.good += good;
 }
 
+inline void Recorder::count_tokens(const Row& row) {
+  if (row.first_schedule != kNever) {
+    prompt_ += row.prompt.value();
+    cached_ += row.cached.value();
+  }
+  output_ += row.output.value();
+  gaps_ += std::max(0, row.output.value() - 1);
+}
+
+inline void Recorder::on_attempt(const Row& attempt) { count_tokens(attempt); }
+
 inline void Recorder::on_row(const Row& row) {
   ++statuses_[static_cast<int>(row.status)];
   if (!sound(row) && !odd_) odd_ = row;
@@ -54,12 +67,7 @@ inline void Recorder::on_row(const Row& row) {
     --in_system_;
     sojourn_ += to_ps(row.e2e());
   }
-  if (row.first_schedule != kNever) {
-    prompt_ += row.prompt.value();
-    cached_ += row.cached.value();
-  }
-  output_ += row.output.value();
-  gaps_ += std::max(0, row.output.value() - 1);
+  count_tokens(row);
   if (row.status == Status::kDone) {
     row_computed_ += row.computed.value();
     Rates& rates = row.finish <= last_arrival_ ? epoch_of_end(row.finish).rates : pending_;

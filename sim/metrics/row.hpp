@@ -33,7 +33,8 @@ struct Row {
   StationId station{};            ///< that first ran it; none if never scheduled
   std::uint32_t session = 0;
   std::uint16_t tenant = 0, request_class = 0, model = 0;
-  std::uint16_t preemptions = 0;
+  std::uint16_t preemptions = 0;  ///< of the last attempt, as all the times but arrival and finish
+  std::uint16_t retries = 0;      ///< attempts before it
   Status status = Status::kDone;
 
   Duration queue() const { return first_schedule - arrival; }   ///< each only if its times are set

@@ -155,7 +155,8 @@ void RequestsCsv::row(const Row& r) {
   if (r.station.valid()) file_.number(r.station.index);
   file_.text(",,,,,0,");  // decode_replica, decode_queue_s, transfer_s, load_s: one replica runs it all; migrations
   count(r.preemptions);
-  file_.text("0,,");      // retries, qoe
+  count(r.retries);
+  file_.comma();          // qoe
   file_.text(name(r.status));
   file_.end();
 }

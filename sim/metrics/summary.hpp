@@ -56,6 +56,12 @@ constexpr std::string_view name(LoadState s) {
   return names[static_cast<int>(s)];
 }
 
+/// Of the measured requests of a class (fill in recorder.cpp).
+struct ClassCounts {
+  std::int64_t offered = 0, good = 0, retries = 0;
+  std::array<std::int64_t, kStatuses> requests{};  ///< by Status
+};
+
 struct SloResult {
   SloLimit limit;
   double value_s = 0;            ///< with misses as +infinity
@@ -69,6 +75,7 @@ struct Summary {
 
   std::int64_t offered = 0;
   std::array<std::int64_t, kStatuses> requests{};  ///< by Status
+  std::int64_t retries = 0;      ///< attempts after the first, of all requests
   double duration_s = 0;         ///< until the last event
   double warmup_s = 0;
   std::string warmup_rule;       ///< "none", "given", or how `auto` chose
@@ -77,6 +84,7 @@ struct Summary {
 
   Latencies latencies;
   std::vector<Latencies> by_class;    ///< if there are several classes
+  std::vector<ClassCounts> class_counts;      ///< likewise
 
   struct Throughput {
     double requests_per_s = 0;               ///< completions in the window

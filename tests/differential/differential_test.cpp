@@ -69,6 +69,7 @@ TEST(Differential, TheFuzzReachesEveryMechanism) {
     std::set<std::string> here{"batching " + s.policies.at("batching"), "order " + s.policies.at("order"),
                                "predictor " + s.policies.at("predictor")};
     if (s.stations > 1) here.insert("router " + s.policies.at("router"));
+    if (s.policies.count("admission")) here.insert("admission " + s.policies.at("admission"));
     if (r.outcome.summary.steps < sums.iterations) here.insert("fast-forward");
     if (sums.swaps > 0) here.insert("swap");
     if (sums.recomputed > 0) here.insert("recompute");
@@ -80,6 +81,8 @@ TEST(Differential, TheFuzzReachesEveryMechanism) {
       if (row.status == TwinStatus::kRejected) here.insert("rejected");
       if (row.status == TwinStatus::kFailed) here.insert("failed");
       if (row.status == TwinStatus::kCancelled) here.insert("cancelled");
+      if (row.status == TwinStatus::kTimedOut) here.insert("timed out");
+      if (row.retries > 0) here.insert(row.status == TwinStatus::kDone ? "done at a later attempt" : "retried in vain");
     }
     for (const TwinDecision& d : r.as_twin.decisions) {
       if (d.kind == TwinDecision::kRestart) here.insert("restart");
@@ -90,13 +93,15 @@ TEST(Differential, TheFuzzReachesEveryMechanism) {
   }
   for (const char* what : {"fast-forward", "swap", "recompute", "padding", "pipeline of 2", "pipeline of 3", "pipeline of 4",
                            "stations 2", "stations 5", "prefix hit", "rejected", "failed", "cancelled", "restart",
-                           "resume", "pause"})
+                           "resume", "pause", "timed out", "done at a later attempt", "retried in vain"})
     EXPECT_GE(seen[what], 20) << what;
   Registry registry;
   register_policies(registry);
   for (const auto& entry : registry.entries<Batcher>()) EXPECT_GE(seen["batching " + entry.name], 100) << entry.name;
   for (const auto& entry : registry.entries<QueueOrder>()) EXPECT_GE(seen["order " + entry.name], 100) << entry.name;
   for (const auto& entry : registry.entries<Router>()) EXPECT_GE(seen["router " + entry.name], 50) << entry.name;
+  for (const auto& entry : registry.entries<AdmissionPolicy>())
+    EXPECT_GE(seen["admission " + entry.name], 100) << entry.name;
   for (const auto& entry : registry.entries<LengthPredictor>())
     EXPECT_GE(seen["predictor " + entry.name], 100) << entry.name;
   for (const auto& [what, count] : seen) RecordProperty(what, count);

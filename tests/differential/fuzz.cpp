@@ -11,6 +11,15 @@
 namespace orrery {
 namespace {
 
+const Registry& registry() {
+  static const Registry all = [] {
+    Registry r;
+    register_policies(r);
+    return r;
+  }();
+  return all;
+}
+
 class Dice {
  public:
   Dice(std::uint64_t seed, std::uint64_t index) : rng_(seed, Purpose::kFuzz, index) {}
@@ -156,13 +165,22 @@ void draw_requests(Dice& dice, Scenario& s, bool prefixes, bool pressure, std::i
   }
 }
 
-const Registry& registry() {
-  static const Registry all = [] {
-    Registry r;
-    register_policies(r);
-    return r;
-  }();
-  return all;
+/// Classes whose clients lose patience and try again, and a service that turns calls away. Last of all draws, so that
+/// the rest of a scenario is what it was.
+void draw_clients(Dice& dice, Scenario& s) {
+  if (dice.chance(25)) {
+    const auto classes = static_cast<std::size_t>(dice.between(1, 3));
+    s.engine.clients.resize(classes);
+    s.engine.classes.resize(classes);
+    for (ClientRule& c : s.engine.clients) {
+      if (dice.chance(70)) c.timeout = 1ms * dice.skewed(400);
+      if (dice.chance(70)) c.retries = static_cast<int>(dice.between(1, 4));
+      if (c.retries > 0 && dice.chance(60)) c.backoff = 1ms * dice.skewed(100);
+    }
+    for (RequestSpec& r : s.requests)
+      r.request.request_class = static_cast<std::uint16_t>(dice.between(0, static_cast<std::int64_t>(classes) - 1));
+  }
+  if (dice.chance(30)) draw_policy<AdmissionPolicy>(dice, registry(), s);
 }
 
 }  // namespace
@@ -204,6 +222,7 @@ Scenario random_scenario(std::uint64_t seed, std::uint64_t index, std::int64_t m
       largest = std::max(largest, Tokens{r.request.prompt_tokens + r.request.output_tokens});
     s.engine.kv_blocks = Blocks{largest.value() * dice.between(100, 250) / 100 / block.value() + 1};
   }
+  draw_clients(dice, s);
   return s;
 }
 
@@ -256,7 +275,13 @@ Scenario minimised(const Scenario& scenario) {
     better |= try_it([](Scenario& s) { s.stations = 1; s.policies.erase("router"); });
     better |= try_it([](Scenario& s) { s.engine.prefix = TwinPrefix::kNone; });
     better |= try_it([](Scenario& s) { s.engine.host_tokens = Tokens{}; });
-    for (const char* slot : {"order", "predictor", "router", "kv", "batching"})
+    better |= try_it([](Scenario& s) { s.engine.clients.clear(), s.engine.classes.clear(); });
+    for (std::size_t i = 0; i < best.engine.clients.size(); ++i) {
+      better |= try_it([&](Scenario& s) { s.engine.clients[i].retries = 0; });
+      better |= try_it([&](Scenario& s) { s.engine.clients[i].timeout = Duration::max(); });
+      better |= try_it([&](Scenario& s) { s.engine.clients[i].backoff = Duration{}; });
+    }
+    for (const char* slot : {"admission", "order", "predictor", "router", "kv", "batching"})
       better |= try_it([&](Scenario& s) {
         s.policies.erase(slot);
         std::erase_if(s.parameters, [&](const auto& p) { return p.first.starts_with(std::string(slot) + "."); });

@@ -336,7 +336,9 @@ TEST(Sources, TheFirstMatchingClassCountsAndOthersAreLast) {
   ClassConfig web, any_b;
   web.tenants = {"a", "none such"};
   any_b.tenants = {"b"};
-  EXPECT_THAT(numbers(*classify_source(three(), {web, any_b}, {"a", "b", "c"}, {""})), ElementsAre(0, 11, 22));
+  ResolvedInfo names;
+  names.tenants = {"a", "b", "c"};
+  EXPECT_THAT(numbers(*classify_source(three(), {web, any_b}, names)), ElementsAre(0, 11, 22));
 }
 
 // ---- the output folder

@@ -143,8 +143,63 @@ TEST(RunConfig, ClassesCarryLimitsAndPriority) {
   EXPECT_EQ(r.config.classes[0].priority, -2);
   EXPECT_EQ(r.config.slo.at(0).request_class, 0);
   EXPECT_THAT(errors_with(R"("classes": {"web": {"qoe": {}, "retry": {}, "wait": 3}})"),
-              ElementsAre("/classes/web/retry: not available in this version",
+              ElementsAre("/classes/web/retry/max: missing key",
                           "/classes/web/qoe: not available in this version", "/classes/web/wait: unknown key"));
+}
+
+TEST(RunConfig, ClassesSayHowClientsBehave) {
+  const Reading r = read(R"({"model": "m", "workload": {}, "classes": {
+      "web": {"weight": 3, "timeout": "30s", "retry": {"max": 2, "backoff": "1s"}}, "batch": {}}})");
+  EXPECT_THAT(r.errors, IsEmpty());
+  const std::vector<ClientRule> rules = client_rules(r.config.classes);
+  ASSERT_EQ(rules.size(), 3u) << "the last is \"other\"";
+  EXPECT_EQ(rules[0].timeout, 30s);
+  EXPECT_EQ(rules[0].retries, 2);
+  EXPECT_EQ(rules[0].wait_before(2), 1s);
+  EXPECT_EQ(rules[0].wait_before(4), 4s);
+  EXPECT_EQ(rules[0].wait_before(100), 24h);
+  EXPECT_EQ(rules[1].timeout, Duration::max());
+  EXPECT_EQ(rules[2].retries, 0);
+  EXPECT_EQ(service_classes(r.config.classes)[0].weight, 3);
+  EXPECT_THAT(client_rules(read(R"({"model": "m", "workload": {}, "classes": {"web": {"weight": 3}}})").config.classes),
+              IsEmpty());
+}
+
+TEST(RunConfig, WhatClientsCannotDoIsAnError) {
+  EXPECT_THAT(errors_with(R"("classes": {"a": {"retry": {"max": 2, "backoff": "-1s"}}, "b": {"retry": {"max": -1}},
+                                         "c": {"timeout": "-3s", "weight": 0}, "other": {}})"),
+              ElementsAre("/classes/a/retry/backoff: expected a duration in [0, 86400] s, got \"-1s\"",
+                          "/classes/b/retry/max: expected an integer in [0, 1000], got -1",
+                          "/classes/c/weight: expected a number in [0.001, 1000], got 0",
+                          "/classes/c/timeout: expected a duration in [0, 9000000] s, got \"-3s\"",
+                          "/classes/other: is the class of all that match no other; choose another name"));
+}
+
+std::vector<std::string> class_errors(const std::string& classes) {
+  const Reading r = read(R"({"model": "m", "workload": {}, "classes": )" + classes + "}");
+  ResolvedInfo workload;
+  workload.tenants = {"", "web", "batch"};
+  workload.classes = {"", "chat"};
+  ErrorList errors;
+  check_classes(r.config.classes, workload, errors);
+  return errors.lines();
+}
+
+TEST(RunConfig, ClassesThatMatchNothingAreErrors) {
+  EXPECT_THAT(class_errors(R"({"a": {"match": {"tenant": ["wep"]}}, "b": {"match": {"model": ["llama"]}}})"),
+              ElementsAre("/classes/a/match/tenant: matches nothing: unknown tenant \"wep\"; did you mean \"web\"?",
+                          "/classes/b/match/model: matches nothing: the requests of this workload have no model"));
+  EXPECT_THAT(class_errors(R"({"a": {"match": {"tenant": ["web"]}},
+                               "b": {"match": {"tenant": ["web"], "class": ["chat"]}}})"),
+              ElementsAre("/classes/b: no request can be in it: class \"a\" stands before it and matches all that it does"));
+  EXPECT_THAT(class_errors(R"({"a": {"match": {"tenant": ["web"]}}, "b": {"match": {"class": ["chat"]}}})"), IsEmpty())
+      << "classes may overlap: the first counts";
+}
+
+TEST(RunConfig, WhereSomeHaveAWeightAllTenantsMust) {
+  EXPECT_THAT(class_errors(R"({"a": {"match": {"tenant": ["web"]}, "weight": 2}})"),
+              ElementsAre("/classes: tenant \"batch\" has no weight, while others have one"));
+  EXPECT_THAT(class_errors(R"({"a": {"match": {"tenant": ["web"]}, "weight": 2}, "b": {"weight": 1}})"), IsEmpty());
 }
 
 TEST(RunConfig, PrefixCacheIsANameOrAnObject) {

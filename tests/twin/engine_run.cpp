@@ -23,10 +23,12 @@ class Collector final : public RowSink, public DecisionSink {
     row.cached = r.cached.value();
     row.station = r.station.index;
     row.preemptions = r.preemptions;
+    row.retries = r.retries;
     row.status = r.status == Status::kDone       ? TwinStatus::kDone
                  : r.status == Status::kRejected ? TwinStatus::kRejected
                  : r.status == Status::kFailed   ? TwinStatus::kFailed
                  : r.status == Status::kCancelled ? TwinStatus::kCancelled
+                 : r.status == Status::kTimedOut  ? TwinStatus::kTimedOut
                                                  : TwinStatus::kInFlight;
     result_.rows.push_back(row);
   }
@@ -59,7 +61,8 @@ std::string text(const TwinRow& r) {
   std::ostringstream out;
   out << "#" << r.number << " arrival " << text(r.arrival) << " schedule " << text(r.first_schedule) << " first "
       << text(r.first_token) << " finish " << text(r.finish) << " prompt " << r.prompt << " output " << r.output
-      << " cached " << r.cached << " station " << r.station << " preemptions " << r.preemptions << " status "
+      << " cached " << r.cached << " station " << r.station << " preemptions " << r.preemptions << " retries " << r.retries
+      << " status "
       << static_cast<int>(r.status);
   return out.str();
 }
@@ -111,7 +114,6 @@ Outcome run_engine(const Scenario& scenario, RequestSource& source, const Engine
   ModelExecutor executor(policies.cost);
   StationParts station;
   station.kv_policy = policies.kv.get();
-  station.order = policies.order.get();
   station.executor = &executor;
   station.cost = &policies.cost;
   station.kv_bytes_per_token = scenario.engine.kv_bytes_per_token;
@@ -122,15 +124,18 @@ Outcome run_engine(const Scenario& scenario, RequestSource& source, const Engine
   station.kv.watermark = policies.kv->watermark();
   station.kv.host_tokens = scenario.engine.host_tokens;
   station.kv.prefix = static_cast<PrefixKind>(scenario.engine.prefix);
-  for (auto& batcher : policies.batchers) {
-    station.batcher = batcher.get();
-    if (options.executor) station.executor = options.executor(parts.stations.size(), station.kv);
+  for (std::size_t i = 0; i < policies.batchers.size(); ++i) {
+    station.batcher = policies.batchers[i].get();
+    station.order = policies.orders[i].get();
+    if (options.executor) station.executor = options.executor(i, station.kv);
     parts.stations.push_back(station);
   }
 
   RecorderConfig config;
   config.stations = scenario.stations;
   config.stages = scenario.cost.stages;
+  for (const RequestSpec& r : scenario.requests)
+    config.classes = std::max(config.classes, r.request.request_class + 1);
   config.block_tokens = station.kv.block_tokens;
   config.blocks = station.kv.total;
   config.warmup = Duration{};
@@ -138,6 +143,9 @@ Outcome run_engine(const Scenario& scenario, RequestSource& source, const Engine
   Recorder recorder(config);
   parts.router = policies.router.get();
   parts.predictor = policies.predictor.get();
+  parts.admission = policies.admission.get();
+  parts.classes = scenario.engine.classes;
+  parts.clients = scenario.engine.clients;
   parts.source = &source;
   parts.recorder = &recorder;
   parts.decisions = decisions;

@@ -11,7 +11,7 @@
 namespace orrery {
 namespace {
 
-const std::set<std::string> kSlots{"batching", "order", "kv", "predictor", "router"};
+const std::set<std::string> kSlots{"batching", "order", "kv", "predictor", "router", "admission"};
 
 std::int64_t number(std::string_view text) {
   std::int64_t n = 0;
@@ -83,6 +83,7 @@ void parse_request(Scenario& s, const std::vector<std::string>& line) {
   if (when == "after") r.after = time.substr(0, plus);
   r.at = parse_duration(when == "after" ? (plus == std::string::npos ? "0s" : time.substr(plus + 1)) : time);
   std::int64_t copies = 1;
+  Duration every{};
   const auto star = line[1].find('*');
   if (star != std::string::npos) copies = number(line[1].substr(0, star));
   const std::string name = star == std::string::npos ? line[1] : line[1].substr(star + 1);
@@ -98,6 +99,10 @@ void parse_request(Scenario& s, const std::vector<std::string>& line) {
     }
     if (key == "deadline") {
       q.deadline = Time{parse_duration(value)};
+      continue;
+    }
+    if (key == "every") {
+      every = parse_duration(value);
       continue;
     }
     if (key == "cancel") {
@@ -119,7 +124,51 @@ void parse_request(Scenario& s, const std::vector<std::string>& line) {
   for (std::int64_t i = 0; i < copies; ++i) {
     r.name = star == std::string::npos ? name : name + std::to_string(i);
     s.requests.push_back(r);
+    r.at += every;
   }
+}
+
+void parse_class(Scenario& s, const std::vector<std::string>& line) {
+  if (line.size() < 2) throw std::invalid_argument("a class needs a number");
+  const auto index = static_cast<std::size_t>(number(line[1]));
+  if (index > 1000) throw std::invalid_argument("expected a class below 1000, got " + line[1]);
+  s.engine.clients.resize(std::max(s.engine.clients.size(), index + 1));
+  s.engine.classes.resize(s.engine.clients.size());
+  ClientRule& client = s.engine.clients[index];
+  ServiceClass& service = s.engine.classes[index];
+  for (std::size_t i = 2; i < line.size(); ++i) {
+    const auto [key, value] = key_value(line[i]);
+    if (key == "timeout") client.timeout = parse_duration(value);
+    else if (key == "retries") client.retries = static_cast<int>(number(value));
+    else if (key == "backoff") client.backoff = parse_duration(value);
+    else if (key == "weight") service.weight = std::stod(value);
+    else if (key == "ttft") service.ttft = parse_duration(value);
+    else if (key == "tpot") service.tpot = parse_duration(value);
+    else throw std::invalid_argument("unknown key " + key);
+  }
+}
+
+std::string class_text(const Scenario& s) {
+  std::ostringstream out;
+  for (std::size_t i = 0; i < s.engine.clients.size(); ++i) {
+    const ClientRule& c = s.engine.clients[i];
+    const ServiceClass& k = s.engine.classes[i];
+    out << "class " << i;
+    if (c.timeout != Duration::max()) out << " timeout=" << duration_text(c.timeout);
+    if (c.retries > 0) out << " retries=" << c.retries << " backoff=" << duration_text(c.backoff);
+    if (k.weight != 1) out << " weight=" << k.weight;
+    if (k.tpot > Duration{}) out << " ttft=" << duration_text(k.ttft) << " tpot=" << duration_text(k.tpot);
+    out << "\n";
+  }
+  return out.str();
+}
+
+/// Every class of a request has its rules.
+void cover_classes(Scenario& s) {
+  if (s.engine.clients.empty()) return;
+  for (const RequestSpec& r : s.requests)
+    s.engine.clients.resize(std::max<std::size_t>(s.engine.clients.size(), r.request.request_class + std::size_t{1}));
+  s.engine.classes.resize(s.engine.clients.size());
 }
 
 std::string slot_text(const Scenario& s) {
@@ -198,6 +247,10 @@ std::vector<Scenario> parse_scenarios(const std::string& text, const std::string
         continue;
       }
       if (all.empty()) throw std::invalid_argument("a scenario starts with `engine`");
+      if (w[0] == "class") {
+        parse_class(all.back(), w);
+        continue;
+      }
       if (w[0] != "expect") {
         parse_request(all.back(), w);
         continue;
@@ -209,6 +262,7 @@ std::vector<Scenario> parse_scenarios(const std::string& text, const std::string
     } catch (const std::invalid_argument& e) {
       throw std::invalid_argument(name + ":" + std::to_string(n) + ": " + e.what());
     }
+  for (Scenario& s : all) cover_classes(s);
   return all;
 }
 
@@ -234,7 +288,7 @@ std::string to_text(const Scenario& s) {
     if (t.per > 1) out << "/" << t.per;
     if (t.above > 0) out << ">" << t.above;
   }
-  out << "\n";
+  out << "\n" << class_text(s);
   for (const RequestSpec& r : s.requests) {
     const Request& q = r.request;
     if (r.after.empty()) out << "t=" << duration_text(r.at);

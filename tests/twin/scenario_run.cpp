@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cctype>
 #include <set>
 #include <sstream>
@@ -83,7 +84,7 @@ std::unique_ptr<Interface> make(const Scenario& s, const std::string& by_default
   const std::string slot(slot_name<Interface>());
   const auto chosen = s.policies.find(slot);
   const std::string name = chosen == s.policies.end() ? by_default : chosen->second;
-  if (name == "none" && slot != "predictor") return nullptr;
+  if (name == "none" && slot != "predictor" && slot != "admission") return nullptr;
   const auto* entry = registry().find<Interface>(name);
   if (!entry) throw std::invalid_argument("no " + slot + " policy named " + name);
   TextDescriber describer(s, slot, used);
@@ -94,11 +95,14 @@ std::unique_ptr<Interface> make(const Scenario& s, const std::string& by_default
 
 ScenarioPolicies::ScenarioPolicies(const Scenario& s) : cost(s.cost) {
   std::set<std::string> used;
-  for (int i = 0; i < s.stations; ++i) batchers.push_back(make<Batcher>(s, "sarathi", used));
+  for (int i = 0; i < s.stations; ++i) {
+    batchers.push_back(make<Batcher>(s, "sarathi", used));
+    orders.push_back(make<QueueOrder>(s, "fcfs", used));
+  }
   kv = make<KvPolicy>(s, "paged", used);
-  order = make<QueueOrder>(s, "fcfs", used);
   predictor = make<LengthPredictor>(s, "none", used);
   router = make<Router>(s, s.stations > 1 ? "round-robin" : "none", used);
+  admission = make<AdmissionPolicy>(s, "none", used);
   for (const auto& [key, value] : s.parameters)
     if (!used.count(key)) throw std::invalid_argument("no policy has the parameter " + key);
   if (kv->contiguous() && s.engine.prefix != TwinPrefix::kNone)
@@ -112,9 +116,10 @@ TwinResult run_twin(const Scenario& scenario, const std::function<Batcher*(Batch
   TwinConfig config = scenario.engine;
   config.cost = cost ? cost : &policies.cost;
   config.kv = policies.kv.get();
-  config.order = policies.order.get();
+  for (auto& order : policies.orders) config.orders.push_back(order.get());
   config.predictor = policies.predictor.get();
   config.router = policies.router.get();
+  config.admission = policies.admission.get();
   for (auto& batcher : policies.batchers) config.batchers.push_back(around ? around(*batcher) : batcher.get());
   ScenarioSource source(scenario);
   TwinResult result = run_twin(config, source);
@@ -139,16 +144,21 @@ std::string observed(const Scenario& scenario, const TwinResult& result, const s
     if (field == "preemptions") return count(sums.preemptions);
     if (field == "swaps") return count(sums.swaps);
   }
+  constexpr std::string_view status[] = {"done", "rejected", "failed", "cancelled", "timed_out", "in_flight"};
+  if (name == "count") {
+    const auto is = [&](const TwinRow& row) { return status[static_cast<int>(row.status)] == field; };
+    return count(std::count_if(result.rows.begin(), result.rows.end(), is));
+  }
   for (std::size_t i = 0; i < result.rows.size() && field != ""; ++i) {
     const TwinRow& row = result.rows[i];
     if (result.names[i] != name) continue;
-    constexpr std::string_view status[] = {"done", "rejected", "failed", "cancelled", "in_flight"};
     if (field == "first") return time(row.first_token);
     if (field == "finish") return time(row.finish);
     if (field == "schedule") return time(row.first_schedule);
     if (field == "status") return std::string(status[static_cast<int>(row.status)]);
     if (field == "cached") return count(row.cached);
     if (field == "preempted") return count(row.preemptions);
+    if (field == "retries") return count(row.retries);
     if (field == "station") return count(row.station);
     if (field == "output") return count(row.output);
   }

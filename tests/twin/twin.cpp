@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "sim/plan.hpp"
 #include "tests/twin/twin_kv.hpp"
@@ -21,6 +22,7 @@ struct TwinCall {
   Tokens emitted, context, cached, promise;
   Tokens joined_context;      ///< context when it joined its group
   int station = -1, lane = -1;
+  Time gives_up = kNever;     ///< whatever comes of it
   TwinRow row;
 
   std::uint64_t number() const { return given.request.number; }
@@ -36,7 +38,8 @@ struct Step {
 };
 
 struct Lane {
-  std::vector<CallId> prefilling, members, held, cancelled;
+  std::vector<CallId> prefilling, members, held;
+  std::vector<std::pair<CallId, TwinStatus>> given_up;
   std::int64_t clock = 0, steps_since_admission = 0;
   Tokens longest_at_zero;     ///< max over members, since the group was last empty, of context - clock
   std::optional<Step> step;
@@ -55,6 +58,7 @@ struct CacheOfStation final : PrefixView {
 struct TwinStation {
   int index = 0;
   Batcher* batcher = nullptr;
+  QueueOrder* order = nullptr;
   std::unique_ptr<TwinKv> kv;
   CacheOfStation cache;
   std::vector<CallId> waiting, swapped;
@@ -83,6 +87,10 @@ class Twin {
   void plan_lanes(TwinStation& s);
   // arrival
   void accept();
+  void submit(std::unique_ptr<TwinCall> c, Time at);
+  bool tries_again(const TwinCall& c, TwinStatus status, bool for_good) const;
+  void try_again(TwinCall& c);
+  void unserved(TwinCall& c, TwinStatus status, bool for_good);
   void route(TwinCall& c);
   Blocks watermark(const TwinStation& s) const;
   bool never_fits(const TwinStation& s, const Call& call) const;
@@ -93,14 +101,14 @@ class Twin {
   void start(TwinStation& s, Lane& lane, Step step, StepShape shape, const BatchPlan& plan);
   void release_held(TwinStation& s, Lane& lane);
   void cancels();
-  void drop(TwinStation& s, TwinCall& c);
+  void drop(TwinStation& s, TwinCall& c, TwinStatus why);
   void chunk_done(TwinStation& s, Lane& lane, const BatchPlan::Chunk& chunk);
   // a call's life
   void join(Lane& lane, CallId id);
   void drop_from(Lane& lane, CallId id);
   void token(TwinStation& s, CallId id);
   void finished(TwinStation& s, Lane& lane, CallId id);
-  void gone(TwinStation& s, CallId id, TwinStatus status);
+  void gone(TwinStation& s, CallId id, TwinStatus status, bool for_good = false);
   void enter(TwinStation& s, std::vector<CallId>& queue, CallId id);
   // the policy's picture
   StationView view(TwinStation& s, int lane);
@@ -121,7 +129,8 @@ class Twin {
   std::vector<CallRow> rows_;
   std::vector<TwinStation> stations_;
   std::set<std::pair<Time, std::uint64_t>> coming_;    ///< arrived calls that wait for their prediction
-  std::set<std::pair<Time, std::uint64_t>> giving_up_; ///< clients that will, if they have no answer by then
+  /// Clients that will give up, if they have no answer by then: when, who, all of it (cancelled) or this attempt.
+  std::set<std::tuple<Time, std::uint64_t, TwinStatus>> giving_up_;
   std::map<std::uint64_t, CallId> by_number_;
   std::vector<CallId> full_;                           ///< of the view being planned
   BuddyRuns runs_{};
@@ -149,6 +158,9 @@ Twin::Twin(const TwinConfig& config, RequestSource& source)
     TwinStation& s = stations_[i];
     s.index = static_cast<int>(i);
     s.batcher = config.batchers[i];
+    s.order = config.orders[i];
+    s.batcher->on_start(config_.classes);
+    s.order->on_start(config_.classes);
     s.kv = std::make_unique<TwinKv>(config.kv_blocks, block_tokens_, config.kv->contiguous(), config.prefix);
     s.cache.station = &s;
     s.cache.twin = this;
@@ -175,8 +187,8 @@ TwinResult Twin::run() {
     result_.end = now_;
     if (const Time next = next_event(); next != kNever) integrate(next - now_);
   }
+  for (const auto& c : calls_) result_.sums.cached += c->row.cached;
   for (const auto& [number, id] : by_number_) {
-    result_.sums.cached += at(id).row.cached;
     if (at(id).row.status == TwinStatus::kInFlight) {
       at(id).row.output = at(id).emitted.value();
       result_.rows.push_back(at(id).row);
@@ -188,7 +200,7 @@ TwinResult Twin::run() {
 Time Twin::next_event() {
   Time next = source_.peek();
   if (!coming_.empty()) next = std::min(next, coming_.begin()->first);
-  if (!giving_up_.empty()) next = std::min(next, giving_up_.begin()->first);
+  if (!giving_up_.empty()) next = std::min(next, std::get<0>(*giving_up_.begin()));
   for (const TwinStation& s : stations_)
     for (const Lane& lane : s.lanes) {
       if (lane.step) next = std::min(next, lane.step->end);
@@ -251,7 +263,9 @@ void Twin::boundary(TwinStation& s, Lane& lane) {
       ++at(id).context;
       token(s, id);
     }
-    if (s.batcher->wants_events()) s.batcher->on_steps(1, view(s, static_cast<int>(&lane - s.lanes.data())).group);
+    const GroupView group = view(s, static_cast<int>(&lane - s.lanes.data())).group;
+    if (s.batcher->wants_events()) s.batcher->on_steps(1, group);
+    if (s.order->wants_events()) s.order->on_steps(1, group);
     for (CallId id : members)
       if (at(id).emitted == at(id).output()) {
         drop_from(lane, id);
@@ -266,9 +280,9 @@ void Twin::boundary(TwinStation& s, Lane& lane) {
   }
   for (const BatchPlan::Chunk& chunk : step.chunks) chunk_done(s, lane, chunk);
   ++lane.steps_since_admission;
-  for (CallId id : lane.cancelled)
-    if (at(id).row.status == TwinStatus::kInFlight) drop(s, at(id));
-  lane.cancelled.clear();
+  for (const auto& [id, why] : lane.given_up)
+    if (at(id).row.status == TwinStatus::kInFlight) drop(s, at(id), why);
+  lane.given_up.clear();
   release_held(s, lane);
 }
 
@@ -335,7 +349,7 @@ void Twin::finished(TwinStation& s, Lane& lane, CallId id) {
   lane.held.push_back(id);
 }
 
-void Twin::gone(TwinStation& s, CallId id, TwinStatus status) {
+void Twin::gone(TwinStation& s, CallId id, TwinStatus status, bool for_good) {
   TwinCall& c = at(id);
   s.kv->publish(c.lease, c.given, c.context);
   s.kv->release(c.lease, c.given);
@@ -345,27 +359,51 @@ void Twin::gone(TwinStation& s, CallId id, TwinStatus status) {
   c.row.finish = now_;
   c.row.status = status;
   c.row.output = c.emitted.value();
-  result_.rows.push_back(c.row);
-  std::erase_if(giving_up_, [&](const auto& entry) { return entry.second == c.number(); });
   if (status == TwinStatus::kDone) {
     result_.sums.delivered += (c.context - c.cached).value();
   }
   if (status != TwinStatus::kRejected) event(s, CallEvent::kFinished, id);
+  unserved(c, status, for_good);
+}
+
+/// An attempt has ended: its client tries again, or the request leaves.
+void Twin::unserved(TwinCall& c, TwinStatus status, bool for_good) {
+  c.row.finish = now_;
+  c.row.status = status;
+  std::erase_if(giving_up_, [&](const auto& entry) { return std::get<1>(entry) == c.number(); });
+  if (tries_again(c, status, for_good)) return try_again(c);
+  result_.rows.push_back(c.row);
   source_.on_done(c.given.request, now_);
+}
+
+bool Twin::tries_again(const TwinCall& c, TwinStatus status, bool for_good) const {
+  if (for_good || config_.clients.empty()) return false;
+  if (status != TwinStatus::kTimedOut && status != TwinStatus::kRejected) return false;
+  return c.row.retries < config_.clients[c.given.request.request_class].retries && c.gives_up > now_;
+}
+
+/// The same request, as another call.
+void Twin::try_again(TwinCall& c) {
+  auto next = std::make_unique<TwinCall>();
+  next->given = c.given;
+  next->given.request.segments = next->given.segments;
+  next->gives_up = c.gives_up;
+  next->row.retries = c.row.retries + 1;
+  Duration wait = config_.clients[c.given.request.request_class].backoff;
+  for (int i = 1; i < next->row.retries; ++i) wait = std::min<Duration>(2 * wait, 24h);
+  submit(std::move(next), now_ + wait);
 }
 
 // --- (b) clients give up, requests arrive ---------------------------------------------------------------------------
 
 void Twin::cancels() {
-  while (!giving_up_.empty() && giving_up_.begin()->first == now_) {
-    TwinCall& c = at(by_number_.at(giving_up_.begin()->second));
+  while (!giving_up_.empty() && std::get<0>(*giving_up_.begin()) == now_) {
+    const TwinStatus why = std::get<2>(*giving_up_.begin());
+    TwinCall& c = at(by_number_.at(std::get<1>(*giving_up_.begin())));
     giving_up_.erase(giving_up_.begin());
-    if (c.station < 0) {   // it waits for its prediction: no station knows of it
+    if (c.station < 0) {   // it waits for its prediction or its next attempt: no station knows of it
       std::erase_if(coming_, [&](const auto& entry) { return entry.second == c.number(); });
-      c.row.finish = now_;
-      c.row.status = TwinStatus::kCancelled;
-      result_.rows.push_back(c.row);
-      source_.on_done(c.given.request, now_);
+      unserved(c, why, false);
       continue;
     }
     TwinStation& s = stations_[static_cast<std::size_t>(c.station)];
@@ -374,17 +412,17 @@ void Twin::cancels() {
       Lane& lane = s.lanes[static_cast<std::size_t>(c.lane)];
       auto has = [&](const std::vector<CallId>& ids) { return std::find(ids.begin(), ids.end(), c.id) != ids.end(); };
       if (lane.step && (has(lane.members) || has(lane.prefilling) || has(lane.step->swapped_out))) {
-        lane.cancelled.push_back(c.id);   // leaves when the step ends
+        lane.given_up.push_back({c.id, why});   // leaves when the step ends
         continue;
       }
     }
-    drop(s, c);
+    drop(s, c, why);
   }
 }
 
 /// A call whose client gave up leaves, wherever it stands; what was computed for it is wasted. A held answer is
 /// complete.
-void Twin::drop(TwinStation& s, TwinCall& c) {
+void Twin::drop(TwinStation& s, TwinCall& c, TwinStatus why) {
   Lane& lane = s.lanes[static_cast<std::size_t>(std::max(c.lane, 0))];
   const Stage stage = row(c.id).progress.stage;
   if (stage == Stage::kHeld) return;
@@ -398,7 +436,7 @@ void Twin::drop(TwinStation& s, TwinCall& c) {
   std::erase(s.swapped, c.id);
   std::erase(lane.prefilling, c.id);
   drop_from(lane, c.id);
-  gone(s, c.id, TwinStatus::kCancelled);
+  gone(s, c.id, why);
 }
 
 void Twin::arrivals() {
@@ -422,13 +460,20 @@ void Twin::accept() {
   source_.pop(r);
   c->given.segments.assign(r.segments.begin(), r.segments.end());
   r.segments = c->given.segments;
+  if (r.cancel_after < kNever - now_) c->gives_up = now_ + r.cancel_after;
+  submit(std::move(c), now_);
+}
+
+/// An attempt begins at `when`: now, or after a back-off.
+void Twin::submit(std::unique_ptr<TwinCall> c, Time when) {
+  const Request& r = c->given.request;
   c->id = CallId{static_cast<std::uint32_t>(calls_.size()), 0};
   c->row.number = r.number;
   c->row.arrival = r.arrival;
   c->row.prompt = r.prompt_tokens.value();
   Call call;
   call.number = r.number;
-  call.arrival = r.arrival;
+  call.arrival = when;
   call.deadline = r.deadline;
   call.prompt = r.prompt_tokens;
   call.max_tokens = r.max_tokens;
@@ -442,9 +487,11 @@ void Twin::accept() {
     p = config_.predictor->predict(call, r.output_tokens, Rng(config_.seed, Purpose::kPredictor, r.number));
   call.predicted_low = p.low;
   call.predicted_high = p.high;
-  coming_.insert({now_ + p.cost, r.number});
+  coming_.insert({when + p.cost, r.number});
   by_number_[r.number] = c->id;
-  if (r.cancel_after < kNever - now_) giving_up_.insert({now_ + r.cancel_after, r.number});
+  if (c->gives_up != kNever) giving_up_.insert({c->gives_up, r.number, TwinStatus::kCancelled});
+  if (!config_.clients.empty() && config_.clients[r.request_class].timeout < kNever - when)
+    giving_up_.insert({when + config_.clients[r.request_class].timeout, r.number, TwinStatus::kTimedOut});
   rows_.push_back({call, {}});
   calls_.push_back(std::move(c));
 }
@@ -458,13 +505,17 @@ void Twin::route(TwinCall& c) {
     for (const TwinStation& s : stations_) caches.push_back(config_.prefix == TwinPrefix::kNone ? nullptr : &s.cache);
     const bool live = config_.router->staleness() == Duration{};
     const ClusterView cluster{now_, live ? now : snapshot_, caches, routed_};
-    to = config_.router->route(call, c.id, cluster, Rng(config_.seed, Purpose::kRouter, call.number));
+    const auto attempt = static_cast<std::uint64_t>(c.row.retries);   // of the first, the number alone
+    const std::uint64_t draw = attempt == 0 ? call.number : hash_combine(call.number, attempt);
+    to = config_.router->route(call, c.id, cluster, Rng(config_.seed, Purpose::kRouter, draw));
   }
   ++routed_;
   TwinStation& s = stations_[static_cast<std::size_t>(to.index)];
+  const StationLoad there = loads()[static_cast<std::size_t>(s.index)];
   c.station = s.index;
   s.kv->add(c.lease);
-  if (never_fits(s, call)) return gone(s, c.id, TwinStatus::kRejected);
+  if (never_fits(s, call)) return gone(s, c.id, TwinStatus::kRejected, true);
+  if (config_.admission && !config_.admission->admits(call, there, now_)) return gone(s, c.id, TwinStatus::kRejected);
   s.changed = true;
   enter(s, s.waiting, c.id);
   event(s, CallEvent::kArrived, c.id);
@@ -485,7 +536,7 @@ bool Twin::never_fits(const TwinStation& s, const Call& call) const {
 
 /// Into a queue sorted by (key, number).
 void Twin::enter(TwinStation& s, std::vector<CallId>& queue, CallId id) {
-  row(id).progress.key = config_.order->key(id, row(id).call, row(id).progress, nullptr);
+  row(id).progress.key = s.order->key(id, row(id).call, row(id).progress, nullptr);
   queue.push_back(id);
   const StationView v = view(s, 0);
   std::stable_sort(queue.begin(), queue.end(), [&](CallId a, CallId b) { return v.before(a, b); });
@@ -515,9 +566,11 @@ void Twin::plan_lanes(TwinStation& s) {
 bool Twin::plan_once(TwinStation& s, int l) {
   Lane& lane = s.lanes[static_cast<std::size_t>(l)];
   release_held(s, lane);
-  if (config_.order->dynamic()) {
+  if (s.order->dynamic()) {
     const StationView v = view(s, l);
-    for (CallId id : s.waiting) row(id).progress.key = config_.order->key(id, row(id).call, row(id).progress, &v);
+    std::vector<std::int64_t> keys(s.waiting.size());
+    s.order->rank(v, keys);
+    for (std::size_t i = 0; i < keys.size(); ++i) row(s.waiting[i]).progress.key = keys[i];
     std::stable_sort(s.waiting.begin(), s.waiting.end(), [&](CallId a, CallId b) { return v.before(a, b); });
   }
   StationView v = view(s, l);
@@ -772,7 +825,9 @@ void Twin::sort_by_number(std::vector<CallId>& ids) {
 }
 
 void Twin::event(TwinStation& s, CallEvent::Kind kind, CallId id) {
-  if (s.batcher->wants_events()) s.batcher->on_event({kind, id, &row(id).call, now_, std::max(at(id).lane, 0)});
+  const CallEvent e{kind, id, &row(id).call, now_, std::max(at(id).lane, 0)};
+  if (s.batcher->wants_events()) s.batcher->on_event(e);
+  if (s.order->wants_events()) s.order->on_event(e);
 }
 
 void Twin::note(TwinStation& s, const Lane& lane, TwinDecision::Kind kind, CallId id, Tokens tokens) {

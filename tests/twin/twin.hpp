@@ -26,9 +26,12 @@ struct TwinConfig {
   std::vector<Batcher*> batchers;               ///< one a station
   const CostModel* cost = nullptr;
   const KvPolicy* kv = nullptr;
-  const QueueOrder* order = nullptr;
+  std::vector<QueueOrder*> orders;              ///< one a station
   const LengthPredictor* predictor = nullptr;   ///< null: no prediction
   Router* router = nullptr;                     ///< null: one station
+  AdmissionPolicy* admission = nullptr;         ///< null: none
+  std::vector<ServiceClass> classes;            ///< by number
+  std::vector<ClientRule> clients;              ///< by class; empty: nobody loses patience
   Blocks kv_blocks{1000};                       ///< of each station
   Tokens block_tokens{16};                      ///< unless the KvPolicy sets its own
   Tokens host_tokens;                           ///< room for swapped KV, each station
@@ -37,13 +40,13 @@ struct TwinConfig {
   std::int64_t most_iterations = 100000;        ///< beyond that, policies are taken to run in circles
 };
 
-enum class TwinStatus : std::uint8_t { kDone, kRejected, kFailed, kCancelled, kInFlight };
+enum class TwinStatus : std::uint8_t { kDone, kRejected, kFailed, kCancelled, kTimedOut, kInFlight };
 
 struct TwinRow {
   std::uint64_t number = 0;
   Time arrival{}, first_schedule = kNever, first_token = kNever, finish = kNever;
   std::int64_t prompt = 0, output = 0, cached = 0;   ///< output: delivered so far
-  int station = -1, preemptions = 0;                 ///< station: that first ran it
+  int station = -1, preemptions = 0, retries = 0;    ///< station: that first ran it; all of the last attempt
   TwinStatus status = TwinStatus::kInFlight;
   friend bool operator==(const TwinRow&, const TwinRow&) = default;
 };
