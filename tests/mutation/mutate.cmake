@@ -54,7 +54,9 @@ mutate(prefix_cache.cpp "oldest_" "newest_" "id = oldest_;")                    
 mutate(buddy.cpp "order + 1 < kOrders" "false")                                              # free runs never merge
 # Arrivals.
 mutate(call_queue.hpp "std::upper_bound(first, items_.end(), id, before)" "first")
-mutate(simulation.cpp "now + p.cost" "now + p.cost + Duration{1}")
+mutate(simulation.cpp "at + predicted(id)" "at + predicted(id) + Duration{1}")
+mutate(simulation.cpp "rule.wait_before(job.attempts)" "rule.backoff")                               # back-off never doubles
+mutate(simulation.cpp "job.gives_up > now_" "true")                                                  # tries again for nobody
 mutate(simulation.cpp "(to_ps(now) / to_ps(staleness_) + 1) * to_ps(staleness_)" "to_ps(now) + to_ps(staleness_)")
 
 file(WRITE ${OUT}/tests/mutation/count.hpp "#pragma once\nnamespace orrery {\ninline constexpr int kMutations = ${count};\n}  // namespace orrery\n")
