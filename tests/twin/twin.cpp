@@ -801,7 +801,7 @@ StationView Twin::view(TwinStation& s, int l) {
   runs_ = s.kv->runs();
   if (v.kv.contiguous) v.kv.runs = &runs_;
   v.kv_policy = config_.kv;
-  v.order = config_.order;
+  v.order = s.order;
   if (config_.prefix != TwinPrefix::kNone) v.prefix = &s.cache;
   return v;
 }
