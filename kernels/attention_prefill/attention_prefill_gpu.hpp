@@ -16,4 +16,11 @@ constexpr std::int32_t prefill_tile_tokens(std::int32_t group) { return 128 / gr
 
 void attention_prefill(const PrefillArgs<Bf16>& args, Stream stream);
 
+/// The same with specialised warpgroups, wgmma and the copy engine, on sm_90a only (FlashAttention-3). `query_rows` is
+/// q_offset[sequences]. Sums are in another order than attention_prefill's, so are the last bits.
+void attention_prefill_warpgroups(const PrefillArgs<Bf16>& args, std::int64_t query_rows, Stream stream);
+/// If this device has them, and the pages are boxes of the copy engine: a multiple of 8 tokens that divides 128, or a
+/// multiple of 128.
+bool prefill_warpgroups_can(const PrefillArgs<Bf16>& args);
+
 }  // namespace orrery::ORRERY_GPU

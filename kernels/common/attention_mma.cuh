@@ -75,10 +75,10 @@ DEVICE_FN void reduce_sums(SoftmaxRows& rows) {
   rows.l[1] = quad_sum(rows.l[1]);
 }
 
-/// s: q k of kTiles * 8 keys, -inf where a key is not seen; becomes the weights. scale > 0 makes them scores. o is
-/// rescaled if a maximum grew.
-template <int kTiles, int kOut>
-DEVICE_FN void softmax_step(float (&s)[kTiles][4], float scale, SoftmaxRows& rows, float (&o)[kOut][4]) {
+/// s: q k of kTiles * 8 keys, -inf where a key is not seen; becomes the weights. scale > 0 makes them scores. `shrink`
+/// is what sums so far must be multiplied with, as a row's maximum may have grown; those in `rows` are.
+template <int kTiles>
+DEVICE_FN void softmax_weights(float (&s)[kTiles][4], float scale, SoftmaxRows& rows, float (&shrink)[2]) {
   float most[2] = {s[0][0], s[0][2]};
   DEVICE_UNROLL
   for (int j = 0; j < kTiles; ++j) {
@@ -90,19 +90,11 @@ DEVICE_FN void softmax_step(float (&s)[kTiles][4], float scale, SoftmaxRows& row
   float base[2];                             // what is subtracted: not -inf, where a row has seen nothing yet
   base[0] = most[0] == negative_infinity() ? 0 : most[0];
   base[1] = most[1] == negative_infinity() ? 0 : most[1];
-  if (any(most[0] > rows.m[0] || most[1] > rows.m[1])) {
-    const float shrink[2] = {fast_exp2(rows.m[0] - base[0]), fast_exp2(rows.m[1] - base[1])};
-    rows.l[0] *= shrink[0];
-    rows.l[1] *= shrink[1];
-    DEVICE_UNROLL
-    for (int j = 0; j < kOut; ++j) {
-      o[j][0] *= shrink[0];
-      o[j][1] *= shrink[0];
-      o[j][2] *= shrink[1];
-      o[j][3] *= shrink[1];
-    }
-    rows.m[0] = most[0];
-    rows.m[1] = most[1];
+  DEVICE_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    shrink[i] = fast_exp2(rows.m[i] - base[i]);
+    rows.l[i] *= shrink[i];
+    rows.m[i] = most[i];
   }
   DEVICE_UNROLL
   for (int j = 0; j < kTiles; ++j) {
@@ -113,6 +105,26 @@ DEVICE_FN void softmax_step(float (&s)[kTiles][4], float scale, SoftmaxRows& row
     rows.l[0] += s[j][0] + s[j][1];
     rows.l[1] += s[j][2] + s[j][3];
   }
+}
+
+/// o times shrink, if any of the warp's rows needs it.
+template <int kOut>
+DEVICE_FN void rescale(float (&o)[kOut][4], const float (&shrink)[2]) {
+  if (!any(shrink[0] < 1 || shrink[1] < 1)) return;
+  DEVICE_UNROLL
+  for (int j = 0; j < kOut; ++j) {
+    o[j][0] *= shrink[0];
+    o[j][1] *= shrink[0];
+    o[j][2] *= shrink[1];
+    o[j][3] *= shrink[1];
+  }
+}
+
+template <int kTiles, int kOut>
+DEVICE_FN void softmax_step(float (&s)[kTiles][4], float scale, SoftmaxRows& rows, float (&o)[kOut][4]) {
+  float shrink[2];
+  softmax_weights(s, scale, rows, shrink);
+  rescale(o, shrink);
 }
 
 /// The same with the maximum fixed beforehand (rows.m): nothing is rescaled. outside[i] is set if a score of the row

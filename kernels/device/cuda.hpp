@@ -194,6 +194,7 @@ DEVICE_FN std::uint32_t sub_f16x2(std::uint32_t a, std::uint32_t b) {
 DEVICE_FN std::uint32_t byte_permute(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
   return __byte_perm(a, b, selector);
 }
+DEVICE_FN int popcount(std::uint32_t bits) { return __popc(bits); }
 /// a b + c, rounded once.
 DEVICE_FN float fused(float a, float b, float c) { return fmaf(a, b, c); }
 DEVICE_FN float max_of(float a, float b) { return fmaxf(a, b); }

@@ -207,6 +207,7 @@ inline std::uint32_t byte_permute(std::uint32_t a, std::uint32_t b, std::uint32_
   }
   return r;
 }
+inline int popcount(std::uint32_t bits) { return std::popcount(bits); }
 inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
 inline float max_of(float a, float b) { return std::fmax(a, b); }
 inline float fast_reciprocal(float x) { return 1 / x; }

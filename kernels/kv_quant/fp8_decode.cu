@@ -14,7 +14,9 @@ struct Fp8Source {
 
   template <int kHeadDim>
   DEVICE_FN Fp8Kv<kHeadDim> of(std::int32_t sequence, std::int32_t kv_head, std::int32_t kv_len) const {
-    return {{kv, page_shift, sequence, kv_head, kv_len}, global_load(k_scale + kv_head), global_load(v_scale + kv_head)};
+    return {{kv, page_shift, sequence, kv_head, kv_len},
+            global_load(k_scale + kv_head),
+            global_load(v_scale + kv_head)};
   }
 };
 

@@ -17,7 +17,7 @@ template <int kHeadDim, int kBits>
 struct KiviKv {
   static constexpr int kKeys = kKiviGroup, kStages = 4;
   static constexpr std::uint32_t kCodes = kKiviGroup * kHeadDim * kBits / 8, kKeyParams = kHeadDim * 2;
-  static constexpr std::uint32_t kValueParams = kHeadDim * 2;         ///< 32 tokens x kHeadDim / 32 groups, 2 bytes each
+  static constexpr std::uint32_t kValueParams = kHeadDim * 2;         ///< 32 tokens, kHeadDim / 32 groups, 2 bytes
   /// Of a page in shared memory: codes, scales, zeros of the keys, then of the values.
   static constexpr std::uint32_t kKeyScale = kCodes, kKeyZero = kKeyScale + kKeyParams, kValue = kKeyZero + kKeyParams;
   static constexpr std::uint32_t kValueScale = kValue + kCodes, kValueZero = kValueScale + kValueParams;

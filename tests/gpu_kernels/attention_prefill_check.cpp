@@ -26,6 +26,25 @@ TEST_F(PrefillAttention, IsTheReference) {
   }
 }
 
+TEST_F(PrefillAttention, ByWarpgroupsIsTheReference) {
+  const std::vector<PrefillShapeCase> cases = {
+      {.shape = {4, 2, 64}, .chunks = {{1, 0, 70}, {2, 100, 3}, {3, 64, 64}, {4, 0, 1}}},
+      {.shape = {4, 1, 128}, .chunks = {{1, 0, 33}, {2, 230, 40}}, .page_tokens = 64},
+      {.shape = {1, 1, 128}, .chunks = {{1, 130, 130}}, .page_tokens = 8},               // two blocks under the mask
+      {.shape = {6, 1, 64}, .chunks = {{1, 10, 50}, {2, 300, 22}}, .page_tokens = 128},  // rows that no query fills
+      {.shape = {64, 1, 64}, .chunks = {{1, 250, 8}}, .page_tokens = 256, .tile_tokens = 4},   // several turns a tile
+  };
+  for (const PrefillShapeCase& c : cases) {
+    PrefillCase p(c);
+    if (!prefill_warpgroups_can(p.args())) GTEST_SKIP() << "not an sm_90";
+    attention_prefill_warpgroups(p.args(), p.offset.back(), nullptr);
+    EXPECT_LT(relative_error(p.out.download(), p.reference()), kBf16Bound)
+        << c.shape.heads << '/' << c.shape.kv_heads << " heads of " << c.shape.head_dim;
+  }
+  PrefillCase odd({.shape = {1, 1, 64}, .chunks = {{1, 0, 5}}, .page_tokens = 48});
+  EXPECT_FALSE(prefill_warpgroups_can(odd.args()));
+}
+
 TEST_F(PrefillAttention, ChunksGiveTheBitsOfThePromptAtOnce) {
   const AttentionShape shape{4, 2, 64};
   PrefillCase whole({.shape = shape, .chunks = {{7, 0, 150}}});

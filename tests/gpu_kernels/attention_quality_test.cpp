@@ -39,6 +39,18 @@ TEST_P(AttentionQuality, PrefillDoesNotDependOnTheOrderOfThreads) {
   EXPECT_TRUE(same_bits(outs[0], outs[2]));
 }
 
+TEST_P(AttentionQuality, WarpgroupsDoNotDependOnTheOrderOfThreads) {
+  std::vector<std::vector<Bf16>> outs;
+  for (std::uint64_t seed : {0, 5, 6, 7}) {
+    emulator::Machine::instance().order_seed = seed;
+    PrefillCase p({.shape = {4, 2, GetParam()}, .chunks = {{1, 150, 60}, {2, 0, 40}}});
+    attention_prefill_warpgroups(p.args(), p.offset.back(), nullptr);
+    outs.push_back(p.out.download());
+  }
+  emulator::Machine::instance().order_seed = 0;
+  for (const auto& out : outs) EXPECT_TRUE(same_bits(outs[0], out));
+}
+
 TEST_P(AttentionQuality, DecodeDoesNotDependOnTheOrderOfThreads) {
   std::vector<std::vector<Bf16>> outs;
   for (std::uint64_t seed : {0, 5, 6}) {
