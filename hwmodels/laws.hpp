@@ -8,6 +8,7 @@
 /// All operators are 16-bit. What a shape holds:
 ///   kGemm     m, n, k                                      y[m,n] = x[m,k] w[k,n]
 ///   kPrefill  batch, q, context, heads, kv_heads, head_dim causal attention of q new tokens after `context` old ones
+///   kPrefillRows  the same shape on a processor that takes rows one after the other, without tiles to fill (the CPU)
 ///   kDecode   batch, context, heads, kv_heads, head_dim    paged attention of one token over `context`, the new included
 #pragma once
 
@@ -18,11 +19,11 @@
 
 namespace orrery {
 
-enum class Op : unsigned char { kGemm, kPrefill, kDecode };
+enum class Op : unsigned char { kGemm, kPrefill, kDecode, kPrefillRows };
 inline constexpr std::array kOps{Op::kGemm, Op::kPrefill, Op::kDecode};
 
 constexpr std::string_view name(Op op) {
-  constexpr std::string_view names[] = {"gemm", "prefill", "decode"};
+  constexpr std::string_view names[] = {"gemm", "prefill", "decode", "prefill rows"};
   return names[static_cast<std::size_t>(op)];
 }
 

@@ -33,7 +33,7 @@ bool OperatorModel::in_range(const Shape& x) const {
   const Features z = features(op, x);
   for (std::size_t d = 0; d < feature_names(op).size(); ++d) {
     const bool split_above = op == Op::kGemm || (op == Op::kDecode && d == 4) || (op == Op::kPrefill && d == 4);
-    const bool tile_below = op != Op::kGemm && d == 1;
+    const bool tile_below = (op == Op::kPrefill || op == Op::kDecode) && d == 1;
     if (z[d] > high[d] + kSlack && !split_above) return false;
     if (z[d] < low[d] - kSlack && !tile_below) return false;
   }

@@ -7,6 +7,7 @@
 #include <new>
 #include <ostream>
 
+#include "experiments/calibrate.hpp"
 #include "experiments/paper.hpp"
 #include "experiments/run.hpp"
 #include "experiments/verbs.hpp"
@@ -28,7 +29,6 @@ constexpr std::array kLater{
     Later{"explain", "where the tail comes from"},
     Later{"report", "one HTML file of results"},
     Later{"trace", "import, fit and describe traces"},
-    Later{"calibrate", "fit a cost model on this machine or from logs"},
     Later{"validate", "a real run beside the simulation"},
     Later{"support", "what is supported"},
     Later{"init", "write a config to start from"},
@@ -73,6 +73,7 @@ class Program {
     add_schema();
     add_rerun();
     add_paper();
+    add_calibrate();
     for (const Later& v : kLater) {
       app_.add_subcommand(v.name, std::string(v.help) + " (not available in this version)")
           ->allow_extras()
@@ -170,6 +171,20 @@ class Program {
     v->add_flag("--markdown", paper_.markdown, "print docs/SYSTEMS.md");
   }
 
+  void add_calibrate() {
+    CLI::App* v = verb("calibrate", "measure a hardware model on this machine",
+                       [this] { return calibrate_verb(calibrate_, out_, err_); });
+    v->add_option("--backend", calibrate_.backend, "whose kernels")->check(CLI::IsMember({"cpu", "cuda"}));
+    v->add_option("--out", calibrate_.out, "hardware model to write; its samples lie beside it")->type_name("HW.json");
+    v->add_option("--model", calibrate_.model, "whose shapes and whole steps")->type_name("NAME");
+    v->add_flag("--quick", calibrate_.quick, "fewer points");
+    v->add_flag("--force", calibrate_.force, "measure anew where samples are there");
+    v->add_option("--from", calibrate_.from, "logs of an engine (not available in this version)")->type_name("FILE");
+    v->add_option("--base", calibrate_base_, "with --from: the hardware model to correct")->type_name("HW");
+    v->add_flag("--json", calibrate_.json, "print the fit report as JSON");
+    v->add_flag("--quiet", calibrate_.quiet, "print nothing but errors");
+  }
+
   void add_schema() {
     CLI::App* v = verb("schema", "JSON schema of the configs", [this] { return schema_verb(schema_, out_); });
     v->add_option("KIND", schema_, "study or plan; a run config without it");
@@ -222,6 +237,8 @@ class Program {
   CheckOptions check_;
   CostOptions cost_;
   PaperOptions paper_;
+  CalibrateOptions calibrate_;
+  std::string calibrate_base_;
   std::string folder_, policy_, schema_;
   bool policies_json_ = false;
 };

@@ -1,0 +1,327 @@
+/// The CPU backend of the sweep: the fp32 kernels of kernels/, one thread, its CPU time.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "calibrate/clock.hpp"
+#include "calibrate/step/cpu_step_engine.hpp"
+#include "calibrate/sweep/backend.hpp"
+#include "calibrate/sweep/cpu_probe.hpp"
+#include "kernels/attention_decode/attention_decode.hpp"
+#include "kernels/attention_prefill/attention_prefill.hpp"
+#include "kernels/common/attention_core.hpp"
+#include "kernels/copy_blocks/copy_blocks.hpp"
+#include "kernels/gemm/gemm.hpp"
+#include "kernels/rmsnorm/rmsnorm.hpp"
+#include "kernels/rope_append/rope_append.hpp"
+#include "kernels/swiglu/swiglu.hpp"
+#include "kernels/virtual_kv/virtual_kv.hpp"
+#include "sim/base/rng.hpp"
+
+namespace orrery {
+namespace {
+
+constexpr std::size_t kArenaFloats = std::size_t{3} << 21;  // 25 MB, as much as a small model with its KV
+constexpr std::int32_t kPage = 16;
+
+std::int64_t whole(double x) { return static_cast<std::int64_t>(x); }
+std::int32_t small(double x) { return static_cast<std::int32_t>(x); }
+
+/// Random numbers that all trials share as weights, inputs and caches, so that preparing one is cheap: points are visited
+/// many times. Buffers of a trial lie in it one behind the other and are used in turn.
+class Arena {
+ public:
+  Arena() : floats_(kArenaFloats) {
+    Rng rng(1, Purpose::kWeights, 1);
+    for (float& v : floats_) v = static_cast<float>(rng.uniform() - 0.5);
+  }
+  /// The buffer of this turn, of `floats`.
+  float* at(std::size_t turn, std::size_t floats) {
+    return floats_.data() + floats * (turn % std::max<std::size_t>(1, floats_.size() / floats));
+  }
+  float* behind(std::size_t offset) { return floats_.data() + offset; }
+
+ private:
+  std::vector<float> floats_;
+};
+
+class CpuTrial : public Trial {
+ public:
+  CpuTrial() {
+    static std::size_t trials = 0;
+    turn_ = static_cast<std::size_t>(mix64(++trials) % 100003);   // another part of the arena each visit
+  }
+  double run(std::int64_t launches) override {
+    const double begin = thread_cpu_seconds();
+    for (std::int64_t i = 0; i < launches; ++i) launch(turn_++);
+    return thread_cpu_seconds() - begin;
+  }
+
+ protected:
+  virtual void launch(std::size_t turn) = 0;
+
+ private:
+  std::size_t turn_ = 0;
+};
+
+class GemmTrial final : public CpuTrial {
+ public:
+  GemmTrial(Arena& arena, const Shape& x)
+      : arena_(arena), m_(whole(x[0])), n_(whole(x[1])), k_(whole(x[2])), y_(static_cast<std::size_t>(m_ * n_)) {}
+
+ private:
+  void launch(std::size_t turn) override {
+    gemm(GemmArgs<float>{.x = arena_.behind(0), .w = arena_.at(turn, static_cast<std::size_t>(n_ * k_)), .y = y_.data(), .m = m_, .n = n_, .k = k_});
+  }
+  Arena& arena_;
+  std::int64_t m_, n_, k_;
+  std::vector<float> y_;
+};
+
+/// Paged keys and values, of another pool each turn; pages lie in random order, as after some time of serving.
+struct Pools {
+  Pools(Arena& arena_, const std::vector<std::int64_t>& tokens, std::int32_t kv_heads_, std::int32_t head_dim_)
+      : arena(arena_), kv_heads(kv_heads_), head_dim(head_dim_) {
+    for (const std::int64_t t : tokens) max_pages = std::max(max_pages, small(static_cast<double>(ceil_div(t, kPage))));
+    const auto pages = static_cast<std::size_t>(max_pages) * tokens.size();
+    each = pages * kPage * static_cast<std::size_t>(kv_heads * head_dim);
+    table.resize(pages);
+    std::iota(table.begin(), table.end(), 0);
+    Rng rng(1, Purpose::kFuzz, 5);
+    for (std::size_t i = pages; i > 1; --i) std::swap(table[i - 1], table[rng.below(i)]);
+  }
+  PagedKv<float> at(std::size_t turn) {
+    float* const k = arena.at(turn, 2 * each);
+    return {k, k + each, table.data(), max_pages, kPage, kv_heads, head_dim};
+  }
+  Arena& arena;
+  std::int32_t kv_heads, head_dim, max_pages = 1;
+  std::size_t each = 0;
+  std::vector<std::int32_t> table;
+};
+
+class DecodeTrial final : public CpuTrial {
+ public:
+  DecodeTrial(Arena& arena, const std::vector<std::int64_t>& contexts, std::int32_t heads, std::int32_t kv_heads, std::int32_t d)
+      : pools_(arena, contexts, kv_heads, d), length_(contexts.begin(), contexts.end()),
+        plan_(plan_decode({.contexts = length_, .kv_heads = kv_heads, .block = kKvBlock, .rule = SplitRule::kNone})),
+        space_(plan_, heads, d), out_(contexts.size() * static_cast<std::size_t>(heads * d)) {
+    args_.rows = {.q = arena.behind(0), .out = out_.data(), .kv_len = length_.data(), .batch = small(static_cast<double>(length_.size())),
+                  .heads = heads, .kv_heads = kv_heads, .head_dim = d, .q_stride = 0,
+                  .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d))), .tiles = plan_.tiles.data(),
+                  .tile_count = static_cast<std::int64_t>(plan_.tiles.size()), .partials = space_.partials()};
+  }
+
+ private:
+  void launch(std::size_t turn) override {
+    args_.kv = pools_.at(turn);
+    attention_decode(args_);
+  }
+  Pools pools_;
+  std::vector<std::int32_t> length_;
+  LaunchPlan plan_;
+  SplitSpace<float> space_;
+  std::vector<float> out_;
+  DecodeArgs<float> args_;
+};
+
+class PrefillTrial final : public CpuTrial {
+ public:
+  PrefillTrial(Arena& arena, const Shape& x)
+      : arena_(arena), batch_(static_cast<std::size_t>(x[0])), heads_(small(x[3])), d_(small(x[5])),
+        pools_(arena, std::vector<std::int64_t>(batch_, whole(x[1] + x[2])), small(x[4]), d_),
+        queries_(batch_, small(x[1])), context_(batch_, small(x[2])),
+        plan_(plan_prefill({.queries = queries_, .contexts = context_, .kv_heads = small(x[4]), .block = kKvBlock})),
+        out_(batch_ * static_cast<std::size_t>(x[1]) * static_cast<std::size_t>(heads_ * d_)) {
+    for (std::size_t i = 0; i <= batch_; ++i) offset_.push_back(small(static_cast<double>(i) * x[1]));
+  }
+
+ private:
+  void launch(std::size_t turn) override {
+    attention_prefill(PrefillArgs<float>{.q = arena_.behind(0), .out = out_.data(), .q_offset = offset_.data(), .context = context_.data(),
+                                         .kv = pools_.at(turn), .sequences = small(static_cast<double>(batch_)), .heads = heads_,
+                                         .q_stride = 0, .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d_))),
+                                         .tiles = plan_.tiles.data(), .tile_count = static_cast<std::int64_t>(plan_.tiles.size())});
+  }
+  Arena& arena_;
+  std::size_t batch_;
+  std::int32_t heads_, d_;
+  Pools pools_;
+  std::vector<std::int32_t> queries_, context_, offset_;
+  LaunchPlan plan_;
+  std::vector<float> out_;
+};
+
+class NormTrial final : public CpuTrial {
+ public:
+  NormTrial(Arena& arena, std::int64_t rows, std::int64_t dim)
+      : arena_(arena), rows_(rows), dim_(dim), residual_(static_cast<std::size_t>(rows * dim), 0.5F), out_(residual_.size()) {}
+
+ private:
+  void launch(std::size_t) override { rmsnorm(RmsNormArgs<float>{arena_.behind(0), residual_.data(), arena_.behind(0), out_.data(), rows_, dim_}); }
+  Arena& arena_;
+  std::int64_t rows_, dim_;
+  std::vector<float> residual_, out_;
+};
+
+class ActivationTrial final : public CpuTrial {
+ public:
+  ActivationTrial(Arena& arena, std::int64_t rows, std::int64_t dim)
+      : arena_(arena), rows_(rows), dim_(dim), out_(static_cast<std::size_t>(rows * dim)) {}
+
+ private:
+  void launch(std::size_t) override { swiglu(SwigluArgs<float>{arena_.behind(0), out_.data(), rows_, dim_}); }
+  Arena& arena_;
+  std::int64_t rows_, dim_;
+  std::vector<float> out_;
+};
+
+class RopeTrial final : public CpuTrial {
+ public:
+  RopeTrial(Arena& arena, std::int64_t rows, std::int32_t heads, std::int32_t kv_heads, std::int32_t d)
+      : rows_(rows), heads_(heads), stride_((heads + 2 * kv_heads) * d), rope_(rows, d, 500000), pools_(arena, {rows}, kv_heads, d),
+        qkv_(arena.behind(0), arena.behind(static_cast<std::size_t>(rows * stride_))), sequence_(static_cast<std::size_t>(rows)), position_(sequence_.size()) {
+    std::iota(position_.begin(), position_.end(), 0);
+    keys_ = std::int64_t{heads} * d;
+    values_ = keys_ + std::int64_t{kv_heads} * d;
+  }
+
+ private:
+  void launch(std::size_t turn) override {
+    rope_append(RopeAppendArgs<float>{.q = qkv_.data(), .k = qkv_.data() + keys_, .v = qkv_.data() + values_,
+                                      .sequence = sequence_.data(), .position = position_.data(), .kv = pools_.at(turn),
+                                      .cosine = rope_.cosine(), .sine = rope_.sine(), .tokens = rows_, .heads = heads_, .stride = stride_});
+  }
+  std::int64_t rows_;
+  std::int32_t heads_;
+  std::int64_t stride_, keys_ = 0, values_ = 0;
+  RopeTable<float> rope_;
+  Pools pools_;
+  std::vector<float> qkv_;
+  std::vector<std::int32_t> sequence_, position_;
+};
+
+/// Blocks of 4 kB between two pools, as swapping copies them.
+class CopyTrial final : public CpuTrial {
+ public:
+  explicit CopyTrial(double bytes) : from_(static_cast<std::size_t>(bytes)), to_(from_.size()) {
+    for (std::int64_t b = 0; b < whole(bytes) / kBlock; ++b) pairs_.insert(pairs_.end(), {b, b});
+  }
+
+ private:
+  static constexpr std::int64_t kBlock = 4096;
+  void launch(std::size_t) override {
+    const void* source = from_.data();
+    void* target = to_.data();
+    copy_blocks({.source = &source, .target = &target, .tensors = 1, .pairs = pairs_.data(),
+                 .count = static_cast<std::int64_t>(pairs_.size() / 2), .block_bytes = kBlock});
+  }
+  std::vector<char> from_, to_;
+  std::vector<std::int64_t> pairs_;
+};
+
+/// Page groups of 64 kB mapped for one sequence; giving them back is not timed.
+class MapTrial final : public Trial {
+ public:
+  MapTrial(const ModelShape& m, double groups)
+      : blocks_(std::max<std::int64_t>(1, whole(groups) / (2 * m.layers))), groups_(blocks_ * 2 * m.layers),
+        pool_({.layers = small(static_cast<double>(m.layers)), .slots = 1, .max_tokens = blocks_ * (65536 / (4 * m.kv_heads * m.head_dim)),
+               .kv_heads = small(static_cast<double>(m.kv_heads)), .head_dim = small(static_cast<double>(m.head_dim)),
+               .page_groups = groups_}) {}
+
+  /// Of x[0] groups, as the point says; the pool maps whole blocks.
+  double run(std::int64_t launches) override {
+    double seconds = 0;
+    for (std::int64_t i = 0; i < launches; ++i) {
+      const int slot = pool_.acquire(1);
+      const double begin = thread_cpu_seconds();
+      pool_.ensure(slot, blocks_ * pool_.block_tokens());
+      seconds += thread_cpu_seconds() - begin;
+      pool_.release(slot);
+      pool_.reclaim();
+    }
+    return seconds;
+  }
+
+ private:
+  std::int64_t blocks_, groups_;
+  VirtualKv pool_;
+};
+
+class StepTrial final : public Trial {
+ public:
+  StepTrial(StepEngine& engine, const StepBatch& batch) : engine_(engine), batch_(batch) {}
+  double run(std::int64_t) override { return engine_.run(batch_); }
+  bool repeats() const override { return false; }
+
+ private:
+  StepEngine& engine_;
+  const StepBatch& batch_;
+};
+
+class CpuBackend final : public SweepBackend {
+ public:
+  CpuBackend(const ModelShape& model, const SweepOptions& o)
+      : model_(model), engine_(make_cpu_step_engine(model, {.max_sequences = o.max_sequences, .max_context = o.max_context})) {}
+
+  std::string_view name() const override { return "cpu"; }
+  Value machine() const override { return cpu_fingerprint(); }
+  double value_bytes() const override { return 4; }
+  std::int64_t row_tile() const override { return engine_->row_tile(); }
+  double memory_bytes() const override { return cpu_memory_bytes(); }
+  double units() const override { return 1; }
+  SpeedOfLight probe() override { return probe_cpu(); }
+
+  std::unique_ptr<Trial> prepare(const SweepPoint& p) override {
+    const Shape& x = p.x;
+    const auto dim = [&](std::int64_t n) { return static_cast<std::int32_t>(n); };
+    switch (p.op) {
+      case SweepOp::kGemm: return std::make_unique<GemmTrial>(arena_, x);
+      case SweepOp::kPrefill: return std::make_unique<PrefillTrial>(arena_, x);
+      case SweepOp::kDecode:
+        return std::make_unique<DecodeTrial>(arena_, std::vector<std::int64_t>(static_cast<std::size_t>(x[0]), whole(x[1])), small(x[2]), small(x[3]), small(x[4]));
+      case SweepOp::kRagged: {
+        std::vector<std::int64_t> contexts;
+        for (const Tokens t : p.batch.decodes) contexts.push_back(t.value());
+        return std::make_unique<DecodeTrial>(arena_, contexts, small(x[2]), small(x[3]), small(x[4]));
+      }
+      case SweepOp::kNorm: return std::make_unique<NormTrial>(arena_, whole(x[0]), model_.hidden);
+      case SweepOp::kRope: return std::make_unique<RopeTrial>(arena_, whole(x[0]), dim(model_.heads), dim(model_.kv_heads), dim(model_.head_dim));
+      case SweepOp::kActivation: return std::make_unique<ActivationTrial>(arena_, whole(x[0]), model_.ffn);
+      case SweepOp::kCopy: return std::make_unique<CopyTrial>(x[0]);
+      case SweepOp::kMap: return std::make_unique<MapTrial>(model_, x[0]);
+      case SweepOp::kStep: break;
+    }
+    return std::make_unique<StepTrial>(*engine_, p.batch);
+  }
+
+ private:
+  ModelShape model_;
+  std::unique_ptr<StepEngine> engine_;
+  Arena arena_;
+};
+
+constexpr std::int64_t kLargestParameters = 100'000'000;  // 400 MB of fp32; a step takes a tenth of a second
+
+}  // namespace
+
+std::unique_ptr<SweepBackend> make_sweep_backend(std::string_view name, const ModelShape& model, const SweepOptions& options) {
+  if (name == "cuda") {
+    struct stat device{};
+    const bool driver = ::stat("/dev/nvidiactl", &device) == 0;
+    throw ConfigError(std::string("backend cuda: not available in this version: the sweep has no CUDA backend yet") +
+                      (driver ? "" : "; nor has this machine an NVIDIA driver (/dev/nvidiactl is missing)"));
+  }
+  if (name != "cpu") throw ConfigError("backend \"" + std::string(name) + "\": expected cpu or cuda");
+  if (model.parameters() > kLargestParameters) {
+    throw ConfigError("model \"" + model.name + "\": too large for the CPU backend (" + std::to_string(model.parameters() / 1'000'000) +
+                      " million parameters, at most 100)");
+  }
+  return std::make_unique<CpuBackend>(model, options);
+}
+
+}  // namespace orrery

@@ -1,0 +1,161 @@
+#include "calibrate/sweep/point.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "calibrate/step/step_calibration.hpp"
+#include "sim/base/rng.hpp"
+
+namespace orrery {
+namespace {
+
+class Planner {
+ public:
+  Planner(const ModelShape& m, const SweepOptions& o) : m_(m), o_(o), rng_(o.seed, Purpose::kFuzz, 31) {}
+
+  std::vector<SweepPoint> points() {
+    gemms();
+    attention();
+    small_kernels();
+    memory();
+    steps();
+    return std::move(points_);
+  }
+
+ private:
+  double drawn(double low, double high) { return std::round(low * std::pow(high / low, rng_.uniform())); }
+  std::size_t some(std::size_t all, std::size_t quick) const { return o_.quick ? quick : all; }
+  void add(SweepOp op, Shape x, SweepUse use = SweepUse::kFit) { points_.push_back({op, use, x, {}, {}}); }
+
+  /// The model's products over a dense grid of rows, both sides of tile edges; and shapes it does not have.
+  void gemms() {
+    const double hidden = static_cast<double>(m_.hidden), width = static_cast<double>(m_.heads * m_.head_dim);
+    const double kv = static_cast<double>(2 * m_.kv_heads * m_.head_dim), ffn = static_cast<double>(m_.ffn);
+    const std::pair<double, double> shapes[] = {
+        {width + kv, hidden}, {hidden, width}, {(m_.gated ? 2 : 1) * ffn, hidden}, {hidden, ffn}, {static_cast<double>(m_.vocabulary), hidden}};
+    const std::vector<double> full{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 65, 96, 128, 129, 192, 256}, few{1, 3, 8, 24, 65, 192};
+    for (const auto& [n, k] : shapes) {
+      for (const double rows : o_.quick ? few : full) add(SweepOp::kGemm, {rows, n, k});
+    }
+    for (std::size_t i = 0; i < some(60, 12); ++i) {
+      add(SweepOp::kGemm, {drawn(1, 256), drawn(128, 2048), drawn(128, 2048)});
+    }
+  }
+
+  void attention() {
+    const double heads = static_cast<double>(m_.heads), kv = static_cast<double>(m_.kv_heads), d = static_cast<double>(m_.head_dim);
+    const double longest = static_cast<double>(2 * o_.max_context);
+    for (std::size_t i = 0; i < some(60, 14); ++i) {
+      const double q = drawn(1, static_cast<double>(2 * o_.token_budget)), context = i % 3 == 0 ? 0 : drawn(1, longest);
+      add(SweepOp::kPrefill, {i % 4 == 0 ? drawn(1, 4) : 1, q, context, heads, kv, d});
+    }
+    for (std::size_t i = 0; i < some(60, 14); ++i) {
+      add(SweepOp::kDecode, {drawn(1, static_cast<double>(o_.max_sequences)), drawn(1, longest), heads, kv, d});
+    }
+    for (std::size_t i = 0; i < some(20, 4); ++i) {  // what a mean context does not say
+      SweepPoint p{SweepOp::kRagged, SweepUse::kTest, {}, {}, {}};
+      const double batch = drawn(2, static_cast<double>(o_.max_sequences)), typical = drawn(16, longest / 4);
+      double sum = 0;
+      for (double b = 0; b < batch; ++b) {
+        p.batch.decodes.push_back(Tokens{static_cast<std::int64_t>(std::min(longest, drawn(std::max(1.0, typical / 4), 4 * typical)))});
+        sum += static_cast<double>(p.batch.decodes.back().value());
+      }
+      p.x = {batch, sum / batch, heads, kv, d};
+      points_.push_back(std::move(p));
+    }
+  }
+
+  void small_kernels() {
+    for (const double rows : {1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0}) {
+      for (const SweepOp op : {SweepOp::kNorm, SweepOp::kRope, SweepOp::kActivation}) add(op, {rows});
+    }
+  }
+
+  void memory() {
+    for (const double bytes : {65536.0, 1048576.0, 8388608.0}) add(SweepOp::kCopy, {bytes});
+    for (const double groups : {8.0, 32.0}) add(SweepOp::kMap, {groups});
+  }
+
+  void step(StepBatch batch, SweepUse use, std::string_view family) {
+    SweepPoint p{SweepOp::kStep, use, {}, std::move(batch), family};
+    p.x = {static_cast<double>(p.batch.tokens()), static_cast<double>(p.batch.decodes.size()), static_cast<double>(p.batch.chunks.size())};
+    points_.push_back(std::move(p));
+  }
+
+  /// Random batches to fit and to test; and lines along which one quantity changes, for tests alone.
+  void steps() {
+    StepCalibrationOptions s{.max_sequences = o_.max_sequences, .token_budget = o_.token_budget, .max_context = o_.max_context,
+                             .batches = static_cast<int>(some(240, 60)), .seed = o_.seed};
+    for (StepBatch& b : random_batches(s)) step(std::move(b), SweepUse::kFit, "");
+    s.batches = static_cast<int>(some(100, 20));
+    s.seed = hash_combine(o_.seed, 1);
+    for (StepBatch& b : random_batches(s)) step(std::move(b), SweepUse::kTest, "random");
+    const std::int64_t middle = o_.max_context / 2;
+    for (std::int64_t n = 1; n <= o_.max_sequences; n += o_.quick ? 7 : 2) {
+      step({{}, std::vector<Tokens>(static_cast<std::size_t>(n), Tokens{middle})}, SweepUse::kTest, "decode batch");
+    }
+    for (std::int64_t c = 1; c <= o_.max_context; c += o_.quick ? o_.max_context / 4 : o_.max_context / 12) {
+      step({{}, std::vector<Tokens>(8, Tokens{c})}, SweepUse::kTest, "decode context");
+    }
+    for (std::int64_t q = 1; q <= o_.token_budget; q += o_.quick ? 40 : 11) step({{{Tokens{}, Tokens{q}}}, {}}, SweepUse::kTest, "chunk");
+  }
+
+  const ModelShape& m_;
+  const SweepOptions& o_;
+  Rng rng_;
+  std::vector<SweepPoint> points_;
+};
+
+std::vector<std::size_t> shuffled(std::size_t n, std::uint64_t seed) {
+  std::vector<std::size_t> order(n);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  Rng rng(seed, Purpose::kFuzz, 32);
+  for (std::size_t i = n; i > 1; --i) std::swap(order[i - 1], order[rng.below(i)]);
+  return order;
+}
+
+}  // namespace
+
+SweepPlan plan_sweep(const ModelShape& model, const SweepOptions& o) {
+  SweepPlan plan;
+  plan.points = Planner(model, o).points();
+  const auto drawn = shuffled(plan.points.size(), o.seed);
+  for (std::size_t i = 0; i < std::min<std::size_t>(o.quick ? 8 : 20, drawn.size()); ++i) plan.sentinels.push_back(drawn[i]);
+  const auto watch = [&](int pass) {
+    for (const std::size_t p : plan.sentinels) plan.order.push_back({p, kSentinelVisits + pass});
+  };
+  watch(0);
+  for (int visit = 0; visit < kVisits; ++visit) {
+    if (visit == kVisits / 2) watch(1);
+    for (const std::size_t p : shuffled(plan.points.size(), hash_combine(o.seed, static_cast<std::uint64_t>(visit)))) {
+      plan.order.push_back({p, visit});
+    }
+  }
+  watch(2);
+  for (const SweepPoint& p : plan.points) {
+    for (const char c : to_json(to_value(p), -1)) plan.hash = hash_combine(plan.hash, static_cast<std::uint64_t>(c));
+  }
+  for (const SweepEntry& e : plan.order) plan.hash = hash_combine(plan.hash, e.point * 4096 + static_cast<std::size_t>(e.visit));
+  return plan;
+}
+
+Value to_value(const SweepPoint& p) {
+  Value v = Value::object();
+  v["op"] = name(p.op);
+  v["use"] = p.use == SweepUse::kFit ? "fit" : "test";
+  if (!p.family.empty()) v["family"] = p.family;
+  Value x = Value::array();
+  for (const double value : p.x) x.push_back(value);
+  v["x"] = std::move(x);
+  for (const ChunkShape& c : p.batch.chunks) {
+    Value one = Value::array();
+    one.push_back(c.context.value());
+    one.push_back(c.q.value());
+    v["chunks"].push_back(std::move(one));
+  }
+  for (const Tokens t : p.batch.decodes) v["decodes"].push_back(t.value());
+  return v;
+}
+
+}  // namespace orrery

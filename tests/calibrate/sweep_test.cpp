@@ -1,0 +1,252 @@
+/// Sweeps on a device whose laws are known: what is measured once, what a kill loses, what the fits recover.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "calibrate/sweep/calibration.hpp"
+#include "hwmodels/operator_model.hpp"
+
+namespace orrery {
+namespace {
+
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+struct Killed {};
+
+const std::vector<double> kGemm{2e-6, 80e9, 20e9, 2.5}, kRows{1e-6, 2e-9, 1e-8, 5e-8}, kDecode{1e-6, 2e-6, 1e-7, 8e9, 0.001, 2};
+
+/// Takes exactly as long as its laws say, and may be killed.
+class KnownDevice final : public SweepBackend {
+ public:
+  explicit KnownDevice(const ModelShape& m) : m_(m) {}
+  std::string_view name() const override { return "known"; }
+  Value machine() const override {
+    Value v = Value::object();
+    v["processor"] = processor;
+    return v;
+  }
+  double value_bytes() const override { return 4; }
+  std::int64_t row_tile() const override { return 1; }
+  double memory_bytes() const override { return 1e9; }
+  double units() const override { return 1; }
+  SpeedOfLight probe() override { return {flops, 1e12, 1e6, 1e13}; }
+  std::unique_ptr<Trial> prepare(const SweepPoint& p) override {
+    if (left-- == 0) throw Killed{};
+    ++visits[to_json(to_value(p), -1)];
+    return std::make_unique<Fixed>(seconds(p));
+  }
+
+  std::string processor = "one";
+  double flops = 1e12;
+  int left = -1;
+  std::map<std::string, int> visits;
+
+ private:
+  class Fixed final : public Trial {
+   public:
+    explicit Fixed(double s) : s_(s) {}
+    double run(std::int64_t n) override { return s_ * static_cast<double>(n); }
+
+   private:
+    double s_;
+  };
+
+  static double law(Op op, const std::vector<double>& theta, const Shape& x) { return law_seconds(op, theta, 1, x); }
+  double per_row() const { return 1e-7; }
+
+  double seconds(const SweepPoint& p) const {
+    switch (p.op) {
+      case SweepOp::kGemm: return law(Op::kGemm, kGemm, p.x);
+      case SweepOp::kPrefill: return law(Op::kPrefillRows, kRows, p.x);
+      case SweepOp::kDecode:
+      case SweepOp::kRagged: return law(Op::kDecode, kDecode, p.x);
+      case SweepOp::kNorm:
+      case SweepOp::kRope:
+      case SweepOp::kActivation: return 1e-7 + per_row() * p.x[0];
+      case SweepOp::kCopy: return p.x[0] / 5e9;
+      case SweepOp::kMap: return p.x[0] * 3e-6;
+      case SweepOp::kStep: break;
+    }
+    return step(p.batch);
+  }
+
+  /// The sum of its operators, 1.1 times, and 50 us, and 5 us a sequence.
+  double step(const StepBatch& b) const {
+    const double n = static_cast<double>(b.tokens()), hidden = static_cast<double>(m_.hidden);
+    const double heads = static_cast<double>(m_.heads), kv = static_cast<double>(m_.kv_heads), d = static_cast<double>(m_.head_dim);
+    const auto gemm = [&](double rows, double out, double in) { return law(Op::kGemm, kGemm, {rows, out, in}); };
+    double layer = gemm(n, (heads + 2 * kv) * d, hidden) + gemm(n, hidden, heads * d) + gemm(n, 2 * static_cast<double>(m_.ffn), hidden) +
+                   gemm(n, hidden, static_cast<double>(m_.ffn)) + 4 * (1e-7 + per_row() * n);
+    double context = 0;
+    for (const Tokens t : b.decodes) context += static_cast<double>(t.value());
+    const double decodes = static_cast<double>(b.decodes.size());
+    if (decodes > 0) layer += law(Op::kDecode, kDecode, {decodes, context / decodes, heads, kv, d});
+    for (const ChunkShape& c : b.chunks) {
+      layer += law(Op::kPrefillRows, kRows, {1, static_cast<double>(c.q.value()), static_cast<double>(c.context.value()), heads, kv, d});
+    }
+    const double rows = decodes + static_cast<double>(b.chunks.size());
+    return 1.1 * (static_cast<double>(m_.layers) * layer + gemm(rows, static_cast<double>(m_.vocabulary), hidden)) + 50e-6 + 5e-6 * rows;
+  }
+
+  ModelShape m_;
+};
+
+class Sweep : public testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = (fs::temp_directory_path() / ("orrery-sweep-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()))).string();
+    fs::remove(path_);
+  }
+  void TearDown() override { fs::remove(path_); }
+  Value header(KnownDevice& d) const { return sweep_header(plan_, model_, options_, d, d.probe()); }
+  void run(KnownDevice& d) const {
+    Journal journal(path_, header(d), plan_);
+    run_sweep(plan_, d, journal, [](std::size_t, std::size_t) {});
+  }
+  std::vector<std::string> lines() const {
+    std::vector<std::string> out;
+    std::ifstream in(path_);
+    for (std::string line; std::getline(in, line);) out.push_back(line);
+    return out;
+  }
+
+  ModelShape model_ = load_model("llama-tiny", {});
+  SweepOptions options_{.quick = true};
+  SweepPlan plan_ = plan_sweep(model_, options_);
+  std::string path_;
+};
+
+TEST_F(Sweep, EveryPointIsVisitedSevenTimesAndSentinelsThriceMore) {
+  std::map<SweepEntry, int> times;
+  std::set<std::size_t> points;
+  for (const SweepEntry& e : plan_.order) {
+    ++times[e];
+    points.insert(e.point);
+  }
+  for (const auto& [entry, n] : times) EXPECT_EQ(n, 1);
+  EXPECT_EQ(points.size(), plan_.points.size());
+  EXPECT_EQ(plan_.order.size(), 7 * plan_.points.size() + 3 * plan_.sentinels.size());
+  EXPECT_GE(plan_.order.front().visit, kSentinelVisits);
+  EXPECT_EQ(plan_.order.back().visit, kSentinelVisits + 2);
+  EXPECT_EQ(plan_sweep(model_, options_).hash, plan_.hash);
+  EXPECT_NE(plan_sweep(model_, {.quick = true, .seed = 2}).hash, plan_.hash);
+}
+
+TEST_F(Sweep, AKillLosesTheLineThatWasWrittenAndNothingElse) {
+  KnownDevice first(model_);
+  first.left = 300;
+  EXPECT_THROW(run(first), Killed);
+  EXPECT_EQ(lines().size(), 301u);                                            // header and 300 samples
+  const std::string cut = lines()[250].substr(0, 20);
+  {
+    std::vector<std::string> kept = lines();
+    std::ofstream out(path_);
+    for (std::size_t i = 0; i < 250; ++i) out << kept[i] << '\n';
+    out << cut;                                                               // killed in the middle of a write
+  }
+  KnownDevice second(model_);
+  run(second);
+  int measured = 0;
+  for (const auto& [point, n] : second.visits) measured += n;
+  EXPECT_EQ(measured, static_cast<int>(plan_.order.size()) - 249);
+  EXPECT_EQ(lines().size(), plan_.order.size() + 1);
+  std::set<std::pair<std::int64_t, std::int64_t>> seen;
+  for (std::size_t i = 1; i < lines().size() && i < 400; ++i) {
+    const Value v = parse_json(lines()[i]);
+    EXPECT_TRUE(seen.insert({v.at("point").as_int(), v.at("visit").as_int()}).second);
+  }
+  KnownDevice third(model_);
+  run(third);
+  EXPECT_TRUE(third.visits.empty());                                          // complete: nothing is measured again
+}
+
+TEST_F(Sweep, SamplesOfAnotherSweepOrMachineAreRefused) {
+  KnownDevice d(model_);
+  d.left = 30;
+  EXPECT_THROW(run(d), Killed);
+  KnownDevice other(model_);
+  other.processor = "two";
+  EXPECT_THROW(Journal(path_, header(other), plan_), ConfigError);            // unfinished there
+  Value another = header(d);
+  another["seed"] = 2;
+  EXPECT_THROW(Journal(path_, another, plan_), ConfigError);
+  d.left = -1;
+  run(d);
+  EXPECT_NO_THROW(Journal(path_, header(other), plan_));                      // complete: may be fitted anywhere
+  Journal open(path_, header(d), plan_);
+  EXPECT_THROW(Journal(path_, header(d), plan_), ConfigError);                // locked
+  EXPECT_EQ(open.header().at("machine").at("processor").as_string(), "one");
+}
+
+TEST_F(Sweep, ALineThatCannotBeReadIsToldWithItsPlace) {
+  KnownDevice d(model_);
+  d.left = 3;
+  EXPECT_THROW(run(d), Killed);
+  std::ofstream(path_, std::ios::app) << "{\"point\": 1, \"visit\": 0, \"s\": -1}\n";
+  try {
+    Journal(path_, header(d), plan_);
+    FAIL();
+  } catch (const ConfigError& e) {
+    EXPECT_THAT(e.what(), HasSubstr(":5: expected a positive time"));
+  }
+}
+
+TEST_F(Sweep, FitsRecoverWhatTheDeviceIsMadeOf) {
+  KnownDevice d(model_);
+  run(d);
+  const Journal journal(path_, header(d), plan_);
+  const Calibration c = fit_sweep(plan_, journal, model_, {"known", "2026-11-24"});
+  const Hardware h = hardware_from_json(parse_json(to_json(c.hardware)), {});
+  EXPECT_EQ(h.grade, Grade::kMeasured);
+  EXPECT_EQ(h.specs.value_bytes, 4);
+  EXPECT_NEAR(h.gemm.seconds({24, 1376, 256}) / law_seconds(Op::kGemm, kGemm, 1, {24, 1376, 256}), 1, 0.02);
+  EXPECT_NEAR(h.prefill.seconds({1, 100, 50, 8, 2, 32}) / law_seconds(Op::kPrefillRows, kRows, 1, {1, 100, 50, 8, 2, 32}), 1, 0.03);
+  EXPECT_NEAR(h.decode.seconds({12, 200, 8, 2, 32}) / law_seconds(Op::kDecode, kDecode, 1, {12, 200, 8, 2, 32}), 1, 0.03);
+  EXPECT_NEAR(h.step_correction, 1.1, 0.03);
+  EXPECT_NEAR(h.host->step_s, 50e-6, 15e-6);
+  EXPECT_NEAR(h.host->per_sequence_s, 5e-6, 2e-6);
+  EXPECT_NEAR(h.specs.pcie_bytes_per_s, 5e9, 1e6);
+  EXPECT_NEAR(h.map_group_s, 3e-6, 1e-9);
+  EXPECT_EQ(c.report.drift, 0);
+  EXPECT_FALSE(c.report.noisy());
+  for (const FitReport::Row& row : c.report.rows) {
+    if (row.what.rfind("sum of operators", 0) == 0) { EXPECT_LT(row.mape, 5) << row.what; }
+    EXPECT_EQ(row.noise, 0) << row.what;
+  }
+  // The same samples give the same file.
+  EXPECT_EQ(to_json(fit_sweep(plan_, journal, model_, {"known", "2026-11-24"}).hardware), to_json(c.hardware));
+}
+
+TEST_F(Sweep, PointsFasterThanTheDeviceCanBeAreRejectedAndCounted) {
+  KnownDevice d(model_);
+  d.flops = 60e9;                                        // its GEMMs reach 80
+  run(d);
+  const Journal journal(path_, header(d), plan_);
+  const Calibration c = fit_sweep(plan_, journal, model_, {"known", "2026-11-24"});
+  EXPECT_GT(c.report.rejected.at("faster than the probed arithmetic"), 0);
+  EXPECT_GT(c.hardware.at("calibration").at("rejected").at("faster than the probed arithmetic").as_int(), 0);
+  EXPECT_THAT(text(c.report), HasSubstr("faster than the probed arithmetic"));
+}
+
+TEST_F(Sweep, BackendsThatAreNotThereSayWhy) {
+  const auto error = [&](const char* name) {
+    try {
+      make_sweep_backend(name, model_, options_);
+    } catch (const ConfigError& e) {
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_THAT(error("cuda"), HasSubstr("backend cuda: not available in this version"));
+  EXPECT_THAT(error("tpu"), HasSubstr("expected cpu or cuda"));
+  EXPECT_THROW(make_sweep_backend("cpu", load_model("llama-2-7b", {}), options_), ConfigError);
+}
+
+}  // namespace
+}  // namespace orrery
