@@ -59,11 +59,17 @@ PaperCheck read_check(const Value& v, const PaperExperiment& e, ErrorList& error
   in.string("notes", c.notes);
   c.band = read_band(in, in.take("band"));
   const auto configs = names_of_configs(e);
+  int expect = 0;
+  in.choice("expect", expect, {{"holds", static_cast<int>(Verdict::kHolds)}, {"differs", static_cast<int>(Verdict::kDiffers)},
+                               {"needs-gpu", static_cast<int>(Verdict::kNeedsGpu)}});
+  c.expect = static_cast<Verdict>(expect);
+  if (c.expect == Verdict::kNeedsGpu) {
+    if (c.notes.empty()) in.error("notes", "a check that needs a GPU says what has run and what has not");
+    in.finish();
+    return c;
+  }
   c.metric = read_expression(in, "metric", configs);
   c.control = read_expression(in, "control", configs);
-  int expect = 0;
-  in.choice("expect", expect, {{"holds", 0}, {"differs", 1}});
-  c.expect = static_cast<Verdict>(expect);
   if (c.expect == Verdict::kDiffers && c.notes.empty()) in.error("notes", "a check that differs says why and what was tried");
   if ((c.metric.searches() || c.control.searches()) && e.search.high <= e.search.low) {
     in.error("metric", "max_rate needs /search with low below high");
@@ -103,8 +109,9 @@ void read_systems(ObjectReader& in, PaperExperiment& e) {
   register_policies(registry);
   std::vector<std::string> known;
   for (const auto& entry : std::as_const(registry).entries<Batcher>()) known.push_back(entry.name);
+  for (const EngineSystem& s : kEngineSystems) known.emplace_back(s.name);
   for (const std::string& s : e.systems) {
-    if (std::find(known.begin(), known.end(), s) == known.end()) in.error("system", unknown_name("batching policy", s, known));
+    if (std::find(known.begin(), known.end(), s) == known.end()) in.error("system", unknown_name("system", s, known));
   }
 }
 

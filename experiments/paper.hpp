@@ -11,11 +11,14 @@
 ///
 /// Keys beside these: `needs` (data files; without them the verdict is needs-data), `twin` (the experiment that runs
 /// without them), `twin_of`, `heavy` (left out of `all`), `sla` (see PaperSla), `notes`. A band end that is null is open.
+/// A check that only a real device can answer says `"expect": "needs-gpu"` and why in its notes, and has no metric. Systems are
+/// names of batching policies, or values of the engine config (kEngineSystems).
 /// The metric language is that of paper_expression.hpp; beside a summary's keys there are /paper/... (paper_run.cpp).
 ///
 ///   for (const PaperExperiment& e : shipped_papers()) { PaperResult r = run_paper(e); r.checks[0].verdict; }
 #pragma once
 
+#include <array>
 #include <iosfwd>
 #include <string>
 #include <string_view>
@@ -28,12 +31,20 @@
 
 namespace orrery {
 
-enum class Verdict : unsigned char { kHolds, kDiffers, kNeedsData };
+enum class Verdict : unsigned char { kHolds, kDiffers, kNeedsData, kNeedsGpu };
 
 constexpr std::string_view name(Verdict v) {
-  constexpr std::string_view names[] = {"holds", "differs", "needs-data"};
+  constexpr std::string_view names[] = {"holds", "differs", "needs-data", "needs-gpu"};
   return names[static_cast<int>(v)];
 }
+
+/// Systems that are no policies but values of the engine config.
+struct EngineSystem { std::string_view name, key, paper; };
+inline constexpr std::array kEngineSystems{
+    EngineSystem{"flashattention-3", "engine.kernels.attention", "FlashAttention-3 (NeurIPS'24)"},
+    EngineSystem{"flashdecoding++", "engine.kernels.softmax, engine.kernels.gemm", "FlashDecoding++ (MLSys'24)"},
+    EngineSystem{"kivi", "engine.kv_format", "KIVI (ICML'24)"},
+    EngineSystem{"vattention", "engine.kv_layout", "vAttention (ASPLOS'25)"}};
 
 struct PaperBand {
   double low, high;                        ///< -+infinity where open; inclusive
@@ -61,7 +72,7 @@ struct PaperSearch {
 
 struct PaperExperiment {
   std::string name, paper, title, notes, twin, twin_of;
-  std::vector<std::string> systems;        ///< names of batching policies
+  std::vector<std::string> systems;        ///< names of batching policies, or of kEngineSystems
   std::vector<std::string> needs;
   bool heavy = false;
   Value base;
@@ -80,7 +91,7 @@ const std::vector<EmbeddedPaper>& embedded_papers();
 std::vector<PaperExperiment> shipped_papers();   ///< throws ConfigError with all errors of all files
 
 struct PaperOutcome {
-  double ours = 0, control = 0;            ///< of no meaning under needs-data
+  double ours = 0, control = 0;            ///< of no meaning under needs-data and needs-gpu
   Verdict verdict = Verdict::kNeedsData;
   bool control_leaves = false;
 };

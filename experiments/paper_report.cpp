@@ -41,6 +41,10 @@ std::string verdict_text(const PaperResult& r, std::size_t i) {
   return out;
 }
 
+bool answered(const PaperResult& r, std::size_t i) {
+  return r.missing.empty() && r.checks[i].verdict != Verdict::kNeedsGpu;
+}
+
 /// No figure depends on the machine, so none of the time it took goes here.
 void table(const std::vector<PaperResult>& results, std::string& out) {
   out += "| systems | experiment | what | paper's value (place) | band | ours | control | verdict |\n";
@@ -49,7 +53,7 @@ void table(const std::vector<PaperResult>& results, std::string& out) {
     const PaperExperiment& e = *r.experiment;
     for (std::size_t i = 0; i < e.checks.size(); ++i) {
       const PaperCheck& c = e.checks[i];
-      const bool ran = r.missing.empty();
+      const bool ran = answered(r, i);
       out += "| " + joined(e.systems) + " | [" + e.name + "](../experiments/papers/" + e.name + ".json) | " + c.what + " | " +
              c.value + " (" + c.place + ") | " + band_text(c.band) + " | " + (ran ? figure(r.checks[i].ours) : "") + " | " +
              (ran ? figure(r.checks[i].control) : "") + " | " + verdict_text(r, i) + " |\n";
@@ -80,6 +84,28 @@ void policies_of(const Registry& registry, const std::vector<PaperResult>& resul
   }
 }
 
+void engine_systems(const std::vector<PaperResult>& results, std::string& out) {
+  for (const EngineSystem& s : kEngineSystems) {
+    std::string experiments;
+    for (const PaperResult& r : results) {
+      const auto& named = r.experiment->systems;
+      if (std::find(named.begin(), named.end(), s.name) != named.end()) experiments += (experiments.empty() ? "" : ", ") + r.experiment->name;
+    }
+    out += "| engine | `" + std::string(s.key) + "` | " + std::string(s.paper) +
+           " | [hwmodels/variants.hpp](../hwmodels/variants.hpp) | " + experiments + " |\n";
+  }
+}
+
+std::string needing_a_gpu(const std::vector<PaperResult>& results) {
+  std::string out;
+  for (const PaperResult& r : results) {
+    for (const PaperCheck& c : r.experiment->checks) {
+      if (c.expect == Verdict::kNeedsGpu) out += "- **" + r.experiment->name + ", " + c.what + "**: " + c.notes + "\n";
+    }
+  }
+  return out;
+}
+
 std::string differing(const std::vector<PaperResult>& results) {
   std::string out;
   for (const PaperResult& r : results) {
@@ -100,7 +126,7 @@ std::string paper_text(const std::vector<PaperResult>& results) {
     for (std::size_t i = 0; i < e.checks.size(); ++i) {
       const PaperCheck& c = e.checks[i];
       out += "  " + c.what + ": paper " + c.value + ", band " + band_text(c.band);
-      if (r.missing.empty()) out += ", ours " + figure(r.checks[i].ours) + ", control " + figure(r.checks[i].control);
+      if (answered(r, i)) out += ", ours " + figure(r.checks[i].ours) + ", control " + figure(r.checks[i].control);
       out += ": " + verdict_text(r, i) + "\n";
     }
     if (r.missing.empty()) out += "  " + figure(r.seconds) + " s\n";
@@ -128,7 +154,7 @@ Value paper_json(const std::vector<PaperResult>& results) {
       row["paper"] = c.value;
       row["band"].push_back(c.band.low == -kOpen ? Value() : Value(c.band.low));
       row["band"].push_back(c.band.high == kOpen ? Value() : Value(c.band.high));
-      if (r.missing.empty()) {
+      if (answered(r, i)) {
         row["ours"] = r.checks[i].ours;
         row["control"] = r.checks[i].control;
         row["control_leaves_band"] = r.checks[i].control_leaves;
@@ -157,10 +183,13 @@ std::string paper_markdown(const std::vector<PaperResult>& results) {
   policies_of<KvPolicy>(registry, results, out);
   policies_of<Router>(registry, results, out);
   policies_of<AdmissionPolicy>(registry, results, out);
+  engine_systems(results, out);
   out += "\n## Experiments\n\n";
   table(results, out);
   const std::string notes = differing(results);
   if (!notes.empty()) out += "\n## Where we differ, and what was tried\n\n" + notes;
+  const std::string gpu = needing_a_gpu(results);
+  if (!gpu.empty()) out += "\n## What only a GPU can answer\n\n" + gpu;
   return out;
 }
 

@@ -178,6 +178,11 @@ PaperResult run_paper(const PaperExperiment& experiment) {
   for (std::size_t i = 0; i < experiment.checks.size(); ++i) {
     const PaperCheck& c = experiment.checks[i];
     PaperOutcome& o = r.checks[i];
+    if (c.expect == Verdict::kNeedsGpu) {
+      o.verdict = Verdict::kNeedsGpu;
+      o.control_leaves = true;
+      continue;
+    }
     o.ours = c.metric.evaluate(runs);
     o.control = c.control.evaluate(runs);
     o.verdict = c.band.has(o.ours) ? Verdict::kHolds : Verdict::kDiffers;

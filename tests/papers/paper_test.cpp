@@ -54,7 +54,24 @@ TEST(PaperReader, ErrorsNameTheirPlace) {
               ElementsAre("/twin: an experiment that needs data names the one that runs without it"));
   EXPECT_EQ(errors_of(kGood, "\"title\"", "\"titel\"").size(), 2u);   // unknown key, missing key
   EXPECT_THAT(errors_of(kGood, "[\"orca\"]", "[\"orka\"]"),
-              ElementsAre(::testing::StartsWith("/system: unknown batching policy \"orka\"; did you mean \"orca\"?")));
+              ElementsAre(::testing::StartsWith("/system: unknown system \"orka\"; did you mean \"orca\"?")));
+}
+
+TEST(PaperReader, WhatOnlyAGpuCanAnswerHasNoMetricAndSaysWhatHasRun) {
+  const std::string from = R"("metric": "x:/v", "control": "1", "expect": "holds")";
+  ErrorList errors;
+  std::string text = kGood;
+  text.replace(text.find(from), from.size(), R"("expect": "needs-gpu", "notes": "not run")");
+  const PaperExperiment e = read_paper("test", parse_json(text), errors);
+  ASSERT_TRUE(errors.empty());
+  EXPECT_EQ(e.checks.at(0).expect, Verdict::kNeedsGpu);
+  const PaperResult r = run_paper(e);                                       // its config x is no run config, and is not run
+  EXPECT_TRUE(r.as_stated());
+  EXPECT_THAT(paper_text({r}), ::testing::HasSubstr("band >= 6: needs-gpu"));
+  EXPECT_EQ(paper_json({r}).items().at(0).at("checks").items().at(0).find("ours"), nullptr);
+  EXPECT_THAT(errors_of(kGood, from, R"("expect": "needs-gpu")"),
+              ElementsAre("/checks/0/notes: a check that needs a GPU says what has run and what has not"));
+  EXPECT_THAT(errors_of(kGood, "\"holds\"", "\"needs-gpu\", \"notes\": \"n\"").size(), 2u);   // metric and control
 }
 
 TEST(PaperRun, AMissingFileMeansNeedsData) {
@@ -156,6 +173,7 @@ std::vector<std::string> shipped_names() {
 INSTANTIATE_TEST_SUITE_P(Papers, Shipped, ::testing::ValuesIn(shipped_names()), [](const auto& with) {
   std::string name = with.param;
   std::replace(name.begin(), name.end(), '-', '_');
+  std::replace(name.begin(), name.end(), '+', 'p');
   return name;
 });
 
@@ -167,6 +185,7 @@ TEST(Papers, EverySystemHasAnExperimentThatNeedsNoData) {
     if (e.needs.empty()) covered.insert(e.systems.begin(), e.systems.end());
   }
   for (const auto& p : std::as_const(registry).entries<Batcher>()) EXPECT_TRUE(covered.count(p.name)) << p.name;
+  for (const EngineSystem& s : kEngineSystems) EXPECT_TRUE(covered.count(std::string(s.name))) << s.name;
 }
 
 TEST(Papers, TwinsNameEachOther) {
