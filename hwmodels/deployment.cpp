@@ -24,7 +24,12 @@ std::vector<std::string> provenance_of(const Deployment& d) {
   std::vector<std::string> lines{"model " + d.model.name + ": " + d.model.source + " (" + d.model.origin + ")"};
   std::string fit = "hardware " + h.name + ": " + std::string(name(h.grade)) + ", " + h.fit_source + ", " + h.fit_date;
   if (h.grade == Grade::kDatasheet) fit += "; not calibrated";
-  else fit += "; held-out error: gemm " + percent(h.gemm.mape) + ", prefill " + percent(h.prefill.mape) + ", decode " + percent(h.decode.mape);
+  else {
+    const bool whole_prompts = h.prefill.op == Op::kPrefill;
+    fit += "; held-out error: gemm " + percent(h.gemm.mape) + ", prefill " + percent(h.prefill.mape) +
+           (whole_prompts ? " (behind a cached context: assumed, counted outside the range)" : "") + ", decode " +
+           percent(h.decode.mape);
+  }
   lines.push_back(std::move(fit));
   if (d.steps != nullptr) {
     const StepLaw& law = d.steps->law();

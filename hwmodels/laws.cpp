@@ -8,7 +8,11 @@
 namespace orrery {
 namespace {
 
-constexpr double kTile = 128;  // rows and columns of an attention tile (FlashAttention-2 and -3, head sizes 64 and 128)
+constexpr double kKeyBlock = 128;     // keys of an attention block (FlashAttention-3, causal)
+constexpr double kSplitBelow = 0.8;   // FlashAttention splits the keys when a call's tiles fill less of the chip
+constexpr double kSplitBlocks = 4;    // ... and only above as many key blocks
+constexpr double kAppendLanes = 512;  // the KV append starts one lane an element of a token, at most this many
+constexpr double kGroupRows = 16;     // rows that one warp stores; groups that do not divide them cost more
 
 /// (a^p + b^p)^(1/p): close to the larger of two bounds, above both where they meet.
 double p_norm(double a, double b, double p) {
@@ -21,8 +25,12 @@ using K = Coefficient::Kind;
 constexpr Coefficient kGemmCoefficients[] = {
     {"latency_s", K::kLatency, 4e-6}, {"flops_per_s", K::kFlops, 5e14}, {"bytes_per_s", K::kBandwidth, 2e12}, {"p", K::kShape, 2.4}};
 constexpr Coefficient kPrefillCoefficients[] = {
-    {"latency_s", K::kLatency, 1e-5}, {"block_s", K::kPerSm, 1e-6},        {"tile_s", K::kPerSm, 1e-6},
-    {"longest_row", K::kShape, 0.5},  {"kv_bytes_per_s", K::kBandwidth, 1e12}, {"p", K::kShape, 1.5}};
+    {"latency_s", K::kLatency, 1e-5},       {"unpacked_latency", K::kShape, 0.8}, {"block_128_s", K::kPerSm, 1.5e-6},
+    {"block_64_over_128", K::kShape, 1},    {"tile_128_s", K::kPerSm, 1e-6},      {"tile_64_over_128", K::kShape, 2},
+    {"longest_row", K::kShape, 0.7},        {"last_wave", K::kShape, 0.3},        {"slowdown", K::kShape, 0.3},
+    {"slowdown_blocks", K::kShape, 1e4},    {"element_s", K::kPerUnit, 9e-13},    {"odd_group_s", K::kPerUnit, 6e-13},
+    {"append_lane_s", K::kPerUnit, 8e-12},  {"append_power", K::kShape, 1.3},   {"append_element_s", K::kPerUnit, 2e-12},
+    {"split_element_s", K::kPerUnit, 1e-12}, {"spill_s", K::kLatency, 1e-5},      {"spill_elements", K::kShape, 1.6e7}};
 constexpr Coefficient kDecodeCoefficients[] = {
     {"latency_s", K::kLatency, 1e-5}, {"per_sequence_s", K::kPerUnit, 2e-8}, {"per_unit_s", K::kPerUnit, 5e-9},
     {"bytes_per_s", K::kBandwidth, 2e12}, {"few_units", K::kShape, 0.02}, {"p", K::kShape, 2.0}};
@@ -34,7 +42,7 @@ constexpr std::string_view kGemmShape[] = {"m", "n", "k"};
 constexpr std::string_view kPrefillShape[] = {"batch", "q", "context", "heads", "kv_heads", "head_dim"};
 constexpr std::string_view kDecodeShape[] = {"batch", "context", "heads", "kv_heads", "head_dim"};
 constexpr std::string_view kGemmFeatures[] = {"m", "n", "k"};
-constexpr std::string_view kPrefillFeatures[] = {"batch*heads", "sqrt(2*pairs)", "heads/kv_heads", "head_dim", "heads"};
+constexpr std::string_view kPrefillFeatures[] = {"batch*heads", "sqrt(2*pairs)", "heads/kv_heads", "head_dim"};
 constexpr std::string_view kPrefillRowsFeatures[] = {"batch", "sqrt(2*pairs)", "q"};
 constexpr std::string_view kDecodeFeatures[] = {"batch*kv_heads", "context", "heads/kv_heads", "head_dim", "kv_heads"};
 
@@ -42,17 +50,58 @@ double gemm_seconds(std::span<const double> t, const Shape& x) {
   return t[0] + p_norm(law_flops(Op::kGemm, x) / t[1], law_bytes(Op::kGemm, x) / t[2], t[3]);
 }
 
-/// Tiles of 128 query rows, the heads of a group packed into them, times blocks of 128 keys: the mean load of sm_count
-/// processors, plus a share of the longest row of causal blocks that none can split (old context is split).
-double prefill_seconds(std::span<const double> t, double sm_count, const Shape& x) {
+struct PrefillLaw {  // in the order of kPrefillCoefficients
+  double latency, unpacked, block_128, block_64_over_128, tile_128, tile_64_over_128, longest_row, last_wave, slowdown;
+  double slowdown_blocks, element, odd_group, append_lane, append_power, append_element, split_element, spill;
+  double spill_elements;
+};
+
+/// How FlashAttention-3 cuts causal attention: tiles of query rows, the heads of a group packed into them, each over
+/// the blocks of keys that its last row sees (hopper/tile_size.h, heuristics.h, from memory; the tables bear it out).
+struct Tiles {
+  double count, blocks, rows, longest;   ///< tiles; key blocks over all tiles; ... of the longest; without old context
+  bool split;                            ///< keys of a call are shared out, and partial results combined
+};
+
+Tiles tiles_of(const Shape& x, double sm_count) {
   const auto [batch, q, context, heads, kv_heads, head_dim] = x;
-  const double rows = std::ceil(q / kTile);
-  const double tiles = batch * kv_heads * std::ceil(q * (heads / kv_heads) / kTile);
-  const double blocks = tiles * (context / kTile + 0.5 * (rows + 1));
-  const double makespan = blocks / sm_count + t[3] * rows;
-  const double compute = makespan * t[1] * (head_dim / 128) + t[2] * (tiles / sm_count);
-  const double read = 4 * batch * head_dim * kv_heads * (context + q) / t[4];
-  return p_norm(t[0], compute + read, t[5]);
+  const double group = heads / kv_heads, height = head_dim > 64 ? 128 : 192;
+  const double keys = std::ceil(q / kKeyBlock), tiles = kv_heads * std::ceil(q * group / height);
+  // A tile counts what its last row sees. Tiles of 192 rows lie across the edges of key blocks, on average by a third.
+  const double below = 0.5 * kKeyBlock * keys * (keys - 1) / q, across = (height > kKeyBlock ? keys - 1 : 0) / 3;
+  const double blocks = tiles * (keys - below + context / kKeyBlock) + kv_heads * across;
+  const bool split = tiles < kSplitBelow * sm_count && std::ceil((context + q) / kKeyBlock) > kSplitBlocks;
+  return {batch * tiles, batch * blocks, keys, split ? keys : keys + context / kKeyBlock, split};
+}
+
+/// KV append, then attention. Attention is the mean load of the processors (slower when long: the power limit), plus
+/// what the longest row or the last wave adds to it, plus moving queries and outputs; once what is touched leaves the
+/// cache there is a constant more.
+double prefill_seconds(std::span<const double> t, double sm_count, const Shape& x) {
+  const PrefillLaw c{t[0], t[1],  t[2],  t[3],  t[4],  t[5],  t[6],  t[7],  t[8],
+                     t[9], t[10], t[11], t[12], t[13], t[14], t[15], t[16], t[17]};
+  const auto [batch, q, context, heads, kv_heads, head_dim] = x;
+  const double tokens = batch * q, width = kv_heads * head_dim, elements = tokens * heads * head_dim;
+  const Tiles tile = tiles_of(x, sm_count);
+  const double block_s = head_dim > 64 ? c.block_128 * head_dim / 128 : c.block_128 * c.block_64_over_128;
+  const double tile_s = head_dim > 64 ? c.tile_128 * head_dim / 128 : c.tile_128 * c.tile_64_over_128;
+
+  const double waves = tile.count / sm_count, blocks = tile.blocks / sm_count;
+  const double load = blocks * block_s * (1 + c.slowdown * blocks / (blocks + c.slowdown_blocks)) + waves * tile_s;
+  const double longest = tile.longest * block_s + tile_s, shortest = std::ceil(waves) * (block_s + tile_s);
+  const double uneven = c.longest_row * std::max(0.0, std::max(longest, shortest) - load) +
+                        c.last_wave * (std::ceil(waves) - waves) * load / waves;
+
+  const double group = heads / kv_heads;
+  const bool even = group == 1 || group == 2 || group == 4 || group == 8 || group == kGroupRows;
+  const double moved = elements * (c.element + (even ? 0 : c.odd_group) + (tile.split ? c.split_element : 0));
+  // Of wider thread blocks fewer are resident at once.
+  const double filled = std::min(width, kAppendLanes) / kAppendLanes;
+  const double lanes = kAppendLanes * fast_exp2(c.append_power * fast_log2(filled));
+  const double append = tokens * (c.append_lane * lanes + c.append_element * width);
+  const double touched = (elements + 2 * tokens * width) / c.spill_elements;
+  const double full = touched * touched * touched * touched * touched * touched;
+  return c.latency * (group == 1 ? c.unpacked : 1) + append + load + uneven + moved + c.spill * full / (1 + full);
 }
 
 /// Query-key pairs, query rows, and loads of blocks of 64 keys by tiles of 64 rows.
@@ -103,8 +152,7 @@ Features features(Op op, const Shape& x) {
   if (op == Op::kGemm) return {fast_log2(x[0]), fast_log2(x[1]), fast_log2(x[2])};
   if (op == Op::kPrefill) {
     // A chunk behind a context has the residual of the whole prompt with as many query-key pairs.
-    return {fast_log2(x[0] * x[3]), 0.5 * fast_log2(x[1] * (x[1] + 2 * x[2])), fast_log2(x[3] / x[4]), fast_log2(x[5]),
-            fast_log2(x[3])};
+    return {fast_log2(x[0] * x[3]), 0.5 * fast_log2(x[1] * (x[1] + 2 * x[2])), fast_log2(x[3] / x[4]), fast_log2(x[5])};
   }
   if (op == Op::kPrefillRows) return {fast_log2(x[0]), 0.5 * fast_log2(x[1] * (x[1] + 2 * x[2])), fast_log2(x[1])};
   return {fast_log2(x[0] * x[3]), fast_log2(x[1]), fast_log2(x[2] / x[3]), fast_log2(x[4]), fast_log2(x[3])};

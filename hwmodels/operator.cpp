@@ -30,9 +30,10 @@ double OperatorModel::seconds(const Shape& x) const {
 }
 
 bool OperatorModel::in_range(const Shape& x) const {
+  if (op == Op::kPrefill && x[2] > 0) return false;  // no table has a chunk behind a context
   const Features z = features(op, x);
   for (std::size_t d = 0; d < feature_names(op).size(); ++d) {
-    const bool split_above = op == Op::kGemm || (op == Op::kDecode && d == 4) || (op == Op::kPrefill && d == 4);
+    const bool split_above = op == Op::kGemm || (op == Op::kDecode && d == 4);
     const bool tile_below = (op == Op::kPrefill || op == Op::kDecode) && d == 1;
     if (z[d] > high[d] + kSlack && !split_above) return false;
     if (z[d] < low[d] - kSlack && !tile_below) return false;

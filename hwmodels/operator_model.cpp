@@ -93,10 +93,10 @@ struct OperatorCostModel::ChunkTable {
   std::vector<double> picoseconds = std::vector<double>(kRows * kColumns);
   std::vector<char> in_range = std::vector<char>(kRows * kColumns);
 
-  double at(const Place& place, bool& range) const {
+  bool in_range_at(const Place& place) const { return in_range[place.index] != 0; }
+  double at(const Place& place) const {
     const double* p = &picoseconds[place.index];
     const double low = p[0] + place.v * (p[1] - p[0]), high = p[kColumns] + place.v * (p[kColumns + 1] - p[kColumns]);
-    range = range && in_range[place.index] != 0;
     return low + place.u * (high - low);
   }
 };
@@ -341,6 +341,7 @@ StepRun OperatorCostModel::price_decode(const StepShape& x, const Stage& s) cons
 /// the largest chunk alone.
 double OperatorCostModel::chunk_picoseconds(const StepShape& x, const Stage& s, bool& in_range) const {
   std::int64_t count = std::max<std::int64_t>(1, x.sequences - x.decodes.value());
+  bool behind_context = false;
   std::int64_t q = x.prefill.value(), pairs2 = 2 * x.prefill_pairs, longest_q = 0, longest_context = 0;
   if (!x.chunks.empty()) {
     count = static_cast<std::int64_t>(x.chunks.size());
@@ -350,22 +351,31 @@ double OperatorCostModel::chunk_picoseconds(const StepShape& x, const Stage& s, 
       const std::int64_t pairs = c.q.value() * (2 * c.context.value() + c.q.value());
       q += c.q.value();
       pairs2 += pairs;
+      behind_context = behind_context || c.context.value() > 0;
       if (pairs > longest) longest = pairs, longest_q = c.q.value(), longest_context = c.context.value();
     }
   }
   if (q <= 0) return 0;
   if (count == 1) {
     const std::int64_t context = x.chunks.empty() ? std::max<std::int64_t>(0, pairs2 / q - q + 1) / 2 : longest_context;
-    return chunks(s, 0).at({q, context}, in_range);
+    const ChunkTable::Place place(q, context);
+    in_range = in_range && chunks(s, 0).in_range_at(place);
+    return chunks(s, 0).at(place);
   }
   const std::int64_t mean_q = std::max<std::int64_t>(1, (q + count / 2) / count);
   const std::int64_t mean_context = std::max<std::int64_t>(0, (pairs2 / (count * mean_q) - mean_q) / 2);
+  if (longest_q == 0) behind_context = mean_context > 0;  // from sums alone unequal prompts look like a context
   const auto level = std::min(static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(count)) - 1), kChunkLevels - 2);
   const ChunkTable::Place mean(mean_q, mean_context);
-  const double low = chunks(s, level).at(mean, in_range), high = chunks(s, level + 1).at(mean, in_range);
+  const ChunkTable &below_table = chunks(s, level), &above_table = chunks(s, level + 1);
+  // Where contexts were never measured: unequal whole prompts count a context in the mean, and have none.
+  const bool whole_prompts = hardware_->prefill.op == Op::kPrefill && !behind_context;
+  const ChunkTable::Place judged(mean_q, whole_prompts ? 0 : std::max<std::int64_t>(mean_context, behind_context ? 1 : 0));
+  in_range = in_range && below_table.in_range_at(judged) && above_table.in_range_at(judged);
+  const double low = below_table.at(mean), high = above_table.at(mean);
   const double below = static_cast<double>(std::int64_t{1} << level);
   const double together = low + (high - low) * ((static_cast<double>(count) - below) / below);
-  return longest_q == 0 ? together : std::max(together, chunks(s, 0).at({longest_q, longest_context}, in_range));
+  return longest_q == 0 ? together : std::max(together, chunks(s, 0).at({longest_q, longest_context}));
 }
 
 Duration OperatorCostModel::transfer(const StepShape& x) const {

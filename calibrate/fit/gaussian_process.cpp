@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <utility>
+#include <vector>
 
 namespace orrery {
 namespace {
@@ -29,25 +31,42 @@ MatrixXd scaled_columns(const MatrixXd& x, const VectorXd& length) {
   return (x.array().rowwise() / length.transpose().array()).matrix().transpose();
 }
 
-/// Mean |y_i - mean without i| = mean |alpha_i / (K^-1)_ii|.
-double leave_one_out(const MatrixXd& x, const VectorXd& y, const GpScales& s) {
+using Groups = std::vector<std::vector<Index>>;
+
+Groups members_of(std::span<const std::uint64_t> group, Index n) {
+  std::map<std::uint64_t, std::vector<Index>> by_key;
+  for (Index i = 0; i < n; ++i) {
+    const auto at = static_cast<std::uint64_t>(i);
+    by_key[group.empty() ? at : group[at]].push_back(i);
+  }
+  Groups groups;
+  for (auto& [key, members] : by_key) groups.push_back(std::move(members));
+  return groups;
+}
+
+/// Mean absolute error of each group from the others: with P = K^-1 and alpha = P y, the errors of a group g are
+/// P_gg^-1 alpha_g (the block form of Rasmussen and Williams 5.12).
+double leave_group_out(const MatrixXd& x, const VectorXd& y, const Groups& groups, const GpScales& s) {
   MatrixXd k = kernel(scaled_columns(x, s.length));
   k.diagonal().array() += s.nugget;
   const MatrixXd inverse = k.llt().solve(MatrixXd::Identity(k.rows(), k.rows()));
   const VectorXd alpha = inverse * y;
-  return (alpha.array() / inverse.diagonal().array()).abs().mean();
+  double sum = 0;
+  for (const auto& g : groups) sum += MatrixXd(inverse(g, g)).llt().solve(VectorXd(alpha(g))).cwiseAbs().sum();
+  return sum / static_cast<double>(y.size());
 }
 
 }  // namespace
 
-GpScales choose_scales(const MatrixXd& x, const VectorXd& y, Index subset) {
+GpScales choose_scales(const MatrixXd& x, const VectorXd& y, std::span<const std::uint64_t> group, Index subset) {
   const Index n = std::min(subset, x.rows());
   const MatrixXd xs = x.topRows(n);
   const VectorXd ys = y.head(n);
+  const Groups groups = members_of(group, n);
   GpScales best{VectorXd::Constant(x.cols(), 2.0), 0.02, 0};
-  best.error = leave_one_out(xs, ys, best);
+  best.error = leave_group_out(xs, ys, groups, best);
   const auto try_scales = [&](const GpScales& s) {
-    const double error = leave_one_out(xs, ys, s);
+    const double error = leave_group_out(xs, ys, groups, s);
     if (error < best.error) best = s, best.error = error;
   };
   for (int sweep = 0; sweep < 2; ++sweep) {
@@ -58,7 +77,7 @@ GpScales choose_scales(const MatrixXd& x, const VectorXd& y, Index subset) {
         try_scales(s);
       }
     }
-    for (const double nugget : {0.003, 0.01, 0.02, 0.05, 0.1}) {
+    for (const double nugget : {0.003, 0.01, 0.02, 0.05, 0.1, 0.3}) {
       GpScales s = best;
       s.nugget = nugget;
       try_scales(s);

@@ -38,19 +38,21 @@ ResidualGrid residual_of(Op op, const std::vector<Sample>& rows, const std::vect
   const std::size_t n = std::min(rows.size(), o.anchors), d = feature_names(op).size();
   MatrixXd x(static_cast<Index>(n), static_cast<Index>(d));
   VectorXd y(static_cast<Index>(n));
+  std::vector<std::uint64_t> shapes(n);
   for (std::size_t i = 0; i < n; ++i) {
     const auto row = static_cast<Index>(i);
     x.row(row) = feature_vector(features(op, rows[i].x), d).transpose();
+    shapes[i] = shape_key(op, rows[i].x);
     y[row] = std::log(rows[i].seconds / law_seconds(op, theta, o.sm_count, rows[i].x));
   }
-  return fit_residual(x, y, o.grid);
+  return fit_residual(x, y, o.grid, shapes);
 }
 
 }  // namespace
 
 std::vector<ResidualGrid::Axis> default_grid(Op op) {
   if (op == Op::kGemm) return {{0, 0.5, 31}, {9, 0.5, 15}, {9, 0.5, 15}};
-  if (op == Op::kPrefill) return {{3, 1, 12}, {6, 0.5, 17}, {0, 1, 7}, {6, 1, 2}, {3, 1, 4}};
+  if (op == Op::kPrefill) return {{3, 0.5, 23}, {6, 0.5, 17}, {0, 1, 7}, {6, 1, 2}};
   return {{0, 1, 15}, {1, 1, 17}, {0, 1, 7}, {6, 1, 2}, {0, 1, 4}};
 }
 

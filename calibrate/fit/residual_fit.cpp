@@ -11,9 +11,10 @@ namespace orrery {
 
 using Eigen::Index, Eigen::MatrixXd, Eigen::VectorXd;
 
-ResidualGrid fit_residual(const MatrixXd& x, const VectorXd& log_ratio, const std::vector<ResidualGrid::Axis>& axes) {
+ResidualGrid fit_residual(const MatrixXd& x, const VectorXd& log_ratio, const std::vector<ResidualGrid::Axis>& axes,
+                          std::span<const std::uint64_t> shapes) {
   const VectorXd y = log_ratio.cwiseMax(-2 * kResidualClip).cwiseMin(2 * kResidualClip);
-  const GaussianProcess gp(x, y, choose_scales(x, y));
+  const GaussianProcess gp(x, y, choose_scales(x, y, shapes));
   std::size_t count = 1;
   for (const auto& axis : axes) count *= static_cast<std::size_t>(axis.count);
   const ResidualGrid positions(axes, std::vector<std::int16_t>(count, 0));

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <Eigen/Dense>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "hwmodels/residual_grid.hpp"
@@ -15,8 +17,9 @@ namespace orrery {
 
 inline constexpr double kResidualClip = 0.69314718055994531;  ///< a factor of two either way
 
+/// `shapes`: what choose_scales leaves out at a time, one entry a row; none: single rows.
 ResidualGrid fit_residual(const Eigen::MatrixXd& x, const Eigen::VectorXd& log_ratio,
-                          const std::vector<ResidualGrid::Axis>& axes);
+                          const std::vector<ResidualGrid::Axis>& axes, std::span<const std::uint64_t> shapes = {});
 
 /// Axes that cover the columns of x with knots `step` apart (one knot where a column is constant).
 std::vector<ResidualGrid::Axis> covering_axes(const Eigen::MatrixXd& x, const std::vector<double>& step);

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "calibrate/fit/gaussian_process.hpp"
+#include "calibrate/fit/host_fit.hpp"
 #include "calibrate/fit/levenberg.hpp"
 #include "calibrate/fit/links.hpp"
 #include "calibrate/fit/operator_fit.hpp"
@@ -57,6 +58,23 @@ TEST(GaussianProcess, PassesThroughItsAnchorsAndForgetsFarAway) {
   const GaussianProcess gp(x, y, {Eigen::VectorXd::Constant(1, 1.5), 1e-9, 0});
   for (Eigen::Index i = 0; i < 5; ++i) EXPECT_NEAR(gp.mean(x.row(i).transpose()), y[i], 1e-6);
   EXPECT_NEAR(gp.mean(Eigen::VectorXd::Constant(1, 100.0)), 0, 1e-9);
+}
+
+/// One smooth curve and one level for each of four groups, the level not to be told from the features: the group's own
+/// rows predict each other well, another group's do not, and the choice of scales must be judged by the latter.
+TEST(GaussianProcess, ScalesAreChosenByGroupsLeftOut) {
+  Eigen::MatrixXd x(40, 1);
+  Eigen::VectorXd y(40);
+  std::vector<std::uint64_t> own(40), whole(40);
+  for (Eigen::Index i = 0; i < 40; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    own[at] = at, whole[at] = at / 10;
+    x(i, 0) = 8.0 * static_cast<double>(i / 10) + 0.1 * static_cast<double>(i % 10);
+    y[i] = i / 10 % 2 == 0 ? 0.2 : -0.2;
+  }
+  const double rows = choose_scales(x, y, own).error, groups = choose_scales(x, y, whole).error;
+  EXPECT_LT(rows, 0.01);
+  EXPECT_GE(groups, 0.199);   // no length scale foretells the level of a group never seen; 0 is the best guess
 }
 
 TEST(OperatorFit, FindsOnUnseenShapesWhatTheRoofCannotSay) {
@@ -119,8 +137,20 @@ TEST(LinkFit, RecoversLatencyAndBandwidth) {
   EXPECT_NEAR(fit.law.bytes_per_s / law.bytes_per_s, 1, 0.02);
 }
 
-/// The gates: GEMM 5 % mean, 14 % p95 on unseen (n, k); decode 4.5 / 12 % on unseen head configurations. Prefill's 3 / 8 %
-/// is a target; its miss is printed (docs/COST_MODEL.md).
+TEST(HostFit, RecoversItsTermsAndLeavesModelsOut) {
+  std::vector<HostPoint> points;
+  for (const auto& [group, device] : {std::pair{"a", 5e-3}, std::pair{"b", 9e-3}, std::pair{"c", 20e-3}}) {
+    for (const double n : {8.0, 32.0, 64.0}) points.push_back({group, device, n, device + 7e-4 + 5e-5 * n});
+  }
+  const HostFit f = fit_host(points);
+  EXPECT_NEAR(f.step_s, 7e-4, 1e-6);
+  EXPECT_NEAR(f.per_sequence_s, 5e-5, 1e-7);
+  EXPECT_LT(f.left_out_mape, 0.1);
+  for (HostPoint& p : points) p.measured_s *= p.group == "c" ? 1.2 : 1;   // a model that the others cannot foretell
+  EXPECT_GT(fit_host(points).left_out_worst, 10);
+}
+
+/// The gates: GEMM 5 % mean, 14 % p95 on unseen (n, k); decode 4.5 / 12 % and prefill 3 / 8 % on unseen head configurations.
 class PublishedTables : public ::testing::TestWithParam<std::tuple<const char*, double, Op>> {};
 
 TEST_P(PublishedTables, HeldOutErrorMeetsTheGate) {
@@ -133,12 +163,8 @@ TEST_P(PublishedTables, HeldOutErrorMeetsTheGate) {
   std::printf("%s %s: %zu rows, %zu rejected, MAPE %.2f %%, median %.2f %%, p95 %.2f %%, roof alone %.2f %%, clip binds %.2f %%\n",
               device, name(op).data(), set.rows.size(), set.rejected_rows(), e.mape, e.median, e.p95, e.roof_mape, e.clipped);
   EXPECT_LE(e.clipped, 1);
-  if (op == Op::kPrefill) {
-    std::printf("  target 3 / 8 %%: %s\n", e.mape <= 3 && e.p95 <= 8 ? "met" : "missed");
-    return;
-  }
-  EXPECT_LE(e.mape, op == Op::kGemm ? 5 : 4.5);
-  EXPECT_LE(e.p95, op == Op::kGemm ? 14 : 12);
+  EXPECT_LE(e.mape, op == Op::kGemm ? 5 : op == Op::kPrefill ? 3 : 4.5);
+  EXPECT_LE(e.p95, op == Op::kGemm ? 14 : op == Op::kPrefill ? 8 : 12);
 }
 
 INSTANTIATE_TEST_SUITE_P(Hopper, PublishedTables,

@@ -208,6 +208,25 @@ TEST(OperatorModel, GradeAndRangeAreReported) {
   EXPECT_EQ(price(llama8b("l4"), decodes(8, 8000)).grade, Grade::kDatasheet);
 }
 
+/// The tables have whole prompts only: a chunk behind a cached context is priced by an assumption, and says so.
+TEST(OperatorModel, AChunkBehindAContextIsOutOfRange) {
+  const OperatorCostModel model = llama8b();
+  const auto in_range = [&](const std::vector<ChunkShape>& chunks) { return price(model, prompts(chunks)).in_range; };
+  EXPECT_TRUE(in_range({{0_tok, 1000_tok}}));
+  EXPECT_FALSE(in_range({{1_tok, 1000_tok}}));
+  EXPECT_TRUE(in_range({{0_tok, 1000_tok}, {0_tok, 100_tok}, {0_tok, 7000_tok}}));   // unequal whole prompts
+  EXPECT_FALSE(in_range({{0_tok, 1000_tok}, {16_tok, 100_tok}}));
+  EXPECT_FALSE(in_range({{0_tok, 1000_tok}, {1_tok, 1000_tok}}));
+  const std::vector<ChunkShape> behind{{512_tok, 512_tok}};
+  StepShape mixed = prompts(behind);
+  mixed.decodes = 4_tok, mixed.decode_context = 4000_tok, mixed.sequences = 5, mixed.outputs = 4;
+  EXPECT_FALSE(price(model, mixed).in_range);
+  mixed.chunks = {};                                                                   // told by the sums alone
+  EXPECT_FALSE(price(model, mixed).in_range);
+  EXPECT_FALSE(quote(load_hardware("h200-sxm", {}), "prefill", {{"batch", 1}, {"q", 512}, {"context", 512}, {"heads", 32},
+                                                                {"kv_heads", 8}, {"head_dim", 128}}).in_range);
+}
+
 TEST(OperatorModel, PerturbedDrawsAreReproducibleAndAsWideAsTheError) {
   const OperatorCostModel model = llama8b();
   const StepShape s = decodes(64, 64000);
