@@ -21,8 +21,8 @@ struct GpScales {
 };
 
 /// Walks a small grid of length scales and nuggets, one coordinate at a time, by the closed-form error of leaving out one
-/// group at a time (anchors with equal `group`, one entry an anchor; none: single anchors) on at most `subset` anchors: what is to be predicted
-/// are shapes that were never seen.
+/// group at a time (anchors with equal `group`, one entry an anchor; none: single anchors) on at most `subset` anchors:
+/// what is to be predicted are shapes that were never seen.
 GpScales choose_scales(const Eigen::MatrixXd& x, const Eigen::VectorXd& y, std::span<const std::uint64_t> group,
                        Eigen::Index subset = 500);
 
