@@ -309,7 +309,7 @@ Value resolved_config(const Assembly& a) {
   v["policy"] = a.resolved_policies;
   v["workload"] = a.workload.workload;
   for (const std::string& name : c.plugins) v["plugins"].push_back(name);
-  for (const auto* key : {"slo", "classes"}) {
+  for (const auto* key : {"slo", "classes", "validate"}) {
     if (const Value* given = c.document.value.find(key); given != nullptr) v[key] = *given;
   }
   v["stop"] = section(c.stop);

@@ -106,7 +106,7 @@ std::string processor_name() {
 DeploymentParts make_live_deployment(const std::string& executor, const RunConfig& c, const Value& policies,
                                      ErrorList& errors) {
   if (executor != "cpu") {
-    throw ConfigError("--executor " + executor + ": not available in this version: no engine of the CUDA kernels yet (cpu is available)");
+    throw ConfigError("executor " + executor + ": not available in this version: no engine of the CUDA kernels yet (cpu is available)");
   }
   DeploymentParts parts;
   const std::size_t before = errors.lines().size();

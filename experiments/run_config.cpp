@@ -218,6 +218,12 @@ void describe(Describer& d, ReplicationConfig& r) {
   d.field("model_error", r.model_error, "Draw the coefficients of the cost model from their error");
 }
 
+void describe(Describer& d, ValidateConfig& v) {
+  d.field("load", v.load, {0, 0.95}, "Share of time that the engine is busy; arrival rates are scaled to it, 0 leaves them");
+  d.field("runs", v.runs, {1, 99}, "Real runs, whose median is compared");
+  d.field("batches", v.batches, {40, 1000}, "Batches that the law of a step is fitted to");
+}
+
 void describe(Describer& d, GlobalConfig& g) {
   d.field("seed", g.seed, {0, 9007199254740992.0}, "Seed of all random numbers");
   d.field("rows", g.rows, "Write requests.csv");
@@ -280,6 +286,7 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   if (const Value* v = r.take("slo"); v != nullptr) c.slo = read_slo(*v, -1, errors);
   if (const Value* v = r.take("classes"); v != nullptr) c.classes = read_classes(*v, c.slo, errors);
   if (const Value* v = r.take("stop"); v != nullptr) read_section(*v, c.stop, errors);
+  if (const Value* v = r.take("validate"); v != nullptr) read_section(*v, c.validate, errors);
   if (const Value* v = r.take("warmup"); v != nullptr) read_warmup(*v, c.warmup, errors);
   if (const Value* v = r.take("replication"); v != nullptr) read_replication(*v, c.replication, errors);
   r.strings("plugins", c.plugins);

@@ -77,6 +77,13 @@ struct ReplicationConfig {
 };
 void describe(Describer&, ReplicationConfig&);
 
+/// How `validate` compares; `run` does not look at it.
+struct ValidateConfig {
+  double load = 0.7;
+  std::int64_t runs = 3, batches = 240;
+};
+void describe(Describer&, ValidateConfig&);
+
 struct GlobalConfig {
   std::int64_t seed = 1;
   bool rows = true;
@@ -98,6 +105,7 @@ struct RunConfig {
   StopConfig stop;
   std::optional<Duration> warmup;  ///< none: auto
   ReplicationConfig replication;
+  ValidateConfig validate;
   std::vector<std::string> plugins;
   GlobalConfig global;
 

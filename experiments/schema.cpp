@@ -227,6 +227,7 @@ Value run_schema(const Registry& registry) {
   p["slo"] = slo_schema();
   p["classes"] = classes_schema();
   p["stop"] = object_of(described_properties<StopConfig>());
+  p["validate"] = object_of(described_properties<ValidateConfig>());
   p["warmup"] = quantity("30s", "\"auto\", 0, or a time");
   Value replication = described_properties<ReplicationConfig>();
   replication["resample"] = any_of(typed("boolean"), names_schema({"auto"}));

@@ -85,6 +85,7 @@ class CpuDevice final : public LiveDevice {
   std::string name() const override { return "cpu"; }
   std::string clock() const override { return "CPU time of the engine's thread"; }
   std::int32_t vocabulary() const override { return shape_.vocab; }
+  std::int64_t row_tile() const override { return 3; }   // kernels/common/simd.cpp, TileShape of float with AVX2
 
  private:
   DecoderShape shape_;

@@ -39,6 +39,7 @@ class LiveDevice {
   virtual std::string name() const = 0;    ///< "cpu"
   virtual std::string clock() const = 0;   ///< "thread CPU time"
   virtual std::int32_t vocabulary() const = 0;
+  virtual std::int64_t row_tile() const { return 1; }   ///< rows that its GEMM takes at once
 };
 
 }  // namespace orrery

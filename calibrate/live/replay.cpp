@@ -20,7 +20,7 @@ StepRun ReplayExecutor::begin(const BatchPlan&, const StepShape& shape, std::spa
   const std::string where = "replay: station " + std::to_string(station.station.index) + ", step " + std::to_string(next_);
   if (next_ == log_->size()) throw EngineError(where + ": the measured run had no such step");
   const MeasuredStep& step = (*log_)[next_++];
-  if (step.shape != hash_of(shape)) throw EngineError(where + ": other work than in the measured run");
+  if (step.work != hash_of(shape)) throw EngineError(where + ": other work than in the measured run");
   return step.run;
 }
 

@@ -18,7 +18,8 @@ namespace orrery {
 
 struct MeasuredStep {
   StepRun run;
-  std::uint64_t shape;          ///< hash of its work
+  StepShape shape;              ///< its sums; chunks are left out
+  std::uint64_t work;           ///< hash of the shape, chunks included
 };
 using StepLog = std::vector<MeasuredStep>;
 
@@ -30,7 +31,8 @@ class RecordingExecutor final : public Executor {
   RecordingExecutor(Executor& inner, StepLog& log) : inner_(&inner), log_(&log) {}
   StepRun begin(const BatchPlan& plan, const StepShape& shape, std::span<const KvOp> journal,
                 const StationView& station) override {
-    log_->push_back({inner_->begin(plan, shape, journal, station), hash_of(shape)});
+    log_->push_back({inner_->begin(plan, shape, journal, station), shape, hash_of(shape)});
+    log_->back().shape.chunks = {};
     return log_->back().run;
   }
   bool wants_journal() const override { return inner_->wants_journal(); }

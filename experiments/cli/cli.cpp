@@ -10,6 +10,7 @@
 #include "experiments/calibrate.hpp"
 #include "experiments/paper.hpp"
 #include "experiments/run.hpp"
+#include "experiments/validate.hpp"
 #include "experiments/verbs.hpp"
 #include "sim/config/names.hpp"
 #include "sim/config/value.hpp"
@@ -29,7 +30,6 @@ constexpr std::array kLater{
     Later{"explain", "where the tail comes from"},
     Later{"report", "one HTML file of results"},
     Later{"trace", "import, fit and describe traces"},
-    Later{"validate", "a real run beside the simulation"},
     Later{"support", "what is supported"},
     Later{"init", "write a config to start from"},
     Later{"bundle", "pack results with their inputs"},
@@ -74,6 +74,7 @@ class Program {
     add_rerun();
     add_paper();
     add_calibrate();
+    add_validate();
     for (const Later& v : kLater) {
       app_.add_subcommand(v.name, std::string(v.help) + " (not available in this version)")
           ->allow_extras()
@@ -185,6 +186,15 @@ class Program {
     v->add_flag("--quiet", calibrate_.quiet, "print nothing but errors");
   }
 
+  void add_validate() {
+    CLI::App* v = verb("validate", "a real run beside the simulation", [this] { return validate_verb(validate_, out_, err_); });
+    v->add_option("CONFIG", validate_.config, "run config (JSON)")->required();
+    v->add_option("--backend", validate_.backend, "what runs the steps")->check(CLI::IsMember({"cpu", "cuda"}));
+    add_set(v, validate_.sets);
+    add_plugin(v, validate_.plugins);
+    v->add_flag("--json", validate_.json, "print JSON");
+  }
+
   void add_schema() {
     CLI::App* v = verb("schema", "JSON schema of the configs", [this] { return schema_verb(schema_, out_); });
     v->add_option("KIND", schema_, "study or plan; a run config without it");
@@ -239,6 +249,7 @@ class Program {
   PaperOptions paper_;
   CalibrateOptions calibrate_;
   std::string calibrate_base_;
+  ValidateOptions validate_;
   std::string folder_, policy_, schema_;
   bool policies_json_ = false;
 };

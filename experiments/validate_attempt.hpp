@@ -1,0 +1,78 @@
+/// One attempt of `orrery validate`: a real engine and its simulation side by side. Calibration of whole steps, real
+/// runs of the workload and more calibration by turns, so that all meet the same machine; then the law is fitted, the
+/// workload simulated with it, and compared.
+///
+///   ValidateSetup setup = ...;                       // what the config comes to
+///   Attempt a = attempt(setup, 1, progress);         // a.metrics, a.verdict
+///
+/// Method and gates: at a load of 0.6 to 0.8 on the CPU time of the engine's thread; measured = median over the runs;
+/// drift of the machine over 10 % makes the attempt noisy. Every gate must also catch three broken laws.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "calibrate/step/step_calibration.hpp"
+#include "experiments/assembly.hpp"
+
+namespace orrery {
+
+/// A number of a run, with the error that its prediction may have; `gate` 0: shown only.
+struct GateMetric {
+  const char *name, *unit;
+  double gate;                               ///< percent
+  double (*of)(const Summary&);
+};
+const std::vector<GateMetric>& gate_metrics();
+
+struct ComparedMetric {
+  const GateMetric* metric;
+  std::vector<double> measured;              ///< of each real run
+  double predicted = 0;
+  double median() const;
+  double spread() const;                     ///< percent: largest less smallest of the runs, over their median
+  double error() const;                      ///< percent of the median
+  bool holds() const;
+};
+
+/// A law with one term falsified: the gate must notice.
+struct BrokenLaw {
+  const char* what;
+  std::vector<ComparedMetric> metrics;
+  bool caught() const;
+};
+
+struct Attempt {
+  enum class Verdict : std::uint8_t { kPass, kFail, kNoisy } verdict = Verdict::kFail;
+  std::vector<ComparedMetric> metrics;
+  StepCalibration calibration;
+  StepError run_steps;                       ///< of the law on the steps of the real runs, none of them fitted
+  std::int64_t steps = 0;
+  int runs = 0, parity = 0;                  ///< real runs; those whose replay decided the same
+  std::vector<std::string> differences;      ///< of the others
+  double load = 0;                           ///< predicted share of time that the engine is busy
+  double rate = 0;                           ///< arrivals a second; 0: as the workload says
+  std::vector<BrokenLaw> broken;
+};
+
+constexpr const char* name(Attempt::Verdict v) {
+  constexpr const char* names[] = {"pass", "fail", "noisy"};
+  return names[static_cast<int>(v)];
+}
+
+struct ValidateSetup {
+  std::function<Assembly(double rate)> assemble;   ///< for the backend; rate 0: as the config says
+  ValidateConfig options;
+  std::uint64_t seed = 1;
+};
+
+/// "PASSED" at the first attempt that passes, "FAILED" when two have failed or decisions differ, "SKIPPED" when three were
+/// too noisy to tell; "" : one more is needed.
+std::string settled(const std::vector<Attempt>& attempts);
+
+/// `tell`: what is being done, for the terminal.
+Attempt attempt(const ValidateSetup& setup, const std::function<void(const std::string&)>& tell);
+
+}  // namespace orrery
