@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "calibrate/clock.hpp"
+#include "calibrate/weights/load.hpp"
 #include "kernels/sampling/sampling.hpp"
 #include "sim/config/value.hpp"
 
@@ -94,7 +95,8 @@ class CpuDevice final : public LiveDevice {
 
 template <class T>
 std::unique_ptr<LiveDevice> device_of(const LiveModel& model, const CpuDeviceOptions& o) {
-  return std::make_unique<CpuDevice<T>>(model.shape, Weights<T>(model.shape, o.seed));
+  if (o.weights.empty()) return std::make_unique<CpuDevice<T>>(model.shape, Weights<T>(model.shape, o.seed));
+  return std::make_unique<CpuDevice<T>>(model.shape, load_weights<T>(SafetensorsFile(o.weights), model.shape));
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ class LiveReplica {
   virtual std::span<const std::int32_t> run(std::span<const Work> work) = 0;
 };
 
+/// Outlives its replicas.
 class LiveDevice {
  public:
   struct Kv {

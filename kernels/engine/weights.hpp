@@ -39,6 +39,7 @@ struct LayerWeights {
 
 template <class T>
 struct Weights {
+  Weights() = default;                         ///< for who fills them from elsewhere
   Weights(const DecoderShape& shape, std::uint64_t seed);
 
   std::vector<T> embedding;                    ///< (vocab, hidden)
