@@ -1,7 +1,7 @@
 /// The large matrix product by cuBLASLt, which is opened at run time. Weights and activations in bf16, sums in float.
 ///
 ///   CublasLt lt(cublas_lt(), workspace, 32 << 20);                       // device memory of the caller
-///   lt.tune(args, seconds_of, stream);                                   // once a shape: best of the 8 it proposes
+///   lt.tune({&args, 1}, seconds_of, stream);                             // once a shape: best of the 8 it proposes
 ///   lt.gemm(args, stream);                                               // any number of times, in a graph too
 ///
 /// A shape that was not tuned runs by the first proposal. Errors throw std::runtime_error: no library, a shape that it
@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <span>
 
 #include "kernels/gemm/gemm.hpp"
 
@@ -41,8 +42,8 @@ const CublasLtApi& cublas_lt();
 
 class CublasLt {
  public:
-  /// How long `launch` takes, in seconds.
-  using Timer = std::function<double(const std::function<void()>& launch)>;
+  /// How long launch(copy) takes, in seconds, for copies of the operands to be used in turn.
+  using Timer = std::function<double(const std::function<void(int copy)>& launch)>;
 
   CublasLt(const CublasLtApi& api, void* workspace, std::size_t workspace_bytes);
   ~CublasLt();
@@ -50,8 +51,9 @@ class CublasLt {
   CublasLt& operator=(const CublasLt&) = delete;
 
   void gemm(const GemmArgs<Bf16>& args, cudaStream_t stream);
-  /// Times what the library proposes for this shape and keeps the fastest; y is overwritten. Returns its seconds.
-  double tune(const GemmArgs<Bf16>& args, const Timer& seconds_of, cudaStream_t stream);
+  /// Times what the library proposes for the one shape of these products and keeps the fastest; all y are overwritten.
+  /// Returns its seconds.
+  double tune(std::span<const GemmArgs<Bf16>> copies, const Timer& seconds_of, cudaStream_t stream);
 
  private:
   static constexpr int kProposals = 8;

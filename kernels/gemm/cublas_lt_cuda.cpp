@@ -117,14 +117,13 @@ void CublasLt::gemm(const GemmArgs<Bf16>& args, cudaStream_t stream) {
   check(run(args, plan, plan.chosen, stream), "product");
 }
 
-double CublasLt::tune(const GemmArgs<Bf16>& args, const Timer& seconds_of, cudaStream_t stream) {
-  Plan& plan = plan_of(args);
+double CublasLt::tune(std::span<const GemmArgs<Bf16>> copies, const Timer& seconds_of, cudaStream_t stream) {
+  Plan& plan = plan_of(copies.front());
   double best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < plan.count; ++i) {
     if (plan.proposals[i].state != CUBLAS_STATUS_SUCCESS) continue;
-    cublasStatus_t status = run(args, plan, i, stream);
-    if (status != CUBLAS_STATUS_SUCCESS) continue;                 // proposed, and refused all the same
-    const double seconds = seconds_of([&] { run(args, plan, i, stream); });
+    if (run(copies.front(), plan, i, stream) != CUBLAS_STATUS_SUCCESS) continue;   // proposed, and refused all the same
+    const double seconds = seconds_of([&](int copy) { run(copies[copy], plan, i, stream); });
     if (seconds < best) {
       best = seconds;
       plan.chosen = i;

@@ -131,8 +131,8 @@ TEST(CublasLt, KeepsTheFastestProposalThatRuns) {
   const double seconds[8] = {9, 8, 5, 6, 1, 7, 4, 5};
   int timed = 0;
   std::fill_n(ran, 8, 0);
-  const double best = lt.tune(args, [&](const std::function<void()>& launch) {
-    launch();
+  const double best = lt.tune({&args, 1}, [&](const std::function<void(int)>& launch) {
+    launch(0);
     const int which = timed++ < 4 ? timed - 1 : timed;             // the refused one is not timed
     return seconds[which];
   }, nullptr);
