@@ -20,7 +20,8 @@ DEVICE_KERNEL(kThreads, 4) weights_kernel(WeightStream s, Bf16* out, std::int64_
     for (int c = 0; c < 8; ++c) x[c] = weight_at(s, static_cast<std::uint64_t>(first + at + c));
     store8(out + at, pack(x));
   } else {
-    for (std::int64_t i = at; i < n; ++i) global_store(out + i, to<Bf16>(weight_at(s, static_cast<std::uint64_t>(first + i))));
+    for (std::int64_t i = at; i < n; ++i)
+      global_store(out + i, to<Bf16>(weight_at(s, static_cast<std::uint64_t>(first + i))));
   }
 }
 

@@ -1,6 +1,6 @@
 /// The seeded weights of weights.hpp, made on a GPU: the same bits as the CPU's, with neither a file nor a copy.
 ///
-///   const WeightStream stream = matrix_stream(seed, tensor, columns);        // tensors are numbered as Weights makes them
+///   const WeightStream stream = matrix_stream(seed, tensor, columns);    // tensors are numbered as Weights makes them
 ///   gpu::make_weights(stream, w, rows * columns, cuda_stream);
 ///
 /// `first` is the index of the first element made, so that a tensor may be made in pieces; a multiple of 8, as is the

@@ -21,7 +21,8 @@ DEVICE_KERNEL(kThreads, 4) gemv_kernel(GemmArgs<Bf16> a) {
       const std::int64_t k = k0 + s * static_cast<int>(kThreads) * 8;
       DEVICE_UNROLL
       for (int o = 0; o < kOutputs; ++o) {
-        if (k < a.k && n0 + o < a.n) weights[s][o] = global_load_once(reinterpret_cast<const Vec4*>(a.w + (n0 + o) * a.k + k));
+        if (k < a.k && n0 + o < a.n)
+          weights[s][o] = global_load_once(reinterpret_cast<const Vec4*>(a.w + (n0 + o) * a.k + k));
       }
     }
     DEVICE_UNROLL

@@ -70,14 +70,16 @@ struct TileProduct {
   DEVICE_FN void stage() const {
     sync_threads();
     const unsigned lane = lane_index(), warp = warp_index();
-    const unsigned n0 = warp / kWarpsM * kRowTiles * 16 + lane / 4, m0 = warp % kWarpsM * kColumnTiles * 8 + lane % 4 * 2;
+    const unsigned n0 = warp / kWarpsM * kRowTiles * 16 + lane / 4,
+                   m0 = warp % kWarpsM * kColumnTiles * 8 + lane % 4 * 2;
     DEVICE_UNROLL
     for (int i = 0; i < kRowTiles; ++i) {
       DEVICE_UNROLL
       for (int j = 0; j < kColumnTiles; ++j) {
         DEVICE_UNROLL
         for (int e = 0; e < 4; ++e) {
-          const unsigned n = n0 + static_cast<unsigned>(16 * i + 8 * (e / 2)), m = m0 + static_cast<unsigned>(8 * j + e % 2);
+          const unsigned n = n0 + static_cast<unsigned>(16 * i + 8 * (e / 2)),
+                         m = m0 + static_cast<unsigned>(8 * j + e % 2);
           shared_store<std::uint16_t>(m * kResultPitch + 2 * n, static_cast<std::uint16_t>(pack_bf16(sum[i][j][e], 0)));
         }
       }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <exception>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,7 @@ int guarded(const F& f) {
 /// What prefill and decode need beside their tensors, on the device.
 struct Plan {
   int sequences, context, heads, kv_heads, head_dim, page_tokens, pages;
+  int queries = 0;                         ///< rows of all sequences
   DeviceBuffer<std::int32_t> table, offset, lengths;
   DeviceBuffer<LaunchTile> tiles;
   DeviceBuffer<float> o, m, l;
@@ -65,6 +67,7 @@ std::unique_ptr<Plan> prefill_plan(int sequences, int queries, int context, int 
   const LaunchPlan tiles = plan_prefill({.queries = fresh, .contexts = cached, .kv_heads = kv_heads, .block = kKvBlock,
                                          .rows = gpu::prefill_tile_tokens(heads / kv_heads)});
   plan->tiles = DeviceBuffer<LaunchTile>(tiles.tiles, "tiles");
+  plan->queries = sequences * queries;
   return plan;
 }
 
@@ -83,6 +86,21 @@ std::unique_ptr<Plan> decode_plan(int sequences, int context, int heads, int kv_
   plan->m = DeviceBuffer<float>(parts, "m");
   plan->l = DeviceBuffer<float>(parts, "l");
   return plan;
+}
+
+PrefillArgs<Bf16> prefill_args(const Plan& p, const void* q, const void* k, const void* v, void* out) {
+  PrefillArgs<Bf16> a;
+  a.q = static_cast<const Bf16*>(q);
+  a.out = static_cast<Bf16*>(out);
+  a.q_offset = p.offset.data();
+  a.context = p.lengths.data();
+  a.kv = p.kv(k, v);
+  a.sequences = p.sequences;
+  a.heads = p.heads;
+  a.scale = p.scale();
+  a.tiles = p.tiles.data();
+  a.tile_count = static_cast<std::int64_t>(p.tiles.size());
+  return a;
 }
 
 }  // namespace
@@ -106,11 +124,15 @@ void orrery_plan_free(void* plan) { delete static_cast<Plan*>(plan); }
 
 int orrery_prefill(void* plan, const void* q, const void* k, const void* v, void* out, void* stream) {
   const Plan& p = *static_cast<const Plan*>(plan);
+  return guarded([&] { gpu::attention_prefill(prefill_args(p, q, k, v, out), stream); });
+}
+
+int orrery_prefill_warpgroups(void* plan, const void* q, const void* k, const void* v, void* out, void* stream) {
+  const Plan& p = *static_cast<const Plan*>(plan);
   return guarded([&] {
-    gpu::attention_prefill({.q = static_cast<const Bf16*>(q), .out = static_cast<Bf16*>(out), .q_offset = p.offset.data(),
-                            .context = p.lengths.data(), .kv = p.kv(k, v), .sequences = p.sequences, .heads = p.heads,
-                            .scale = p.scale(), .tiles = p.tiles.data(),
-                            .tile_count = static_cast<std::int64_t>(p.tiles.size())}, stream);
+    const PrefillArgs<Bf16> args = prefill_args(p, q, k, v, out);
+    if (!gpu::prefill_warpgroups_can(args)) throw std::runtime_error("prefill by warpgroups: not on this device");
+    gpu::attention_prefill_warpgroups(args, p.queries, stream);
   });
 }
 

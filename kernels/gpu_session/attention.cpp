@@ -60,7 +60,9 @@ struct Rows {
   DeviceBuffer<std::uint8_t> outside;
 
   Rows(const Session& s, std::int64_t batch, std::int64_t context, int head_dim)
-      : d(head_dim), q(random_buffer(batch * kHeads * d, 5, 2)), out(static_cast<std::size_t>(batch * kHeads * d), "out") {
+      : d(head_dim),
+        q(random_buffer(batch * kHeads * d, 5, 2)),
+        out(static_cast<std::size_t>(batch * kHeads * d), "out") {
     const std::vector<std::int32_t> contexts(batch, static_cast<std::int32_t>(context));
     plan = plan_decode({.contexts = contexts, .kv_heads = kKvHeads, .units = s.processors(), .block = kKvBlock});
     std::vector<std::int32_t> offsets{0};
@@ -75,10 +77,19 @@ struct Rows {
     outside = DeviceBuffer<std::uint8_t>(static_cast<std::size_t>(batch) * kHeads, "outside");
   }
   DecodeRows<Bf16> args(SoftmaxMode mode = SoftmaxMode::kSynchronised) const {
-    return {.q = q.data(), .out = out.data(), .kv_len = lengths.data(), .batch = static_cast<std::int32_t>(lengths.size()),
-            .heads = kHeads, .kv_heads = kKvHeads, .head_dim = d, .scale = static_cast<float>(1 / std::sqrt(double(d))),
-            .tiles = tiles.data(), .tile_count = static_cast<std::int64_t>(tiles.size()),
-            .partials = {o.data(), m.data(), l.data(), offset.data()}, .softmax = mode, .outside = outside.data()};
+    return {.q = q.data(),
+            .out = out.data(),
+            .kv_len = lengths.data(),
+            .batch = static_cast<std::int32_t>(lengths.size()),
+            .heads = kHeads,
+            .kv_heads = kKvHeads,
+            .head_dim = d,
+            .scale = static_cast<float>(1 / std::sqrt(double(d))),
+            .tiles = tiles.data(),
+            .tile_count = static_cast<std::int64_t>(tiles.size()),
+            .partials = {o.data(), m.data(), l.data(), offset.data()},
+            .softmax = mode,
+            .outside = outside.data()};
   }
 };
 
@@ -101,8 +112,12 @@ void measure_decode(Session& s, std::int64_t batch, std::int64_t context, int d)
       const Timing t = s.time(kv.copies(), [&](int i, Stream stream) {
         attention_decode(DecodeArgs<Bf16>{rows.args(mode), kv.view(i, pages)}, stream);
       });
-      Result r{.name = contiguous ? "decode, contiguous" : mode == SoftmaxMode::kUnified ? "decode, unified maximum" : "decode",
-               .shape = rows_shape(batch, context, d), .timing = t, .bytes = kv_bytes(batch, context, d)};
+      Result r{.name = contiguous                      ? "decode, contiguous"
+                       : mode == SoftmaxMode::kUnified ? "decode, unified maximum"
+                                                       : "decode",
+               .shape = rows_shape(batch, context, d),
+               .timing = t,
+               .bytes = kv_bytes(batch, context, d)};
       if (contiguous) r.baseline = "pages of 16", r.baseline_seconds = paged;
       else if (mode == SoftmaxMode::kUnified) r.baseline = "synchronised", r.baseline_seconds = synchronised;
       else paged = synchronised = t.seconds;
@@ -122,8 +137,12 @@ void measure_quantised(Session& s, std::int64_t batch, std::int64_t context, int
   }).seconds;
   const auto k = random_buffer(tokens * width, 30), v = random_buffer(tokens * width, 31);
   const auto add = [&](const std::string& name, double share, Timing t) {
-    s.add({.name = name, .shape = rows_shape(batch, context, d), .timing = t, .bytes = share * kv_bytes(batch, context, d),
-           .baseline = "bf16", .baseline_seconds = reference});
+    s.add({.name = name,
+           .shape = rows_shape(batch, context, d),
+           .timing = t,
+           .bytes = share * kv_bytes(batch, context, d),
+           .baseline = "bf16",
+           .baseline_seconds = reference});
   };
   std::vector<std::int32_t> sequence, position, offset{0};
   for (std::int64_t b = 0; b < batch; ++b) {
@@ -133,8 +152,8 @@ void measure_quantised(Session& s, std::int64_t batch, std::int64_t context, int
     }
     offset.push_back(offset.back() + static_cast<std::int32_t>(context));
   }
-  const DeviceBuffer<std::int32_t> sequence_d(sequence, "sequence"), position_d(position, "position"), offset_d(offset, "offset"),
-      before(std::vector<std::int32_t>(batch), "context");
+  const DeviceBuffer<std::int32_t> sequence_d(sequence, "sequence"), position_d(position, "position"),
+      offset_d(offset, "offset"), before(std::vector<std::int32_t>(batch), "context");
   const DeviceBuffer<float> scale(std::vector<float>(kKvHeads, 0.01f), "scale");
   {
     std::vector<DeviceBuffer<Fp8>> k8, v8;
@@ -146,7 +165,8 @@ void measure_quantised(Session& s, std::int64_t batch, std::int64_t context, int
       return PagedKv<Fp8>{k8[i].data(), v8[i].data(), pages.device.data(), pages.each, 16, kKvHeads, d};
     };
     for (std::size_t i = 0; i < k8.size(); ++i) {
-      fp8_append({k.data(), v.data(), sequence_d.data(), position_d.data(), view(static_cast<int>(i)), scale.data(), scale.data(), tokens, 0},
+      fp8_append({k.data(), v.data(), sequence_d.data(), position_d.data(), view(static_cast<int>(i)), scale.data(),
+                  scale.data(), tokens, 0},
                  s.stream());
     }
     add("decode fp8", 0.5, s.time(static_cast<int>(k8.size()), [&](int i, Stream stream) {
@@ -167,17 +187,26 @@ void measure_quantised(Session& s, std::int64_t batch, std::int64_t context, int
     const auto recent = [&] { return DeviceBuffer<Bf16>(batch * residual * width, "recent"); };
     const auto view = [&](int i) {
       const Pool& p = pools[i];
-      return KiviPool<Bf16>{p.kc.data(), p.ks.data(), p.kz.data(), p.vc.data(), p.vs.data(), p.vz.data(), p.kr.data(), p.vr.data(),
-                            groups.device.data(), groups.each, kKvHeads, d, bits, residual};
+      return KiviPool<Bf16>{p.kc.data(), p.ks.data(), p.kz.data(),          p.vc.data(), p.vs.data(), p.vz.data(),
+                            p.kr.data(), p.vr.data(), groups.device.data(), groups.each, kKvHeads,    d,
+                            bits,        residual};
     };
     for (int i = 0; i < s.copies(2 * codes + 8 * scales); ++i) {
-      pools.push_back({bytes(codes), bytes(codes), halves(scales), halves(scales), halves(scales), halves(scales), recent(), recent()});
-      kivi_append({.k = k.data(), .v = v.data(), .offset = offset_d.data(), .context = before.data(), .kv = view(i),
-                   .sequences = static_cast<std::int32_t>(batch), .most_tokens = static_cast<std::int32_t>(context)}, s.stream());
+      pools.push_back({bytes(codes), bytes(codes), halves(scales), halves(scales), halves(scales), halves(scales),
+                       recent(), recent()});
+      kivi_append({.k = k.data(),
+                   .v = v.data(),
+                   .offset = offset_d.data(),
+                   .context = before.data(),
+                   .kv = view(i),
+                   .sequences = static_cast<std::int32_t>(batch),
+                   .most_tokens = static_cast<std::int32_t>(context)},
+                  s.stream());
     }
-    add("decode kivi " + std::to_string(bits) + " bit", (bits + 1) / 16.0, s.time(static_cast<int>(pools.size()), [&](int i, Stream stream) {
-      kivi_decode(KiviDecodeArgs<Bf16>{rows.args(), view(i)}, stream);
-    }));
+    add("decode kivi " + std::to_string(bits) + " bit", (bits + 1) / 16.0,
+        s.time(static_cast<int>(pools.size()), [&](int i, Stream stream) {
+          kivi_decode(KiviDecodeArgs<Bf16>{rows.args(), view(i)}, stream);
+        }));
   }
 }
 
@@ -193,30 +222,47 @@ struct Chunks {
   DeviceBuffer<LaunchTile> tiles;
 
   Chunks(const Session& s, std::int64_t n, std::int64_t new_tokens, std::int64_t cached, int head_dim)
-      : d(head_dim), sequences(n), queries(new_tokens), context(cached), pages(n, new_tokens + cached, 16), kv(s, pages, d),
-        q(random_buffer(n * new_tokens * kHeads * d, 5, 2)), out(static_cast<std::size_t>(n * new_tokens * kHeads * d), "out") {
-    const std::vector<std::int32_t> fresh(n, static_cast<std::int32_t>(new_tokens)), old(n, static_cast<std::int32_t>(cached));
+      : d(head_dim),
+        sequences(n),
+        queries(new_tokens),
+        context(cached),
+        pages(n, new_tokens + cached, 16),
+        kv(s, pages, d),
+        q(random_buffer(n * new_tokens * kHeads * d, 5, 2)),
+        out(static_cast<std::size_t>(n * new_tokens * kHeads * d), "out") {
+    const std::vector<std::int32_t> fresh(n, static_cast<std::int32_t>(new_tokens)),
+        old(n, static_cast<std::int32_t>(cached));
     std::vector<std::int32_t> offsets;
     for (std::int64_t i = 0; i <= n; ++i) offsets.push_back(static_cast<std::int32_t>(i * new_tokens));
-    plan = plan_prefill({.queries = fresh, .contexts = old, .kv_heads = kKvHeads, .block = kKvBlock,
+    plan = plan_prefill({.queries = fresh,
+                         .contexts = old,
+                         .kv_heads = kKvHeads,
+                         .block = kKvBlock,
                          .rows = prefill_tile_tokens(kHeads / kKvHeads)});
     offset = DeviceBuffer<std::int32_t>(offsets, "offset");
     before = DeviceBuffer<std::int32_t>(old, "context");
     tiles = DeviceBuffer<LaunchTile>(plan.tiles, "tiles");
   }
   PrefillArgs<Bf16> args(int copy) const {
-    return {.q = q.data(), .out = out.data(), .q_offset = offset.data(), .context = before.data(), .kv = kv.view(copy, pages),
-            .sequences = static_cast<std::int32_t>(sequences), .heads = kHeads,
-            .scale = static_cast<float>(1 / std::sqrt(double(d))), .tiles = tiles.data(),
+    return {.q = q.data(),
+            .out = out.data(),
+            .q_offset = offset.data(),
+            .context = before.data(),
+            .kv = kv.view(copy, pages),
+            .sequences = static_cast<std::int32_t>(sequences),
+            .heads = kHeads,
+            .scale = static_cast<float>(1 / std::sqrt(double(d))),
+            .tiles = tiles.data(),
             .tile_count = static_cast<std::int64_t>(tiles.size())};
   }
   double flops() const {
-    const double pairs = static_cast<double>(queries) * (static_cast<double>(context) + (static_cast<double>(queries) + 1) / 2);
+    const double pairs =
+        static_cast<double>(queries) * (static_cast<double>(context) + (static_cast<double>(queries) + 1) / 2);
     return 4.0 * static_cast<double>(sequences) * kHeads * d * pairs;
   }
   std::string shape() const {
-    return std::to_string(sequences) + " x " + std::to_string(queries) + " on " + std::to_string(context) + ", 32/8 heads of " +
-           std::to_string(d);
+    return std::to_string(sequences) + " x " + std::to_string(queries) + " on " + std::to_string(context) +
+           ", 32/8 heads of " + std::to_string(d);
   }
 };
 
@@ -224,10 +270,17 @@ void measure_prefill(Session& s, std::int64_t sequences, std::int64_t queries, s
   const Chunks c(s, sequences, queries, context, d);
   const Timing t = s.time(c.kv.copies(), [&](int i, Stream stream) { attention_prefill(c.args(i), stream); });
   s.add({.name = "prefill", .shape = c.shape(), .timing = t, .flops = c.flops()});
+  if (!prefill_warpgroups_can(c.args(0))) return;
+  const Timing warpgroups = s.time(c.kv.copies(), [&](int i, Stream stream) {
+    attention_prefill_warpgroups(c.args(i), sequences * queries, stream);
+  });
+  s.add({.name = "prefill, warpgroups", .shape = c.shape(), .timing = warpgroups, .flops = c.flops(), .baseline = "mma.sync",
+         .baseline_seconds = t.seconds});
 }
 
 /// One launch against the two kernels apart.
-void measure_mixed(Session& s, std::int64_t queries, std::int64_t context, std::int64_t batch, std::int64_t length, int d) {
+void measure_mixed(Session& s, std::int64_t queries, std::int64_t context, std::int64_t batch, std::int64_t length,
+                   int d) {
   const Chunks c(s, 1, queries, context, d);
   const Rows rows(s, batch, length, d);
   const Pages pages(batch, length, 16);
@@ -244,8 +297,11 @@ void measure_mixed(Session& s, std::int64_t queries, std::int64_t context, std::
     attention_mixed({.prefill = c.args(i % c.kv.copies()), .decode = decode(i), .tiles = tiles.data(),
                      .tile_count = static_cast<std::int64_t>(tiles.size())}, stream);
   });
-  s.add({.name = "mixed", .shape = c.shape() + " with " + std::to_string(batch) + " x " + std::to_string(length), .timing = t,
-         .baseline = "the two apart", .baseline_seconds = apart});
+  s.add({.name = "mixed",
+         .shape = c.shape() + " with " + std::to_string(batch) + " x " + std::to_string(length),
+         .timing = t,
+         .baseline = "the two apart",
+         .baseline_seconds = apart});
 }
 
 /// Drafted trees of `nodes`, each node after the one before it, against one query a sequence.
@@ -257,10 +313,12 @@ void measure_tree(Session& s, std::int64_t batch, std::int64_t context, int node
   const double reference = s.time(kv.copies(), [&](int i, Stream stream) {
     attention_decode(DecodeArgs<Bf16>{one.args(), kv.view(i, pages)}, stream);
   }).seconds;
-  const std::vector<std::int32_t> lengths(batch, static_cast<std::int32_t>(all)), contexts(batch, static_cast<std::int32_t>(context));
+  const std::vector<std::int32_t> lengths(batch, static_cast<std::int32_t>(all)),
+      contexts(batch, static_cast<std::int32_t>(context));
   std::vector<std::int32_t> node_offset{0}, part_offset{0};
   std::vector<std::uint64_t> mask;
-  const LaunchPlan plan = plan_decode({.contexts = lengths, .kv_heads = kKvHeads, .units = s.processors(), .block = kKvBlock});
+  const LaunchPlan plan =
+      plan_decode({.contexts = lengths, .kv_heads = kKvHeads, .units = s.processors(), .block = kKvBlock});
   for (std::int64_t b = 0; b < batch; ++b) {
     node_offset.push_back(node_offset.back() + nodes);
     part_offset.push_back(part_offset.back() + plan.splits[b] * nodes);
@@ -268,17 +326,27 @@ void measure_tree(Session& s, std::int64_t batch, std::int64_t context, int node
   }
   const auto parts = static_cast<std::size_t>(part_offset.back()) * kHeads;
   const DeviceBuffer<float> o(parts * d, "o"), m(parts, "m"), l(parts, "l");
-  const DeviceBuffer<std::int32_t> node_offset_d(node_offset, "nodes"), part_offset_d(part_offset, "parts"), contexts_d(contexts, "context");
+  const DeviceBuffer<std::int32_t> node_offset_d(node_offset, "nodes"), part_offset_d(part_offset, "parts"),
+      contexts_d(contexts, "context");
   const DeviceBuffer<std::uint64_t> mask_d(mask, "mask");
   const DeviceBuffer<LaunchTile> tiles(plan.tiles, "tiles");
   const auto q = random_buffer(batch * nodes * kHeads * d, 7, 2);
   const DeviceBuffer<Bf16> out(static_cast<std::size_t>(batch) * nodes * kHeads * d, "out");
   const Timing t = s.time(kv.copies(), [&](int i, Stream stream) {
-    attention_tree({.q = q.data(), .out = out.data(), .node_offset = node_offset_d.data(), .context = contexts_d.data(),
-                    .mask = mask_d.data(), .kv = kv.view(i, pages), .sequences = static_cast<std::int32_t>(batch), .heads = kHeads,
+    attention_tree({.q = q.data(),
+                    .out = out.data(),
+                    .node_offset = node_offset_d.data(),
+                    .context = contexts_d.data(),
+                    .mask = mask_d.data(),
+                    .kv = kv.view(i, pages),
+                    .sequences = static_cast<std::int32_t>(batch),
+                    .heads = kHeads,
                     .scale = static_cast<float>(1 / std::sqrt(double(d)))},
-                   {.tiles = tiles.data(), .tile_count = static_cast<std::int64_t>(tiles.size()), .most_nodes = nodes,
-                    .partials = {o.data(), m.data(), l.data(), part_offset_d.data()}}, stream);
+                   {.tiles = tiles.data(),
+                    .tile_count = static_cast<std::int64_t>(tiles.size()),
+                    .most_nodes = nodes,
+                    .partials = {o.data(), m.data(), l.data(), part_offset_d.data()}},
+                   stream);
   });
   s.add({.name = "tree of " + std::to_string(nodes), .shape = rows_shape(batch, context, d), .timing = t,
          .bytes = kv_bytes(batch, all, d), .baseline = "one query a sequence", .baseline_seconds = reference});

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """compare_torch.py LIBRARY OUT.json: our attention, RMSNorm, SwiGLU and sampling beside PyTorch's, in one process.
 
-Where PyTorch with CUDA is installed. Inputs are new random numbers, outputs are poisoned and compared with PyTorch's own
-in float32; the two are timed in turns (CUDA graphs, median of nine). LIBRARY is liborrery_gpu_abi.so.
+Where PyTorch with CUDA is installed. Inputs are new random numbers, outputs are poisoned and compared with PyTorch's
+own in float32; the two are timed in turns (CUDA graphs, median of nine). LIBRARY is liborrery_gpu_abi.so.
 """
 import ctypes
 import datetime
@@ -21,7 +21,7 @@ def load(path):
     p, i, n, f = ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_float
     for name, result, arguments in [
         ("orrery_prefill_plan", p, [i] * 7), ("orrery_decode_plan", p, [i] * 6), ("orrery_plan_free", None, [p]),
-        ("orrery_prefill", i, [p] * 6), ("orrery_decode", i, [p] * 6),
+        ("orrery_prefill", i, [p] * 6), ("orrery_prefill_warpgroups", i, [p] * 6), ("orrery_decode", i, [p] * 6),
         ("orrery_rmsnorm", i, [p, p, p, p, n, n, f, p]), ("orrery_swiglu", i, [p, p, n, n, p]),
         ("orrery_sample", i, [p, p, n, n, f, i, f, p]), ("orrery_error", ctypes.c_char_p, []),
     ]:
@@ -110,7 +110,7 @@ def float_attention(q, k, v, causal):
     return out
 
 
-def attention(lib, batch, queries, keys, d):
+def attention(lib, batch, queries, keys, d, warpgroups=False):
     """Prefill (queries = keys) or decode (queries = 1)."""
     prefill = queries > 1
     q, k, v = random(batch, queries, HEADS, d), random(batch, keys, KV_HEADS, d), random(batch, keys, KV_HEADS, d)
@@ -118,7 +118,7 @@ def attention(lib, batch, queries, keys, d):
     plan = (lib.orrery_prefill_plan(batch, queries, 0, HEADS, KV_HEADS, d, 16) if prefill
             else lib.orrery_decode_plan(batch, keys, HEADS, KV_HEADS, d, 16))
     checked(lib, plan)
-    launch = lib.orrery_prefill if prefill else lib.orrery_decode
+    launch = lib.orrery_decode if not prefill else lib.orrery_prefill_warpgroups if warpgroups else lib.orrery_prefill
 
     def ours():
         checked(lib, launch(plan, q.data_ptr(), k.data_ptr(), v.data_ptr(), out.data_ptr(), stream()))
@@ -129,7 +129,7 @@ def attention(lib, batch, queries, keys, d):
     runs, names = [ours], []
     repeated = [turned[0]] + [x.repeat_interleave(HEADS // KV_HEADS, 1) for x in turned[1:]]
     for name, backend in [("torch flash", SDPBackend.FLASH_ATTENTION), ("torch cuDNN", SDPBackend.CUDNN_ATTENTION)]:
-        for what, operands in [(name, turned), (name + ", KV repeated", repeated)]:   # where it knows no grouped queries
+        for what, operands in [(name, turned), (name + ", KV repeated", repeated)]:   # where it cannot group queries
             try:
                 other = sdpa(backend, *operands, prefill)
                 other()
@@ -141,8 +141,10 @@ def attention(lib, batch, queries, keys, d):
     times = seconds_of(runs)
     lib.orrery_plan_free(plan)
     work = 4 * batch * HEADS * d * (queries * (queries + 1) / 2 if prefill else keys)
-    return {"name": "prefill" if prefill else "decode", "shape": f"{batch} x {keys}, 32/8 heads of {d}", "flops": work,
-            "bytes": 4 * batch * keys * KV_HEADS * d, "seconds": times[0][0], "spread_seconds": times[0][1], "error": off,
+    name = "decode" if not prefill else "prefill, warpgroups" if warpgroups else "prefill"
+    return {"name": name, "shape": f"{batch} x {keys}, 32/8 heads of {d}", "flops": work,
+            "bytes": 4 * batch * keys * KV_HEADS * d, "seconds": times[0][0], "spread_seconds": times[0][1],
+            "error": off,
             "baselines": {n: t[0] for n, t in zip(names, times[1:])}}
 
 
@@ -163,8 +165,9 @@ def rmsnorm(lib, rows, dim):
     torch.cuda.synchronize()
     off = error(out, expected)
     times = seconds_of([ours, other])
-    return {"name": "rmsnorm with residual", "shape": f"{rows} x {dim}", "bytes": 8 * rows * dim, "seconds": times[0][0],
-            "spread_seconds": times[0][1], "error": off, "baselines": {"torch add, rms_norm": times[1][0]}}
+    return {"name": "rmsnorm with residual", "shape": f"{rows} x {dim}", "bytes": 8 * rows * dim,
+            "seconds": times[0][0], "spread_seconds": times[0][1], "error": off,
+            "baselines": {"torch add, rms_norm": times[1][0]}}
 
 
 def swiglu(lib, rows, dim):
@@ -202,7 +205,8 @@ def sampling(lib, rows, vocab):
         raise RuntimeError("a token outside the top 50 was drawn")
     times = seconds_of([ours, other])
     return {"name": "sampling top-k 50 top-p 0.9", "shape": f"{rows} x {vocab}", "bytes": 2 * rows * vocab,
-            "seconds": times[0][0], "spread_seconds": times[0][1], "error": None, "baselines": {"torch sort": times[1][0]}}
+            "seconds": times[0][0], "spread_seconds": times[0][1], "error": None,
+            "baselines": {"torch sort": times[1][0]}}
 
 
 def main():
@@ -210,8 +214,10 @@ def main():
         sys.exit(__doc__)
     torch.manual_seed(datetime.datetime.now().microsecond)
     lib = load(sys.argv[1])
-    cases = [lambda n=n, d=d: attention(lib, max(1, 16384 // n), n, n, d)
-             for d in (128, 64) for n in (512, 1024, 2048, 4096, 8192, 16384)]
+    hopper = torch.cuda.get_device_capability() == (9, 0)
+    cases = [lambda n=n, d=d, w=w: attention(lib, max(1, 16384 // n), n, n, d, w)
+             for d in (128, 64) for n in (512, 1024, 2048, 4096, 8192, 16384)
+             for w in ((False, True) if hopper else (False,))]
     cases += [lambda b=b, n=n: attention(lib, b, 1, n, 128) for b, n in [(1, 8192), (8, 8192), (32, 4096), (128, 2048)]]
     cases += [lambda: rmsnorm(lib, 8192, 4096), lambda: swiglu(lib, 4096, 14336), lambda: sampling(lib, 128, 128256)]
     results, errors = [], []

@@ -18,7 +18,8 @@ std::vector<std::int32_t> draw_experts(std::int64_t tokens, double skew) {
   for (std::int64_t t = 0; t < tokens; ++t) {
     const std::size_t first = ids.size();
     while (ids.size() < first + kTopK) {
-      std::int32_t e = static_cast<std::int32_t>((kTopK * t + static_cast<std::int64_t>(ids.size() - first)) % kExperts);
+      std::int32_t e =
+          static_cast<std::int32_t>((kTopK * t + static_cast<std::int64_t>(ids.size() - first)) % kExperts);
       if (skew > 0) {
         double all = 0;
         for (int i = 1; i <= kExperts; ++i) all += std::pow(i, -skew);
@@ -48,15 +49,27 @@ Timing measure_mixture(Session& s, const Mixture& mixture, std::int64_t tokens, 
   const auto x = random_buffer(tokens * k, 2);
   DeviceBuffer<Bf16> y(rows * n, "y");
   const Timing t = s.time(1, [&](int, Stream stream) {
-    grouped_gemm({.x = x.data(), .w = mixture.w.data(), .y = y.data(), .offsets = offsets.data(), .source = source.data(),
-                  .experts = kExperts, .top_k = kTopK, .n = n, .k = k}, rows, s.processors(), stream);
+    grouped_gemm({.x = x.data(),
+                  .w = mixture.w.data(),
+                  .y = y.data(),
+                  .offsets = offsets.data(),
+                  .source = source.data(),
+                  .experts = kExperts,
+                  .top_k = kTopK,
+                  .n = n,
+                  .k = k},
+                 rows, s.processors(), stream);
   });
   int touched = 0;
   for (int e = 0; e < kExperts; ++e) touched += routing.count(e) > 0;
   Result r{.name = skew > 0 ? "grouped product, zipf 1.2" : "grouped product, balanced",
-           .shape = std::to_string(tokens) + " tokens, 8 experts, top 2, n " + std::to_string(n) + ", k " + std::to_string(k),
-           .timing = t, .bytes = 2.0 * static_cast<double>(touched * n * k + tokens * k + rows * n),
-           .flops = 2.0 * static_cast<double>(rows * n * k), .baseline = other, .baseline_seconds = other_seconds};
+           .shape = std::to_string(tokens) + " tokens, 8 experts, top 2, n " + std::to_string(n) + ", k " +
+                    std::to_string(k),
+           .timing = t,
+           .bytes = 2.0 * static_cast<double>(touched * n * k + tokens * k + rows * n),
+           .flops = 2.0 * static_cast<double>(rows * n * k),
+           .baseline = other,
+           .baseline_seconds = other_seconds};
   if (tokens <= 64) s.add_memory_bound(r);
   else s.add(r);
   return t;
@@ -69,7 +82,12 @@ double measure_apart(Session& s, Baseline& baseline, const Mixture& mixture, std
   DeviceBuffer<Bf16> y(m * kExperts * n, "y");
   std::vector<GemmArgs<Bf16>> args;
   for (int e = 0; e < kExperts; ++e) {
-    args.push_back({.x = x.data() + e * m * k, .w = mixture.w.data() + e * n * k, .y = y.data() + e * m * n, .m = m, .n = n, .k = k});
+    args.push_back({.x = x.data() + e * m * k,
+                    .w = mixture.w.data() + e * n * k,
+                    .y = y.data() + e * m * n,
+                    .m = m,
+                    .n = n,
+                    .k = k});
   }
   if (baseline.seconds(s, args) == 0) return 0;
   return s.time(1, [&](int, Stream stream) { for (const auto& a : args) baseline.run(a, stream); }).seconds;

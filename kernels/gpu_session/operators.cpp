@@ -25,8 +25,9 @@ void measure_rmsnorm(Session& s, std::int64_t rows) {
   }
   const auto w = random_buffer(dim, 3);
   const Timing t = s.time(copies, [&](int i, Stream stream) {
-    rmsnorm({.x = x[i].data(), .residual = r[i].data(), .weight = w.data(), .out = out[i].data(), .rows = rows, .dim = dim},
-            stream);
+    rmsnorm(
+        {.x = x[i].data(), .residual = r[i].data(), .weight = w.data(), .out = out[i].data(), .rows = rows, .dim = dim},
+        stream);
   });
   s.add_memory_bound({.name = "rmsnorm with residual", .shape = by(rows, dim), .timing = t,
                       .bytes = 8.0 * static_cast<double>(rows * dim)});
@@ -40,8 +41,11 @@ void measure_swiglu(Session& s, std::int64_t rows) {
     in.push_back(random_buffer(2 * rows * dim, 1));
     out.emplace_back(rows * dim, "out");
   }
-  const Timing t = s.time(copies, [&](int i, Stream stream) { swiglu({in[i].data(), out[i].data(), rows, dim}, stream); });
-  s.add_memory_bound({.name = "swiglu", .shape = by(rows, dim), .timing = t, .bytes = 6.0 * static_cast<double>(rows * dim)});
+  const Timing t = s.time(copies, [&](int i, Stream stream) {
+    swiglu({in[i].data(), out[i].data(), rows, dim}, stream);
+  });
+  s.add_memory_bound(
+      {.name = "swiglu", .shape = by(rows, dim), .timing = t, .bytes = 6.0 * static_cast<double>(rows * dim)});
 }
 
 /// One sequence, pages of 16 in order.
@@ -56,9 +60,11 @@ struct Chunk {
 void measure_rope(Session& s, std::int64_t tokens) {
   const int heads = 32, kv_heads = 8, d = s.pick(128, 16), width = (heads + 2 * kv_heads) * d;
   const Chunk chunk(tokens, 16);
-  const DeviceBuffer<std::int32_t> sequence(chunk.sequence, "s"), position(chunk.position, "p"), table(chunk.table, "t");
+  const DeviceBuffer<std::int32_t> sequence(chunk.sequence, "s"), position(chunk.position, "p"),
+      table(chunk.table, "t");
   const RopeTable<float> rope(tokens, d, 500000);
-  const std::vector<float> cosines(rope.cosine(), rope.cosine() + tokens * d / 2), sines(rope.sine(), rope.sine() + tokens * d / 2);
+  const std::vector<float> cosines(rope.cosine(), rope.cosine() + tokens * d / 2),
+      sines(rope.sine(), rope.sine() + tokens * d / 2);
   const DeviceBuffer<float> cosine(cosines, "cosine"), sine(sines, "sine");
   const std::size_t pool = chunk.table.size() * 16 * kv_heads * d;
   const int copies = s.copies(tokens * width * 4);
@@ -70,21 +76,33 @@ void measure_rope(Session& s, std::int64_t tokens) {
   }
   const Timing t = s.time(copies, [&](int i, Stream stream) {
     Bf16* const q = qkv[i].data();
-    rope_append({.q = q, .k = q + heads * d, .v = q + (heads + kv_heads) * d, .sequence = sequence.data(),
-                 .position = position.data(),
-                 .kv = {k[i].data(), v[i].data(), table.data(), static_cast<std::int32_t>(chunk.table.size()), 16, kv_heads, d},
-                 .cosine = cosine.data(), .sine = sine.data(), .tokens = tokens, .heads = heads, .stride = width}, stream);
+    rope_append(
+        {.q = q,
+         .k = q + heads * d,
+         .v = q + (heads + kv_heads) * d,
+         .sequence = sequence.data(),
+         .position = position.data(),
+         .kv = {k[i].data(), v[i].data(), table.data(), static_cast<std::int32_t>(chunk.table.size()), 16, kv_heads, d},
+         .cosine = cosine.data(),
+         .sine = sine.data(),
+         .tokens = tokens,
+         .heads = heads,
+         .stride = width},
+        stream);
   });
-  s.add_memory_bound({.name = "rope with append", .shape = std::to_string(tokens) + " tokens, 32/8 heads of " + std::to_string(d),
-                      .timing = t, .bytes = 4.0 * static_cast<double>(tokens * width)});
+  s.add_memory_bound({.name = "rope with append",
+                      .shape = std::to_string(tokens) + " tokens, 32/8 heads of " + std::to_string(d),
+                      .timing = t,
+                      .bytes = 4.0 * static_cast<double>(tokens * width)});
 }
 
 void measure_append(Session& s, std::int64_t tokens) {
   const int kv_heads = 8, d = s.pick(128, 32);
   const Chunk chunk(tokens, 16), groups(tokens, kKiviGroup);
   const auto k = random_buffer(tokens * kv_heads * d, 1), v = random_buffer(tokens * kv_heads * d, 2);
-  const DeviceBuffer<std::int32_t> sequence(chunk.sequence, "s"), position(chunk.position, "p"), table(chunk.table, "t"),
-      group_table(groups.table, "t"), offset(std::vector<std::int32_t>{0, static_cast<std::int32_t>(tokens)}, "offset"),
+  const DeviceBuffer<std::int32_t> sequence(chunk.sequence, "s"), position(chunk.position, "p"),
+      table(chunk.table, "t"), group_table(groups.table, "t"),
+      offset(std::vector<std::int32_t>{0, static_cast<std::int32_t>(tokens)}, "offset"),
       context(std::vector<std::int32_t>{0}, "context");
   const DeviceBuffer<float> scale(std::vector<float>(kv_heads, 0.01f), "scale");
   const std::size_t pool = chunk.table.size() * 16 * kv_heads * d;
@@ -98,16 +116,23 @@ void measure_append(Session& s, std::int64_t tokens) {
   });
   s.add_memory_bound({.name = "fp8 append", .shape = shape, .timing = fp8, .bytes = 1.5 * in});
   for (const int bits : {4, 2}) {
-    const std::size_t codes = groups.table.size() * kv_heads * d * 32 * bits / 8, scales = groups.table.size() * kv_heads * d;
+    const std::size_t codes = groups.table.size() * kv_heads * d * 32 * bits / 8,
+                      scales = groups.table.size() * kv_heads * d;
     DeviceBuffer<std::uint8_t> k_codes(codes, "k"), v_codes(codes, "v");
     DeviceBuffer<Half> ks(scales, "ks"), kz(scales, "kz"), vs(scales, "vs"), vz(scales, "vz");
     const int residual = s.pick(128, 32);
     DeviceBuffer<Bf16> kr(residual * kv_heads * d, "kr"), vr(residual * kv_heads * d, "vr");
     const Timing t = s.time(1, [&](int, Stream stream) {
-      kivi_append({.k = k.data(), .v = v.data(), .offset = offset.data(), .context = context.data(),
-                   .kv = {k_codes.data(), ks.data(), kz.data(), v_codes.data(), vs.data(), vz.data(), kr.data(), vr.data(),
-                          group_table.data(), static_cast<std::int32_t>(groups.table.size()), kv_heads, d, bits, residual},
-                   .sequences = 1, .most_tokens = static_cast<std::int32_t>(tokens)}, stream);
+      kivi_append(
+          {.k = k.data(),
+           .v = v.data(),
+           .offset = offset.data(),
+           .context = context.data(),
+           .kv = {k_codes.data(), ks.data(), kz.data(), v_codes.data(), vs.data(), vz.data(), kr.data(), vr.data(),
+                  group_table.data(), static_cast<std::int32_t>(groups.table.size()), kv_heads, d, bits, residual},
+           .sequences = 1,
+           .most_tokens = static_cast<std::int32_t>(tokens)},
+          stream);
     });
     s.add_memory_bound({.name = "kivi append " + std::to_string(bits) + " bit", .shape = shape, .timing = t,
                         .bytes = in * (1 + bits / 16.0 + 2.0 / 32)});
@@ -119,16 +144,20 @@ void measure_sampling(Session& s, std::int64_t rows) {
   const std::int64_t vocab = s.pick(128256, 256);
   const auto logits = random_buffer(rows * vocab, 1, 16);
   DeviceBuffer<std::int32_t> out(rows, "out");
-  for (const auto& [name, top_k, top_p, temperature] :
-       {std::tuple{"greedy", 0, 1.0f, 0.0f}, {"plain", 0, 1.0f, 1.0f}, {"top-k 50", 50, 1.0f, 1.0f}, {"top-p 0.9", 0, 0.9f, 1.0f},
-        {"top-k 50 top-p 0.9", 50, 0.9f, 1.0f}}) {
+  for (const auto& [name, top_k, top_p, temperature] : {std::tuple{"greedy", 0, 1.0f, 0.0f},
+                                                        {"plain", 0, 1.0f, 1.0f},
+                                                        {"top-k 50", 50, 1.0f, 1.0f},
+                                                        {"top-p 0.9", 0, 0.9f, 1.0f},
+                                                        {"top-k 50 top-p 0.9", 50, 0.9f, 1.0f}}) {
     std::vector<SampleParams> host;
     for (std::int64_t i = 0; i < rows; ++i) {
       host.push_back({.temperature = temperature, .top_k = top_k, .top_p = top_p, .seed = 1,
                       .sequence = static_cast<std::uint64_t>(i)});
     }
     const DeviceBuffer<SampleParams> params(host, "params");
-    const Timing t = s.time(1, [&](int, Stream stream) { sample({logits.data(), vocab, rows, params.data(), out.data()}, stream); });
+    const Timing t = s.time(1, [&](int, Stream stream) {
+      sample({logits.data(), vocab, rows, params.data(), out.data()}, stream);
+    });
     s.add_memory_bound({.name = std::string("sampling ") + name, .shape = by(rows, vocab), .timing = t,
                         .bytes = 2.0 * static_cast<double>(rows * vocab)});
   }
@@ -137,8 +166,10 @@ void measure_sampling(Session& s, std::int64_t rows) {
 void measure_weights(Session& s) {
   const std::int64_t n = s.pick(std::int64_t{1} << 28, std::int64_t{1000});
   DeviceBuffer<Bf16> out(n, "out");
-  const Timing t = s.time(1, [&](int, Stream stream) { make_weights(matrix_stream(1, 2, 4096), out.data(), n, stream); });
-  s.add_memory_bound({.name = "seeded weights", .shape = std::to_string(n), .timing = t, .bytes = 2.0 * static_cast<double>(n)});
+  const Timing t =
+      s.time(1, [&](int, Stream stream) { make_weights(matrix_stream(1, 2, 4096), out.data(), n, stream); });
+  s.add_memory_bound(
+      {.name = "seeded weights", .shape = std::to_string(n), .timing = t, .bytes = 2.0 * static_cast<double>(n)});
 }
 
 }  // namespace
@@ -155,7 +186,9 @@ void measure_copies(Session& s) {
   const DeviceBuffer<void*> target_d(target, "target");
   const DeviceBuffer<std::int64_t> pairs_d(pairs, "pairs");
   const double bytes = 2.0 * static_cast<double>(blocks * block);
-  const auto kernel = [&](int, Stream stream) { copy_blocks({source_d.data(), target_d.data(), 1, pairs_d.data(), blocks, block}, stream); };
+  const auto kernel = [&](int, Stream stream) {
+    copy_blocks({source_d.data(), target_d.data(), 1, pairs_d.data(), blocks, block}, stream);
+  };
   for (int i = 0; i < s.pick(100, 1); ++i) kernel(0, s.stream());            // clocks settle
   const Timing own = s.time(1, kernel);
   const Timing engine = s.time(1, [&](int, Stream stream) {

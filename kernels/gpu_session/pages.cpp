@@ -24,8 +24,15 @@ void measure_mapping(Session& s) {
   const MakePages make = host_pages;
 #endif
   const std::int32_t layers = s.pick(32, 2), blocks = s.pick(16, 3);
-  VirtualKv pool({.layers = layers, .slots = 1, .max_tokens = 1024 * blocks, .kv_heads = 8, .head_dim = 128, .element_bytes = 2,
-                  .page_group_bytes = 2 << 20, .page_groups = 2 * layers * blocks}, make);
+  VirtualKv pool({.layers = layers,
+                  .slots = 1,
+                  .max_tokens = 1024 * blocks,
+                  .kv_heads = 8,
+                  .head_dim = 128,
+                  .element_bytes = 2,
+                  .page_group_bytes = 2 << 20,
+                  .page_groups = 2 * layers * blocks},
+                 make);
   const int slot = pool.acquire(1);
   const double groups = 2.0 * layers * blocks;
   for (int round = 0; round < 2; ++round) {
@@ -67,7 +74,8 @@ void measure_swapping(Session& s) {
       const DeviceBuffer<const void*> source_d(source, "source");
       const DeviceBuffer<void*> target_d(target, "target");
       const DeviceBuffer<std::int64_t> pairs_d(pairs, "pairs");
-      const std::string shape = std::to_string(count) + " x " + std::to_string(piece) + (out ? " to the host" : " to the device");
+      const std::string shape =
+          std::to_string(count) + " x " + std::to_string(piece) + (out ? " to the host" : " to the device");
       const double bytes = static_cast<double>(count * piece);
       // Not in a graph: thousands of copies are issued one by one when sequences are swapped, and that is part of it.
       const auto cuda_stream = static_cast<cudaStream_t>(s.stream());
@@ -80,7 +88,10 @@ void measure_swapping(Session& s) {
         seconds.push_back(now() - start);
       }
       std::sort(seconds.begin(), seconds.end());
-      s.add({.name = "swap, copy engines", .shape = shape, .timing = {seconds[2], seconds[3] - seconds[1]}, .bytes = bytes});
+      s.add({.name = "swap, copy engines",
+             .shape = shape,
+             .timing = {seconds[2], seconds[3] - seconds[1]},
+             .bytes = bytes});
       const Timing t = s.time(1, [&](int, Stream stream) {
         copy_blocks({source_d.data(), target_d.data(), 1, pairs_d.data(), count, piece}, stream);
       });

@@ -24,7 +24,8 @@ struct Layer {
   }
   std::vector<GemmArgs<Bf16>> rows(std::int64_t m) const {
     std::vector<GemmArgs<Bf16>> args;
-    for (const auto& weights : w) args.push_back({.x = x.data(), .w = weights.data(), .y = y.data(), .m = m, .n = n, .k = k});
+    for (const auto& weights : w)
+      args.push_back({.x = x.data(), .w = weights.data(), .y = y.data(), .m = m, .n = n, .k = k});
     return args;
   }
 };
@@ -33,7 +34,10 @@ std::string shape_of(const GemmArgs<Bf16>& a) {
   return "m " + std::to_string(a.m) + ", n " + std::to_string(a.n) + ", k " + std::to_string(a.k);
 }
 Result result_of(const char* name, const GemmArgs<Bf16>& a, Timing t) {
-  return {.name = name, .shape = shape_of(a), .timing = t, .bytes = 2.0 * static_cast<double>(a.n * a.k + a.m * (a.n + a.k)),
+  return {.name = name,
+          .shape = shape_of(a),
+          .timing = t,
+          .bytes = 2.0 * static_cast<double>(a.n * a.k + a.m * (a.n + a.k)),
           .flops = 2.0 * static_cast<double>(a.m * a.n * a.k)};
 }
 
@@ -62,7 +66,9 @@ void measure_few(Session& s, Baseline& baseline, std::int64_t n, std::int64_t k)
     DeviceBuffer<float> partials(plan.partials, "partials");
     DeviceBuffer<std::uint32_t> arrived(plan.tiles, "arrived");
     device_fill(arrived.data(), 0, plan.tiles * 4, nullptr);
-    const Timing t = s.time(copies, [&](int i, Stream stream) { gemm_flat(args[i], plan, {partials.data(), arrived.data()}, stream); });
+    const Timing t = s.time(copies, [&](int i, Stream stream) {
+      gemm_flat(args[i], plan, {partials.data(), arrived.data()}, stream);
+    });
     profile.flat.push_back(t.seconds);
     add(result_of("flat product", args[0], t));
   }
@@ -86,7 +92,8 @@ void measure_many(Session& s, Baseline& baseline, std::int64_t m, std::int64_t n
 void measure_products(Session& s) {
   const std::unique_ptr<Baseline> baseline = make_baseline();
   if (s.small()) return measure_few(s, *baseline, 136, 72);
-  const std::int64_t shapes[][2] = {{6144, 4096}, {4096, 4096}, {28672, 4096}, {4096, 14336}, {12288, 4096}, {11008, 4096}, {4096, 11008}};
+  const std::int64_t shapes[][2] = {{6144, 4096},  {4096, 4096},  {28672, 4096}, {4096, 14336},
+                                    {12288, 4096}, {11008, 4096}, {4096, 11008}};
   for (const auto& [n, k] : shapes) measure_few(s, *baseline, n, k);
   for (const std::int64_t m : {128, 256, 512, 1024, 4096}) measure_many(s, *baseline, m, 4096, 4096);
   measure_many(s, *baseline, 8192, 8192, 8192);

@@ -64,7 +64,8 @@ if [[ $build_only ]]; then
   exit $failed
 fi
 
-nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,power.draw,temperature.gpu --format=csv >"$out/before.csv" 2>&1
+condition() { nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,power.draw,temperature.gpu --format=csv; }
+condition >"$out/before.csv" 2>&1
 
 # cuBLASLt: on the loader's path, in the toolkit, or in PyTorch's packages.
 if [[ ! ${ORRERY_CUBLASLT:-} ]] && ! ldconfig -p | grep -q 'libcublasLt\.so\.13'; then
@@ -83,7 +84,8 @@ echo "cuBLASLt: ${ORRERY_CUBLASLT:-of the loader}"
 
 check=$build/tests/gpu_kernels/kernels_gpu_check
 for ((i = 1; i <= ${CHECK_SEEDS:-3}; ++i)); do
-  ORRERY_TEST_SEED=$((RANDOM * 32768 + RANDOM)) LINES_SHOWN=12 step "check-$i" "$check" --gtest_output="json:$out/check-$i.json"
+  ORRERY_TEST_SEED=$((RANDOM * 32768 + RANDOM)) LINES_SHOWN=12 \
+    step "check-$i" "$check" --gtest_output="json:$out/check-$i.json"
 done
 if [[ $sanitize ]] && command -v compute-sanitizer >/dev/null; then
   step sanitize compute-sanitizer --error-exitcode 9 "$check"
@@ -95,5 +97,5 @@ if python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/de
 else
   echo '=== compare: skipped, no PyTorch with CUDA'
 fi
-nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,power.draw,temperature.gpu --format=csv >"$out/after.csv" 2>&1
+condition >"$out/after.csv" 2>&1
 exit $failed

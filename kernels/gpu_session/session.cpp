@@ -53,7 +53,8 @@ std::string describe_machine() {
   check_cuda(cudaDriverGetVersion(&driver), "version of the driver");
   check_cuda(cudaRuntimeGetVersion(&runtime), "version of the runtime");
   return "{\"gpu\": " + quoted(p.name) + ", \"processors\": " + std::to_string(p.multiProcessorCount) +
-         ", \"memory_bytes\": " + std::to_string(p.totalGlobalMem) + ", \"l2_bytes\": " + std::to_string(p.l2CacheSize) +
+         ", \"memory_bytes\": " + std::to_string(p.totalGlobalMem) +
+         ", \"l2_bytes\": " + std::to_string(p.l2CacheSize) +
          ", \"capability\": " + std::to_string(10 * p.major + p.minor) + ", \"driver\": " + std::to_string(driver) +
          ", \"runtime\": " + std::to_string(runtime) + "}";
 }

@@ -8,8 +8,8 @@ namespace {
 constexpr unsigned kBlocks = 2;                  ///< on a processor
 
 /// Tiles of all experts before each, from `at` in shared memory on: experts + 1 numbers, by the first warp.
-DEVICE_FN void count_tiles(const std::int32_t* offsets, std::int32_t experts, std::int32_t columns, std::int32_t n_tiles,
-                           std::uint32_t at) {
+DEVICE_FN void count_tiles(const std::int32_t* offsets, std::int32_t experts, std::int32_t columns,
+                           std::int32_t n_tiles, std::uint32_t at) {
   if (warp_index() == 0) {
     std::int32_t before = 0;
     for (std::int32_t base = 0; base < experts; base += 32) {
@@ -45,7 +45,8 @@ DEVICE_KERNEL(kTileThreads, kBlocks) grouped_kernel(GroupedGemmArgs<Bf16> a) {
   const std::int32_t all = shared_load<std::int32_t>(Tile::kSharedBytes + 4 * static_cast<std::uint32_t>(a.experts));
   for (auto t = static_cast<std::int32_t>(block_index()); t < all; t += static_cast<std::int32_t>(grid_size())) {
     const std::int32_t expert = expert_of(t, a.experts, Tile::kSharedBytes);
-    const std::int32_t within = t - shared_load<std::int32_t>(Tile::kSharedBytes + 4 * static_cast<std::uint32_t>(expert));
+    const std::int32_t within =
+        t - shared_load<std::int32_t>(Tile::kSharedBytes + 4 * static_cast<std::uint32_t>(expert));
     const std::int32_t begin = global_load(a.offsets + expert), rows = global_load(a.offsets + expert + 1) - begin;
     const std::int32_t m_tiles = (rows + kColumns - 1) / kColumns;
     const std::int32_t first = begin + within % m_tiles * kColumns;          // row of y
@@ -62,7 +63,8 @@ DEVICE_KERNEL(kTileThreads, kBlocks) grouped_kernel(GroupedGemmArgs<Bf16> a) {
     tile.stage();
     for (unsigned i = thread_index(); i < static_cast<unsigned>(here) * 16; i += kTileThreads) {
       const unsigned m = i / 16, n = i % 16 * 8;
-      if (static_cast<int>(n) < weights) store8(a.y + (first + static_cast<std::int64_t>(m)) * a.n + n0 + n, Tile::result(m, n));
+      if (static_cast<int>(n) < weights)
+        store8(a.y + (first + static_cast<std::int64_t>(m)) * a.n + n0 + n, Tile::result(m, n));
     }
   }
 }

@@ -107,7 +107,8 @@ DEVICE_KERNEL(kCombineThreads, 4) combine_kernel(CombineArgs<Bf16> a, unsigned c
 
 void route_top_k(const RouteArgs<Bf16>& a, Stream stream) {
   require(a.experts > 0 && a.experts <= kMaxExperts, "route_top_k: experts: expected 1 to 256");
-  require(a.top_k > 0 && a.top_k <= kMaxTopK && a.top_k <= a.experts, "route_top_k: top_k: expected 1 to 8, of the experts");
+  require(a.top_k > 0 && a.top_k <= kMaxTopK && a.top_k <= a.experts,
+          "route_top_k: top_k: expected 1 to 8, of the experts");
   launch(route_kernel, {.grid = {ceil_div(a.tokens, kRouteWarps)}, .threads = kRouteWarps * 32}, stream, a);
 }
 

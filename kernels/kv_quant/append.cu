@@ -183,8 +183,8 @@ void kivi_append(const KiviChunks& args, Stream stream) {
   require(a.kv.residual > 0 && a.kv.residual % kKiviGroup == 0, "kivi_append: residual: expected a multiple of 32");
   const auto sequences = static_cast<unsigned>(a.sequences), tokens = static_cast<unsigned>(a.most_tokens);
   launch(kivi_values_kernel, {.grid = {tokens, sequences}, .threads = kThreads}, stream, a);
-  launch(kivi_keys_kernel, {.grid = {ceil_div(a.most_tokens + a.kv.residual, kKiviGroup), sequences}, .threads = kThreads},
-         stream, a);
+  launch(kivi_keys_kernel,
+         {.grid = {ceil_div(a.most_tokens + a.kv.residual, kKiviGroup), sequences}, .threads = kThreads}, stream, a);
   launch(kivi_recent_kernel, {.grid = {tokens, sequences}, .threads = kThreads}, stream, a);
 }
 

@@ -54,7 +54,8 @@ DEVICE_KERNEL(kMaxThreads, kVectors == 1 ? 4 : 2) rmsnorm_kernel(RmsNormArgs<Bf1
 void rmsnorm(const RmsNormArgs<Bf16>& a, Stream stream) {
   require(a.dim > 0 && a.dim % 8 == 0 && a.dim <= 16384, "rmsnorm: dim: expected a multiple of 8, at most 16384");
   const unsigned vectors = ceil_div(a.dim, 8), each = vectors <= kMaxThreads ? 1 : vectors <= 2 * kMaxThreads ? 2 : 4;
-  const LaunchShape shape{.grid = {static_cast<unsigned>(a.rows)}, .threads = ceil_div(ceil_div(vectors, each), 32) * 32,
+  const LaunchShape shape{.grid = {static_cast<unsigned>(a.rows)},
+                          .threads = ceil_div(ceil_div(vectors, each), 32) * 32,
                           .shared_bytes = kReductionBytes};
   each == 1   ? launch(rmsnorm_kernel<1>, shape, stream, a)
   : each == 2 ? launch(rmsnorm_kernel<2>, shape, stream, a)

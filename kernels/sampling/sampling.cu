@@ -13,7 +13,8 @@ constexpr float kKeysPerNat = 131072;         ///< 2^17: keys reach to 32 nats b
 constexpr float kNats = 28;                   ///< below that the mass is 0
 
 // Shared memory: two histograms (mass, count), one for each half of the key; then scratch.
-constexpr std::uint32_t kHistogramBytes = kBuckets * 12, kScratch = 2 * kHistogramBytes, kFound = kScratch + kWarps * 16;
+constexpr std::uint32_t kHistogramBytes = kBuckets * 12, kScratch = 2 * kHistogramBytes,
+                        kFound = kScratch + kWarps * 16;
 constexpr std::uint32_t kSharedBytes = kFound + 32;
 
 /// The logits of a row as distances below the largest, over the temperature.
@@ -173,7 +174,8 @@ DEVICE_FN void scan(const Row& row, Mass target, const F& weight, std::int32_t* 
     if (target < before + all) {
       DEVICE_UNROLL
       for (int c = 0; c < 8; ++c) {
-        if (sum <= target && target - sum < each[c]) global_store(out, static_cast<std::int32_t>(8 * v + static_cast<unsigned>(c)));
+        if (sum <= target && target - sum < each[c])
+          global_store(out, static_cast<std::int32_t>(8 * v + static_cast<unsigned>(c)));
         sum += each[c];
       }
       return;

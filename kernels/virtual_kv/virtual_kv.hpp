@@ -1,6 +1,6 @@
-/// A KV pool that is contiguous in addresses and paged in memory (vAttention, ASPLOS'25), on the CPU or a GPU: addresses
-/// for the longest sequence of every slot are reserved, memory is mapped behind them page group by page group as it is
-/// needed. Kernels see contiguous KV; nothing is paged but by the processor.
+/// A KV pool that is contiguous in addresses and paged in memory (vAttention, ASPLOS'25), on the CPU or a GPU:
+/// addresses for the longest sequence of every slot are reserved, memory is mapped behind them page group by page group
+/// as it is needed. Kernels see contiguous KV; nothing is paged but by the processor.
 ///
 ///   VirtualKv pool({.layers = 32, .slots = 64, .max_tokens = 8192, .kv_heads = 8, .head_dim = 128, .element_bytes = 2,
 ///                   .page_group_bytes = 2 << 20, .page_groups = 4096});

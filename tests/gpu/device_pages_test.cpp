@@ -1,5 +1,5 @@
-/// Device memory behind contiguous addresses, with a driver that only keeps books: whatever the pool does, no address is
-/// mapped twice, no memory is in two places, and at the end nothing is left.
+/// Device memory behind contiguous addresses, with a driver that only keeps books: whatever the pool does, no address
+/// is mapped twice, no memory is in two places, and at the end nothing is left.
 #include "kernels/virtual_kv/device_pages.hpp"
 
 #include <gtest/gtest.h>

@@ -69,7 +69,8 @@ TEST_F(Fused, Swiglu) {
   for (Bf16 x : out.download()) EXPECT_EQ(from(x), 0);
 }
 
-/// Tokens of two sequences at several places, fused rows of q, k and v, scattered pages; compared with the CPU in double.
+/// Tokens of two sequences at several places, fused rows of q, k and v, scattered pages; compared with the CPU in
+/// double.
 TEST_F(Fused, RopeAppend) {
   for (const int d : {16, 64, 80, 128, 256}) {
     for (const bool fused : {true, false}) {
@@ -78,7 +79,8 @@ TEST_F(Fused, RopeAppend) {
       const std::vector<std::int32_t> table{3, 8, -1, 1, 0, 5}, sequence{0, 0, 1, 1, 1}, position{0, 7, 3, 4, 11};
       const auto in = random_vector<Bf16>(tokens * width, "qkv");
       const std::size_t pool = static_cast<std::size_t>(pages) * page_tokens * kv_heads * d;
-      const int k_at = fused ? heads * d : tokens * heads * d, v_at = fused ? k_at + kv_heads * d : k_at + tokens * kv_heads * d;
+      const int k_at = fused ? heads * d : tokens * heads * d,
+                v_at = fused ? k_at + kv_heads * d : k_at + tokens * kv_heads * d;
       auto wide = as_double(in);
       std::vector<double> k_pool(pool), v_pool(pool);
       const RopeTable<double> exact(12, d, 10000);
@@ -89,7 +91,8 @@ TEST_F(Fused, RopeAppend) {
       const RopeTable<float> rope(12, d, 10000);
       const auto floats = [&](const float* p) { return std::vector<float>(p, p + 12 * d / 2); };
       const DeviceBuffer<float> cosine(floats(rope.cosine()), "cosine"), sine(floats(rope.sine()), "sine");
-      const DeviceBuffer<std::int32_t> table_d(table, "table"), sequence_d(sequence, "sequence"), position_d(position, "position");
+      const DeviceBuffer<std::int32_t> table_d(table, "table"), sequence_d(sequence, "sequence"),
+          position_d(position, "position");
       const auto qkv = writable(in, "qkv");
       DeviceBuffer<Bf16> k(pool, "k"), v(pool, "v");
       k.poison();

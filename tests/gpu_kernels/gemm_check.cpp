@@ -43,7 +43,8 @@ struct Product {
 };
 
 TEST_F(FlatGemm, Gemv) {
-  const int shapes[][3] = {{1, 8, 8}, {1, 33, 1032}, {2, 64, 4096}, {3, 20, 2056}, {4, 5, 96}, {7, 12, 256}, {8, 9, 64}};
+  const int shapes[][3] = {{1, 8, 8},  {1, 33, 1032}, {2, 64, 4096}, {3, 20, 2056},
+                           {4, 5, 96}, {7, 12, 256},  {8, 9, 64}};
   for (const auto& [m, n, k] : shapes) {
     Product(m, n, k).check([](const auto& a) { gemm_gemv(a, nullptr); }, false, false);
     Product(m, n, k, 8, true).check([](const auto& a) { gemm_gemv(a, nullptr); }, true, true);

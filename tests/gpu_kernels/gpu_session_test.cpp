@@ -15,11 +15,28 @@ TEST(GpuSession, EveryCaseRunsInSmall) {
   EXPECT_THAT(session.errors(), testing::IsEmpty());
   std::set<std::string> names;
   for (const Result& r : session.results()) names.insert(r.name);
-  for (const char* name : {"copy, own kernel", "rmsnorm with residual", "swiglu", "rope with append", "fp8 append",
-                           "kivi append 2 bit", "sampling top-k 50 top-p 0.9", "seeded weights", "gemv", "flat product",
-                           "grouped product, balanced", "grouped product, zipf 1.2", "decode", "decode, unified maximum",
-                           "decode, contiguous", "decode fp8", "decode kivi 4 bit", "decode kivi 2 bit", "prefill", "mixed",
-                           "tree of 5", "map a page group"}) {
+  for (const char* name : {"copy, own kernel",
+                           "rmsnorm with residual",
+                           "swiglu",
+                           "rope with append",
+                           "fp8 append",
+                           "kivi append 2 bit",
+                           "sampling top-k 50 top-p 0.9",
+                           "seeded weights",
+                           "gemv",
+                           "flat product",
+                           "grouped product, balanced",
+                           "grouped product, zipf 1.2",
+                           "decode",
+                           "decode, unified maximum",
+                           "decode, contiguous",
+                           "decode fp8",
+                           "decode kivi 4 bit",
+                           "decode kivi 2 bit",
+                           "prefill",
+                           "prefill, warpgroups", "mixed",
+                           "tree of 5",
+                           "map a page group"}) {
     EXPECT_TRUE(names.contains(name)) << name;
   }
 }
@@ -29,7 +46,8 @@ TEST(GpuSession, KeepsWhatFailsAndGoesOn) {
   session.group("one", [] { throw std::runtime_error("it \"broke\""); });
   session.group("two", [&] { session.add({.name = "a", .shape = "b"}); });
   EXPECT_THAT(session.json(), testing::HasSubstr("\"errors\": [\"one: it \\\"broke\\\"\"]"));
-  EXPECT_THAT(session.json(), testing::HasSubstr("{\"name\": \"a\", \"shape\": \"b\", \"seconds\": 0, \"spread_seconds\": 0}"));
+  EXPECT_THAT(session.json(),
+              testing::HasSubstr("{\"name\": \"a\", \"shape\": \"b\", \"seconds\": 0, \"spread_seconds\": 0}"));
 }
 
 }  // namespace

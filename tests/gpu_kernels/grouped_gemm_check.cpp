@@ -18,8 +18,8 @@ struct Routed {
 
 Routed route(const std::vector<Bf16>& logits, int tokens, int experts, int top_k) {
   const DeviceBuffer<Bf16> in(logits, "logits");
-  DeviceBuffer<std::int32_t> ids(tokens * top_k, "ids"), offsets(experts + 1, "offsets"), source(tokens * top_k, "source"),
-      place(tokens * top_k, "place");
+  DeviceBuffer<std::int32_t> ids(tokens * top_k, "ids"), offsets(experts + 1, "offsets"),
+      source(tokens * top_k, "source"), place(tokens * top_k, "place");
   DeviceBuffer<float> weights(tokens * top_k, "weights");
   for (auto* b : {&ids, &offsets, &source, &place}) b->poison();
   weights.poison();
@@ -64,12 +64,21 @@ void check_mixture(const MoeCase& c) {
   const auto x = random_vector<Bf16>(static_cast<std::size_t>(c.tokens) * c.k, "x");
   auto w = random_vector<Bf16>(static_cast<std::size_t>(c.experts) * c.n * c.k, "w");
   for (int e = 0; e < c.experts; ++e) {
-    if (r.offsets[e] == r.offsets[e + 1]) fill_poison(std::span<Bf16>(w).subspan(std::size_t(e) * c.n * c.k, std::size_t(c.n) * c.k));
+    if (r.offsets[e] == r.offsets[e + 1])
+      fill_poison(std::span<Bf16>(w).subspan(std::size_t(e) * c.n * c.k, std::size_t(c.n) * c.k));
   }
   const auto wide_x = as_double(x), wide_w = as_double(w);
-  std::vector<double> y_expected(static_cast<std::size_t>(assignments) * c.n), out_expected(static_cast<std::size_t>(c.tokens) * c.n);
-  const GroupedGemmArgs<double> wide{.x = wide_x.data(), .w = wide_w.data(), .y = y_expected.data(), .offsets = r.offsets.data(),
-                                     .source = r.source.data(), .experts = c.experts, .top_k = c.top_k, .n = c.n, .k = c.k};
+  std::vector<double> y_expected(static_cast<std::size_t>(assignments) * c.n),
+      out_expected(static_cast<std::size_t>(c.tokens) * c.n);
+  const GroupedGemmArgs<double> wide{.x = wide_x.data(),
+                                     .w = wide_w.data(),
+                                     .y = y_expected.data(),
+                                     .offsets = r.offsets.data(),
+                                     .source = r.source.data(),
+                                     .experts = c.experts,
+                                     .top_k = c.top_k,
+                                     .n = c.n,
+                                     .k = c.k};
   orrery::grouped_gemm(wide);
   const std::vector<double> weights(r.weights.begin(), r.weights.end());
   orrery::combine_experts(CombineArgs<double>{y_expected.data(), r.place.data(), weights.data(), out_expected.data(),
@@ -113,8 +122,14 @@ TEST_F(Experts, WithoutGathering) {
   const DeviceBuffer<std::int32_t> offsets_d(offsets, "offsets");
   DeviceBuffer<Bf16> y(rows * n, "y");
   y.poison();
-  grouped_gemm({.x = x_d.data(), .w = w_d.data(), .y = y.data(), .offsets = offsets_d.data(), .experts = experts, .n = n,
-                .k = k}, rows, device_processors(), nullptr);
+  grouped_gemm({.x = x_d.data(),
+                .w = w_d.data(),
+                .y = y.data(),
+                .offsets = offsets_d.data(),
+                .experts = experts,
+                .n = n,
+                .k = k},
+               rows, device_processors(), nullptr);
   EXPECT_LT(relative_error(y.download(), expected), bound<Bf16>());
 }
 

@@ -27,11 +27,19 @@ TEST_F(KvAppend, Fp8HasTheBitsOfTheCpu) {
     std::vector<Fp8> k_expected(n), v_expected(n);
     fill_poison(std::span(k_expected));
     fill_poison(std::span(v_expected));
-    orrery::fp8_append(Fp8AppendArgs<Bf16>{k.data(), v.data(), sequence.data(), position.data(),
-                                           {k_expected.data(), v_expected.data(), table.data(), 2, page_tokens, heads, d},
-                                           k_scale.data(), v_scale.data(), tokens, stride});
+    orrery::fp8_append(
+        Fp8AppendArgs<Bf16>{k.data(),
+                            v.data(),
+                            sequence.data(),
+                            position.data(),
+                            {k_expected.data(), v_expected.data(), table.data(), 2, page_tokens, heads, d},
+                            k_scale.data(),
+                            v_scale.data(),
+                            tokens,
+                            stride});
     const DeviceBuffer<Bf16> k_d(k, "k"), v_d(v, "v");
-    const DeviceBuffer<std::int32_t> table_d(table, "table"), sequence_d(sequence, "sequence"), position_d(position, "position");
+    const DeviceBuffer<std::int32_t> table_d(table, "table"), sequence_d(sequence, "sequence"),
+        position_d(position, "position");
     const DeviceBuffer<float> k_scale_d(k_scale, "k scale"), v_scale_d(v_scale, "v scale");
     DeviceBuffer<Fp8> k_pool(n, "k pool"), v_pool(n, "v pool");
     k_pool.poison();

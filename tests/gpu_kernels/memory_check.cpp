@@ -49,7 +49,8 @@ TEST_F(DeviceMemory, BlocksAreCopied) {
 
 /// Every tensor of a decoder, in the order in which they are numbered.
 TEST_F(DeviceMemory, WeightsHaveTheBitsOfTheCpu) {
-  const DecoderShape shape{.layers = 1, .hidden = 72, .heads = 2, .kv_heads = 1, .head_dim = 16, .ffn = 40, .vocab = 30};
+  const DecoderShape shape{
+      .layers = 1, .hidden = 72, .heads = 2, .kv_heads = 1, .head_dim = 16, .ffn = 40, .vocab = 30};
   const std::uint64_t seed = test_seed();
   const Weights<Bf16> expected(shape, seed);
   std::uint64_t next = 0;
@@ -62,7 +63,9 @@ TEST_F(DeviceMemory, WeightsHaveTheBitsOfTheCpu) {
     for (std::size_t i = host.size(); i < got.size(); ++i) EXPECT_EQ(got[i].bits, 0xffff);
     ++next;
   };
-  const auto matrix = [&](const std::vector<Bf16>& host, std::int64_t columns) { check(host, matrix_stream(seed, next, columns)); };
+  const auto matrix = [&](const std::vector<Bf16>& host, std::int64_t columns) {
+    check(host, matrix_stream(seed, next, columns));
+  };
   const auto norm = [&](const std::vector<Bf16>& host) { check(host, norm_stream(seed, next)); };
   matrix(expected.embedding, 72);
   norm(expected.layers[0].attention_norm);

@@ -21,10 +21,12 @@ std::vector<std::int32_t> sampled(const std::vector<Bf16>& logits, int vocab, co
   return out.download();
 }
 
-std::vector<std::int32_t> expected(const std::vector<Bf16>& logits, int vocab, const std::vector<SampleParams>& params) {
+std::vector<std::int32_t> expected(const std::vector<Bf16>& logits, int vocab,
+                                   const std::vector<SampleParams>& params) {
   const auto wide = as_double(logits);
   std::vector<std::int32_t> out(params.size());
-  orrery::sample(SampleArgs<double>{wide.data(), vocab, static_cast<std::int64_t>(params.size()), params.data(), out.data()});
+  orrery::sample(
+      SampleArgs<double>{wide.data(), vocab, static_cast<std::int64_t>(params.size()), params.data(), out.data()});
   return out;
 }
 
