@@ -85,7 +85,7 @@ void gemm_flat(const GemmArgs<Bf16>& args, const FlatPlan& plan, const FlatSpace
   GemmArgs<Bf16> a = args;
   if (!a.ldx) a.ldx = a.k;
   if (!a.ldy) a.ldy = a.n;
-  require(a.m >= 0 && a.m <= 64 && plan.columns == (a.m + 7) / 8 * 8,
+  require(a.m >= 0 && a.m <= kMostFlatRows && plan.columns == (a.m + 7) / 8 * 8,
           "gemm_flat: m: expected at most 64, and the plan's");
   require(a.k % 8 == 0 && a.n % 8 == 0 && a.ldx % 8 == 0 && a.ldy % 8 == 0,
           "gemm_flat: k, n, ldx, ldy: expected multiples of 8");

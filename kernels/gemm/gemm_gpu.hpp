@@ -21,6 +21,8 @@ struct FlatSpace {
   std::uint32_t* arrived = nullptr;
 };
 
+inline constexpr std::int64_t kMostGemvRows = 8, kMostFlatRows = 64;
+
 void gemm_gemv(const GemmArgs<Bf16>& args, Stream stream);
 void gemm_flat(const GemmArgs<Bf16>& args, const FlatPlan& plan, const FlatSpace& space, Stream stream);
 

@@ -77,7 +77,7 @@ void gemm_gemv(const GemmArgs<Bf16>& args, Stream stream) {
   GemmArgs<Bf16> a = args;
   if (!a.ldx) a.ldx = a.k;
   if (!a.ldy) a.ldy = a.n;
-  require(a.m >= 0 && a.m <= 8, "gemm_gemv: m: expected at most 8");
+  require(a.m >= 0 && a.m <= kMostGemvRows, "gemm_gemv: m: expected at most 8");
   require(a.k % 8 == 0 && a.ldx % 8 == 0, "gemm_gemv: k, ldx: expected multiples of 8");
   switch (a.m) {
     case 0: return;

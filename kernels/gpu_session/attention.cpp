@@ -274,7 +274,11 @@ void measure_prefill(Session& s, std::int64_t sequences, std::int64_t queries, s
   const Timing warpgroups = s.time(c.kv.copies(), [&](int i, Stream stream) {
     attention_prefill_warpgroups(c.args(i), sequences * queries, stream);
   });
-  s.add({.name = "prefill, warpgroups", .shape = c.shape(), .timing = warpgroups, .flops = c.flops(), .baseline = "mma.sync",
+  s.add({.name = "prefill, warpgroups",
+         .shape = c.shape(),
+         .timing = warpgroups,
+         .flops = c.flops(),
+         .baseline = "mma.sync",
          .baseline_seconds = t.seconds});
 }
 

@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include "kernels/gemm/gemm_gpu.hpp"
+#include "kernels/gemm/device_gemm.hpp"
 #include "tests/gpu_kernels/gpu_check.hpp"
 
 namespace orrery::ORRERY_GPU {
@@ -75,6 +75,34 @@ TEST_F(FlatGemm, Flat) {
     }
   }
   EXPECT_THROW(gemm_flat({.m = 65, .n = 8, .k = 8}, flat_plan(65, 8, 8, 1), {}, nullptr), std::invalid_argument);
+}
+
+/// One object for layers of several shapes: the choice of the table, unless the implementation cannot.
+TEST_F(FlatGemm, EveryLayerByItsChoice) {
+  GemmTable table;
+  table.set({.n = 136, .k = 1032, .gemv_below = 3, .flat_below = 20});
+  int large = 0;
+  DeviceGemm gemm(table, [&](const GemmArgs<Bf16>&, Stream) { ++large; }, 4);
+  const auto choice = [&](std::int64_t m, std::int64_t n, std::int64_t k, GemmImpl impl = GemmImpl::kAuto) {
+    return gemm.choose({.m = m, .n = n, .k = k, .impl = impl});
+  };
+  EXPECT_EQ(choice(2, 136, 1032), GemmImpl::kGemv);
+  EXPECT_EQ(choice(3, 136, 1032), GemmImpl::kFlat);
+  EXPECT_EQ(choice(20, 136, 1032), GemmImpl::kLarge);
+  EXPECT_EQ(choice(64, 136, 1032, GemmImpl::kFlat), GemmImpl::kFlat);
+  EXPECT_EQ(choice(65, 136, 1032, GemmImpl::kFlat), GemmImpl::kLarge);
+  EXPECT_EQ(choice(9, 136, 1032, GemmImpl::kGemv), GemmImpl::kFlat);
+  EXPECT_EQ(choice(2, 137, 1032), GemmImpl::kGemv);                  // any n
+  EXPECT_EQ(choice(3, 137, 1032), GemmImpl::kLarge);
+  EXPECT_EQ(choice(1, 136, 1033), GemmImpl::kLarge);
+  gemm.reserve(136, 1032);
+  const int shapes[][3] = {{2, 136, 1032}, {19, 136, 1032}, {17, 264, 2048}, {5, 136, 1032}};   // the third needs more room
+  for (const auto& [m, n, k] : shapes) {
+    Product(m, n, k).check([&](const auto& a) { gemm.run(a, nullptr); }, false, false);
+  }
+  EXPECT_EQ(large, 0);
+  gemm.run({.m = 30, .n = 136, .k = 1032}, nullptr);
+  EXPECT_EQ(large, 1);
 }
 
 TEST(FlatPlan, FillsTheProcessorsWithinItsBounds) {
