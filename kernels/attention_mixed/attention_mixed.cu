@@ -43,6 +43,7 @@ void attention_mixed(const MixedArgs<Bf16>& a, Stream stream) {
   const DecodeRows<Bf16>& rows = a.decode.rows;
   if (rows.head_dim == 128) launch_mixed<128>(a, stream);
   else launch_mixed<64>(a, stream);
+  if (!rows.partials.offset) return;                             // nothing is split
   merge_parts({.partials = rows.partials, .out = rows.out, .heads = rows.heads, .head_dim = rows.head_dim,
                .sequences = rows.batch}, stream);
 }

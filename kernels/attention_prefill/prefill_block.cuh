@@ -170,8 +170,7 @@ DEVICE_FN void store_rows(const PrefillTile<Mask>& t, const PackedRows& packed, 
   constexpr std::uint32_t kChunks = kHeadDim / 8;
   const std::uint32_t warp_row = warp_index() * 32, g = lane_index() / 4, quad = lane_index() % 4;
   const std::uint32_t rows = static_cast<std::uint32_t>(t.tokens * t.group);
-  sync_warp();
-  DEVICE_UNROLL
+  DEVICE_UNROLL                              // the queries were last read before the last barrier
   for (std::uint32_t i = 0; i < 4; ++i) {
     const std::uint32_t row = warp_row + i * 8 + g;
     const float l = state.softmax[i / 2].l[i % 2], inverse = l > 0 ? 1 / l : 0;

@@ -99,8 +99,9 @@ struct HopperProducer {
                work.row0 + work.first_token, Tile::kQueriesFull);
     }
   }
-  /// One lane for each box. Of the last block, rows past the end become zeros, so that a weight of zero times what was
-  /// there is no NaN; the boxes then go through a barrier of the producer's own.
+  /// One lane for each box; it does not matter whether bytes are expected before they come, as the phase cannot end
+  /// without the arrival that expects them. Of the last block, rows past the end become zeros, so that a weight of zero
+  /// times what was there is no NaN; the boxes then go through a barrier of the producer's own.
   DEVICE_FN void fetch_block(std::uint32_t tiles, std::uint32_t full_at, std::uint32_t free_at, const TensorMap& map,
                              const HopperWork& work, std::int32_t block, std::int32_t slot) {
     const std::uint32_t at = tiles + ring.stage * Tile::kTile, full = full_at + 8 * ring.stage;
@@ -110,7 +111,6 @@ struct HopperProducer {
     const std::uint32_t box_bytes = static_cast<std::uint32_t>(h.box_tokens) * kSlabRow;
     const std::uint32_t arrives = edge ? Tile::kEdge : full;
     if (lane_index() == 0) mbarrier_expect(arrives, boxes * Tile::kSlabs * box_bytes);
-    sync_warp();
     if (slot >= 0) {
       for (std::uint32_t slab = 0; slab < Tile::kSlabs; ++slab) {
         copy_box(at + slab * Tile::kSlab + lane_index() * box_bytes, map, static_cast<std::int32_t>(slab) * 64,

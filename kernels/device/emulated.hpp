@@ -36,13 +36,18 @@ inline unsigned block_size() { return Machine::instance().shape().threads; }
 
 // --- barriers
 inline void sync_threads(Where where = Where::current()) {
+  if (Machine::instance().omits(where)) return;
   Machine::instance().barrier_sync(0, Machine::instance().shape().threads, where);
 }
-inline void sync_warp(Where where = Where::current()) { Machine::instance().sync_warp(where); }
+inline void sync_warp(Where where = Where::current()) {
+  if (!Machine::instance().omits(where)) Machine::instance().sync_warp(where);
+}
 inline void barrier_sync(unsigned id, unsigned threads, Where where = Where::current()) {
+  if (Machine::instance().omits(where)) return;
   Machine::instance().barrier_sync(id, threads, where);
 }
 inline void barrier_arrive(unsigned id, unsigned threads, Where where = Where::current()) {
+  if (Machine::instance().omits(where)) return;
   Machine::instance().barrier_arrive(id, threads, where);
 }
 
@@ -157,10 +162,12 @@ inline void copy_async8(std::uint32_t offset, const void* from, std::uint32_t va
 inline void copy_async4(std::uint32_t offset, const void* from, std::uint32_t valid_bytes = 4) {
   Machine::instance().copy_async(offset, from, 4, valid_bytes);
 }
-inline void copy_async_commit() { Machine::instance().commit_copies(); }
+inline void copy_async_commit(Where where = Where::current()) {
+  if (!Machine::instance().omits(where)) Machine::instance().commit_copies();
+}
 template <int kGroupsLeft>
-void copy_async_wait() {
-  Machine::instance().wait_copies(kGroupsLeft);
+void copy_async_wait(Where where = Where::current()) {
+  if (!Machine::instance().omits(where)) Machine::instance().wait_copies(kGroupsLeft);
 }
 
 // --- tensor cores

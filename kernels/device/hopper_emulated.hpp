@@ -15,12 +15,16 @@ inline void mbarrier_init(std::uint32_t bar, std::uint32_t arrivals) {
   emulator::Hopper::instance().init(bar, arrivals);
 }
 inline void fence_barrier_init() {}
-inline void mbarrier_arrive(std::uint32_t bar) { emulator::Hopper::instance().arrive(bar, 0); }
+inline void mbarrier_arrive(std::uint32_t bar, Where where = Where::current()) {
+  if (!Machine::instance().omits(where)) emulator::Hopper::instance().arrive(bar, 0);
+}
 inline void mbarrier_expect(std::uint32_t bar, std::uint32_t bytes) { emulator::Hopper::instance().arrive(bar, bytes); }
 inline void mbarrier_wait(std::uint32_t bar, std::uint32_t parity, Where where = Where::current()) {
-  emulator::Hopper::instance().wait(bar, parity, where);
+  if (!Machine::instance().omits(where)) emulator::Hopper::instance().wait(bar, parity, where);
 }
-inline void fence_async() { Machine::instance().shared().fence_async(Machine::instance().me()); }
+inline void fence_async(Where where = Where::current()) {
+  if (!Machine::instance().omits(where)) Machine::instance().shared().fence_async(Machine::instance().me());
+}
 
 inline void copy_box(std::uint32_t to, const TensorMap& map, std::int32_t c0, std::int32_t c1, std::int32_t c2,
                      std::uint32_t bar) {
@@ -41,11 +45,15 @@ void more_registers() {}
 template <int kRegisters>
 void fewer_registers() {}
 
-inline void wgmma_fence(Where where = Where::current()) { emulator::Hopper::instance().fence(where); }
-inline void wgmma_commit(Where where = Where::current()) { emulator::Hopper::instance().commit(where); }
+inline void wgmma_fence(Where where = Where::current()) {
+  if (!Machine::instance().omits(where)) emulator::Hopper::instance().fence(where);
+}
+inline void wgmma_commit(Where where = Where::current()) {
+  if (!Machine::instance().omits(where)) emulator::Hopper::instance().commit(where);
+}
 template <int kGroupsLeft>
 void wgmma_wait(Where where = Where::current()) {
-  emulator::Hopper::instance().wait_groups(kGroupsLeft, where);
+  if (!Machine::instance().omits(where)) emulator::Hopper::instance().wait_groups(kGroupsLeft, where);
 }
 template <int kTiles>
 void wgmma_hold(float (&)[kTiles][4]) {}

@@ -33,6 +33,8 @@ TEST_F(PrefillAttention, ByWarpgroupsIsTheReference) {
       {.shape = {1, 1, 128}, .chunks = {{1, 130, 130}}, .page_tokens = 8},               // two blocks under the mask
       {.shape = {6, 1, 64}, .chunks = {{1, 10, 50}, {2, 300, 22}}, .page_tokens = 128},  // rows that no query fills
       {.shape = {64, 1, 64}, .chunks = {{1, 250, 8}}, .page_tokens = 256, .tile_tokens = 4},   // several turns a tile
+      {.shape = {2, 2, 128}, .chunks = {{1, 500, 70}, {2, 600, 3}}, .page_tokens = 32},  // more blocks than stages
+      {.shape = {4, 1, 64}, .chunks = {{1, 900, 30}, {2, 300, 40}}},
   };
   for (const PrefillShapeCase& c : cases) {
     PrefillCase p(c);

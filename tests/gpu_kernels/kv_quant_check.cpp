@@ -76,9 +76,7 @@ TEST_P(KiviDecode, IsTheReference) {
                                   {4, residual + 1},
                                   {5, 2 * residual},
                                   {6, 2 * residual + 47},
-                                  {7, 5 * residual + 32}};
-  DecodeCase d({.shape = shape, .held = held});
-  d.rows.softmax = SoftmaxMode::kUnified;                          // takes each row's own maximum all the same
+                                  {7, 5 * residual + 480}};
   const KiviCase<double> reference(shape, held, bits, residual);
   const KiviCase<Bf16> host(shape, held, bits, residual);
   ASSERT_EQ(reference.k_codes, host.k_codes);
@@ -99,18 +97,22 @@ TEST_P(KiviDecode, IsTheReference) {
   pool.k_recent = k_recent.data();
   pool.v_recent = v_recent.data();
   pool.table = table.data();
-  kivi_decode({d.rows, pool}, nullptr);
 
-  std::vector<double> expected(d.reference_q.size());
-  SplitSpace<double> space(d.plan, shape.heads, shape.head_dim);
-  orrery::kivi_decode(KiviDecodeArgs<double>{
-      {.q = d.reference_q.data(), .out = expected.data(), .kv_len = d.length.data(), .batch = d.rows.batch,
-       .heads = shape.heads, .kv_heads = shape.kv_heads, .head_dim = shape.head_dim, .q_stride = 0,
-       .scale = shape.scale(), .tiles = d.plan.tiles.data(), .tile_count = d.rows.tile_count,
-       .partials = space.partials(), .outside = space.outside()},
-      reference.pool});
-  EXPECT_LT(relative_error(d.out.download(), expected), kBf16Bound);
-  EXPECT_EQ(d.outside.download(), std::vector<std::uint8_t>(d.outside.size()));
+  for (SplitRule rule : {SplitRule::kFixedSize, SplitRule::kNone}) {
+    DecodeCase d({.shape = shape, .held = held, .rule = rule});
+    d.rows.softmax = SoftmaxMode::kUnified;                        // takes each row's own maximum all the same
+    kivi_decode({d.rows, pool}, nullptr);
+    std::vector<double> expected(d.reference_q.size());
+    SplitSpace<double> space(d.plan, shape.heads, shape.head_dim);
+    orrery::kivi_decode(KiviDecodeArgs<double>{
+        {.q = d.reference_q.data(), .out = expected.data(), .kv_len = d.length.data(), .batch = d.rows.batch,
+         .heads = shape.heads, .kv_heads = shape.kv_heads, .head_dim = shape.head_dim, .q_stride = 0,
+         .scale = shape.scale(), .tiles = d.plan.tiles.data(), .tile_count = d.rows.tile_count,
+         .partials = space.partials(), .outside = space.outside()},
+        reference.pool});
+    EXPECT_LT(relative_error(d.out.download(), expected), kBf16Bound);
+    EXPECT_EQ(d.outside.download(), std::vector<std::uint8_t>(d.outside.size()));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, KiviDecode,
@@ -122,9 +124,10 @@ class Fp8Decode : public GpuCheck, public testing::WithParamInterface<int> {};
 TEST_P(Fp8Decode, IsTheReference) {
   const int d_head = GetParam();
   const AttentionShape shape{d_head == 64 ? 4 : 8, 2, d_head};
-  const std::vector<Held> held = {{1, 1}, {2, 64}, {3, 65}, {4, 200}, {5, 513}};
+  const std::vector<Held> held = {{1, 1}, {2, 64}, {3, 65}, {4, 200}, {5, 913}};
   for (int page_tokens : {16, 48}) {
-    DecodeCase d({.shape = shape, .held = held, .page_tokens = page_tokens});
+    const SplitRule rule = page_tokens == 16 ? SplitRule::kNone : SplitRule::kFixedSize;
+    DecodeCase d({.shape = shape, .held = held, .page_tokens = page_tokens, .rule = rule});
     const PagedKv<Bf16> places = d.host_kv.view();
     std::vector<Fp8> k = poisoned<Fp8>(d.host_kv.k.size()), v = k;
     PagedKv<Fp8> pool{k.data(), v.data(), places.table, places.max_pages, page_tokens, 2, d_head};

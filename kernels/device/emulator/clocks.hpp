@@ -1,5 +1,6 @@
 /// Vector clocks of one thread block: which memory accesses are ordered before which (Lamport, 1978; used as in
-/// FastTrack, PLDI'09). One component for each warp and one for the copy engine (TMA); within a warp, `epoch` counts
+/// FastTrack, PLDI'09). One component for each warp and, for the copy engine (TMA), one for each barrier
+/// (of 32) that its copies report to; within a warp, `epoch` counts
 /// the points at which all its lanes met.
 ///
 ///   clocks.release(warp, barrier);       // what the warp did so far is in the barrier
@@ -14,7 +15,7 @@
 
 namespace orrery::emulator {
 
-inline constexpr int kMaxWarps = 16, kCopyEngine = kMaxWarps, kAgents = kMaxWarps + 1;
+inline constexpr int kMaxWarps = 16, kCopyEngine = kMaxWarps, kCopyAgents = 32, kAgents = kMaxWarps + kCopyAgents;
 
 using VectorClock = std::array<std::uint32_t, kAgents>;
 
@@ -36,13 +37,12 @@ class Clocks {
   void start_block() {
     VectorClock all{};
     for (const VectorClock& c : clock_) join(all, c);
-    join(all, engine_);
+    std::copy(copies_.begin(), copies_.end(), all.begin() + kCopyEngine);
     for (int w = 0; w < kMaxWarps; ++w) {
       clock_[w] = all;
       ++clock_[w][w];
       ++epoch_[w];
     }
-    engine_ = all;
   }
   void release(int warp, VectorClock& into) {
     join(into, clock_[warp]);
@@ -56,12 +56,12 @@ class Clocks {
   Stamp stamp(int warp, int lane) const {
     return {clock_[warp][warp], epoch_[warp], static_cast<std::int16_t>(warp), static_cast<std::int16_t>(lane)};
   }
-  /// The next operation of the copy engine, on behalf of a warp.
-  Stamp engine_stamp(int warp) {
-    join(engine_, clock_[warp]);
-    return {++engine_[kCopyEngine], 0, kCopyEngine, 0};
+  const VectorClock& of(int warp) const { return clock_[warp]; }
+  /// A copy that reports to the barrier at byte `bar` has landed.
+  Stamp copy_stamp(std::uint32_t bar) {
+    const auto agent = static_cast<std::int16_t>(bar / 8 % kCopyAgents);
+    return {++copies_[agent], 0, static_cast<std::int16_t>(kCopyEngine + agent), 0};
   }
-  const VectorClock& engine() const { return engine_; }
 
   /// Is an access with this stamp ordered before what (warp, lane) does now?
   bool ordered(const Stamp& before, int warp, int lane) const {
@@ -73,7 +73,7 @@ class Clocks {
  private:
   std::array<VectorClock, kMaxWarps> clock_{};
   std::array<std::uint32_t, kMaxWarps> epoch_{};
-  VectorClock engine_{};
+  std::array<std::uint32_t, kCopyAgents> copies_{};
 };
 
 }  // namespace orrery::emulator

@@ -125,13 +125,14 @@ void Hopper::copy(std::uint32_t to, const Box& box, std::uint32_t bar) {
   const auto bytes = static_cast<std::uint32_t>(128 * box.box[1] * box.box[2]);
   m.shared().check(to, bytes, 1, "bulk copy");
   m.shared().check(to, 0, 1024, "bulk copy");
+  m.shared().require_fenced(to, bytes, m.me());
   m.shared().begin_copy(to, bytes, m.me());
-  const Stamp stamp = m.clocks().engine_stamp(m.warp());
-  m.later([=, this] { land(to, box, bar, stamp); });
+  m.later([=, this, asked = m.clocks().of(m.warp())] { land(to, box, bar, asked); });
 }
 
-void Hopper::land(std::uint32_t to, const Box& box, std::uint32_t bar, Stamp stamp) {
+void Hopper::land(std::uint32_t to, const Box& box, std::uint32_t bar, const VectorClock& asked) {
   Machine& m = Machine::instance();
+  const Stamp stamp = m.clocks().copy_stamp(bar);
   std::uint32_t at = to;
   for (std::int64_t z = box.at[2]; z < box.at[2] + box.box[2]; ++z) {
     for (std::int64_t y = box.at[1]; y < box.at[1] + box.box[1]; ++y) {
@@ -148,7 +149,8 @@ void Hopper::land(std::uint32_t to, const Box& box, std::uint32_t bar, Stamp sta
     }
   }
   Barrier& b = barriers_.at(bar);
-  join(b.clock, m.clocks().engine());
+  join(b.clock, asked);
+  b.clock[static_cast<std::size_t>(stamp.agent)] = stamp.clock;
   b.bytes -= at - to;
   settle(b);
 }

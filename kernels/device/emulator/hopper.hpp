@@ -1,10 +1,10 @@
 /// What sm_90a adds to a thread block: barriers in shared memory (mbarrier), the copy engine (TMA), products of a
 /// warpgroup (wgmma), as the PTX ISA describes them.
 ///
-/// Copies arrive at drawn times after they are asked for. Products are computed when they are waited for, as late as
-/// they may be: until then their accumulators are NaN, their operands in registers must not change, and shared memory
-/// is read then. EmulatorError for a product without wgmma.fence, operands that are not aligned for the swizzle,
-/// barriers that were not made, more arrivals than a phase has.
+/// Copies arrive at drawn times after they are asked for, and in a drawn order. Products are computed when they are
+/// waited for, as late as they may be: until then their accumulators are NaN, their operands in registers must not
+/// change, and shared memory is read then. EmulatorError for a product without wgmma.fence, operands that are not
+/// aligned for the swizzle, barriers that were not made, more arrivals than a phase has.
 #pragma once
 
 #include <cstddef>
@@ -71,7 +71,7 @@ class Hopper {
   Hopper();
   Barrier& barrier(std::uint32_t bar);
   void settle(Barrier& b);
-  void land(std::uint32_t to, const Box& box, std::uint32_t bar, Stamp stamp);
+  void land(std::uint32_t to, const Box& box, std::uint32_t bar, const VectorClock& asked);
   void issue(Group& group, Product* const* threads);
   void complete(Group& group, const Pending& product);
   Group& group() { return groups_[static_cast<std::size_t>(Machine::instance().warp() / 4)]; }

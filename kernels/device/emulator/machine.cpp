@@ -92,6 +92,7 @@ void Machine::run_block(const std::function<void()>& kernel) {
   try {
     while (alive > 0) {
       if (!tasks_.empty() && (ready_.empty() || draw() % 64 == 0)) {
+        std::swap(tasks_.front(), tasks_[draw() % tasks_.size()]);
         const auto task = std::move(tasks_.front());
         tasks_.pop_front();
         task();
@@ -122,17 +123,17 @@ Machine::Thread* Machine::next() {
 }
 
 void Machine::report_deadlock() const {
-  std::map<std::string, std::pair<int, unsigned>> places;       // how many, the first of them
+  std::map<std::string, std::pair<int, unsigned>> found;        // how many, the first of them
   for (unsigned i = 0; i < shape_.threads; ++i) {
     if (threads_[i]->fiber.done()) {
-      places.try_emplace("have ended", 0, i).first->second.first++;
+      found.try_emplace("have ended", 0, i).first->second.first++;
     } else {
-      places.try_emplace(std::string("wait at ") + threads_[i]->waits + " (" + name_of(threads_[i]->where) + ")", 0, i)
+      found.try_emplace(std::string("wait at ") + threads_[i]->waits + " (" + name_of(threads_[i]->where) + ")", 0, i)
           .first->second.first++;
     }
   }
   std::string message = "deadlock in block " + std::to_string(block_.x) + ":";
-  for (const auto& [place, who] : places) {
+  for (const auto& [place, who] : found) {
     message += " " + std::to_string(who.first) + " threads (from " + std::to_string(who.second) + ") " + place + ";";
   }
   throw EmulatorError(message);

@@ -15,8 +15,10 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <set>
 #include <source_location>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/device/emulator/clocks.hpp"
@@ -76,6 +78,16 @@ class Machine {
   /// Barriers 0 to 15. Who arrives does not wait.
   void barrier_sync(unsigned id, unsigned threads, Where where);
   void barrier_arrive(unsigned id, unsigned threads, Where where);
+
+  /// For tests of tests: a place in the sources that waits, fences or arrives, which is left out when it is `omitted`.
+  /// True if it is. All such places that were reached are in `places`.
+  bool omits(Where where) {
+    const std::pair<std::string, unsigned> place{where.file_name(), where.line()};
+    places.insert(place);
+    return place == omitted;
+  }
+  std::set<std::pair<std::string, unsigned>> places;
+  std::pair<std::string, unsigned> omitted;
 
   // cp.async
   void copy_async(std::uint32_t offset, const void* from, std::uint32_t size, std::uint32_t valid);

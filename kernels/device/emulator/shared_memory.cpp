@@ -36,7 +36,7 @@ void SharedMemory::note_read(std::uint32_t offset, std::uint32_t size, Accessor 
     if (g.in_flight) fail("read", i * kGrain, who, "an asynchronous copy to it has not landed");
     if (!g.written) fail("read", i * kGrain, who, "nobody has written it");
     if (!clocks_.ordered(g.write, who.warp, who.lane)) fail("read", i * kGrain, who, "races with a write");
-    if (async_proxy && g.write.agent != kCopyEngine && g.event >= fence_[g.write.agent * 32 + g.write.lane]) {
+    if (async_proxy && !fenced(g)) {
       fail("read", i * kGrain, who, "by the async proxy, but its writer did not fence.proxy.async");
     }
     const Stamp now = clocks_.stamp(who.warp, who.lane);
@@ -68,6 +68,14 @@ void SharedMemory::note_write(std::uint32_t offset, std::uint32_t size, Accessor
     g.written = true;
   }
   ++event_;
+}
+
+void SharedMemory::require_fenced(std::uint32_t offset, std::uint32_t size, Accessor who) const {
+  for (std::uint32_t i = offset / kGrain; i <= (offset + size - 1) / kGrain; ++i) {
+    if (grains_[i].written && !fenced(grains_[i])) {
+      fail("write", i * kGrain, who, "by the async proxy, but who wrote there did not fence.proxy.async");
+    }
+  }
 }
 
 void SharedMemory::begin_copy(std::uint32_t offset, std::uint32_t size, Accessor who) {

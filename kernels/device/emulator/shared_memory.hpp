@@ -4,8 +4,8 @@
 ///
 /// Throws EmulatorError on: an access outside, one not aligned to its size, a read of what nobody has written, a read
 /// or write that is not ordered after another thread's write (or a write after its read), a read of what an
-/// asynchronous copy is still writing, and a read through the async proxy of what was written through the generic one
-/// without a fence.proxy.async by the writer in between. Unwritten memory is NaN in all formats.
+/// asynchronous copy is still writing, and an access through the async proxy to what was written through the generic
+/// one without a fence.proxy.async by the writer in between. Unwritten memory is NaN in all formats.
 #pragma once
 
 #include <cstddef>
@@ -49,8 +49,10 @@ class SharedMemory {
   void begin_copy(std::uint32_t offset, std::uint32_t size, Accessor who);
   /// It has landed, and is ordered as the stamp says.
   void end_copy(std::uint32_t offset, const void* in, std::uint32_t size, Stamp stamp);
+  /// What threads wrote there is known to the async proxy.
+  void require_fenced(std::uint32_t offset, std::uint32_t size, Accessor who) const;
   /// The thread's generic writes up to now are visible to the async proxy.
-  void fence_async(Accessor who) { fence_[who.warp * 32 + who.lane] = event_; }
+  void fence_async(Accessor who) { fence_[who.warp * 33 + who.lane] = event_; }
 
   void copy_out(void* out, std::uint32_t offset, std::uint32_t size) const;
   void copy_in(std::uint32_t offset, const void* in, std::uint32_t size);
@@ -60,12 +62,15 @@ class SharedMemory {
   struct Grain {
     Stamp write;
     std::uint64_t event = 0;                 ///< of the write, if generic
-    std::uint32_t read_clock[kAgents] = {};  ///< last read of each warp, on the warp's clock
+    std::uint32_t read_clock[kMaxWarps] = {};   ///< last read of each warp, on the warp's clock
     std::uint32_t read_epoch[kMaxWarps] = {};
     std::int8_t read_lane[kMaxWarps] = {};   ///< who read in that epoch; kAllLanes if several
     bool written = false, in_flight = false;
   };
   [[noreturn]] void fail(const char* what, std::uint32_t offset, Accessor who, const char* detail) const;
+  bool fenced(const Grain& g) const {
+    return g.write.agent < 0 || g.write.agent >= kCopyEngine || g.event < fence_[g.write.agent * 33 + g.write.lane];
+  }
   void require_writable(const Grain& g, std::uint32_t offset, Accessor who) const;
 
   Clocks& clocks_;
