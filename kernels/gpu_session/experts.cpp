@@ -72,6 +72,24 @@ Timing measure_mixture(Session& s, const Mixture& mixture, std::int64_t tokens, 
            .baseline_seconds = other_seconds};
   if (tokens <= 64) s.add_memory_bound(r);
   else s.add(r);
+  if (skew == 0 && device_generation() / 10 == 9) {              // the two implementations beside each other
+    for (const GroupedKernel kernel : {GroupedKernel::kMma, GroupedKernel::kWarpgroups}) {
+      r.name = kernel == GroupedKernel::kMma ? "grouped product, mma.sync" : "grouped product, warpgroups";
+      r.timing = s.time(1, [&](int, Stream stream) {
+        grouped_gemm({.x = x.data(),
+                      .w = mixture.w.data(),
+                      .y = y.data(),
+                      .offsets = offsets.data(),
+                      .source = source.data(),
+                      .experts = kExperts,
+                      .top_k = kTopK,
+                      .n = n,
+                      .k = k},
+                     rows, s.processors(), stream, kernel);
+      });
+      s.add(r);
+    }
+  }
   return t;
 }
 

@@ -33,8 +33,13 @@ struct GroupArgs {
 
 void route_top_k(const RouteArgs<Bf16>& args, Stream stream);
 void group_by_expert(const GroupArgs& args, Stream stream);
-/// `assignments`: rows in all, from which the tile is chosen; `processors`: of the device.
-void grouped_gemm(const GroupedGemmArgs<Bf16>& args, std::int64_t assignments, int processors, Stream stream);
+/// kAuto: warpgroups (wgmma) on sm_90a where experts have many rows, else mma.sync with the tile that suits their mean.
+enum class GroupedKernel : std::uint8_t { kAuto, kMma, kWarpgroups };
+/// `assignments`: rows in all; `processors`: of the device.
+void grouped_gemm(const GroupedGemmArgs<Bf16>& args, std::int64_t assignments, int processors, Stream stream,
+                  GroupedKernel kernel = GroupedKernel::kAuto);
+/// On sm_90a only.
+void grouped_gemm_warpgroups(const GroupedGemmArgs<Bf16>& args, int processors, Stream stream);
 void combine_experts(const CombineArgs<Bf16>& args, Stream stream);
 
 }  // namespace orrery::ORRERY_GPU

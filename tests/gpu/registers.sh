@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # registers.sh REASON SOURCES_FOLDER OBJECTS_FOLDER: no CUDA kernel spills registers, by the assembler's own reports
-# (OBJECT.ptxas, kept by cmake/ptxas_report.sh), and every .cu file has one. With a REASON there is nothing to check.
+# (OBJECT.ptxas, kept by cmake/ptxas_report.sh), no wgmma is serialised, and every .cu file has a report. With a REASON there is nothing to check.
 set -euo pipefail
 if [[ $1 ]]; then
   echo "skipped: $1"
@@ -21,4 +21,8 @@ find "$objects" -name '*.ptxas' -exec cat {} + | awk '
                                printf "%3d registers, %d bytes of stack, %d of spills: %s (%s)\n", registers, stack, spill, kernel, target
                                ++kernels; bad += spill > 0 }
   END { printf "%d kernels, %d spill\n", kernels, bad; exit bad > 0 || kernels == 0 }'
+if find "$objects" -name '*.ptxas' -exec grep -l 'instructions are serialized' {} + ; then
+  echo 'products of warpgroups are serialised in the files above'
+  missing=1
+fi
 exit $missing

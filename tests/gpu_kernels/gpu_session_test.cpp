@@ -26,7 +26,7 @@ TEST(GpuSession, EveryCaseRunsInSmall) {
                            "gemv",
                            "flat product",
                            "grouped product, balanced",
-                           "grouped product, zipf 1.2",
+                           "grouped product, zipf 1.2", "grouped product, warpgroups",
                            "decode",
                            "decode, unified maximum",
                            "decode, contiguous",

@@ -53,7 +53,7 @@ struct MoeCase {
 };
 
 /// Gathered, multiplied and combined; experts that nobody chose have weights of NaN.
-void check_mixture(const MoeCase& c) {
+void check_mixture(const MoeCase& c, GroupedKernel kernel = GroupedKernel::kMma) {
   const int assignments = c.tokens * c.top_k;
   auto logits = random_vector<Bf16>(static_cast<std::size_t>(c.tokens) * c.experts, "logits", 2);
   for (int t = 0; t < c.tokens; ++t) {
@@ -91,7 +91,8 @@ void check_mixture(const MoeCase& c) {
   y.poison();
   out.poison();
   grouped_gemm({.x = x_d.data(), .w = w_d.data(), .y = y.data(), .offsets = offsets.data(), .source = source.data(),
-                .experts = c.experts, .top_k = c.top_k, .n = c.n, .k = c.k}, assignments, device_processors(), nullptr);
+                .experts = c.experts, .top_k = c.top_k, .n = c.n, .k = c.k}, assignments,
+               device_processors(), nullptr, kernel);
   EXPECT_LT(relative_error(y.download(), y_expected), bound<Bf16>()) << c.tokens << ' ' << c.experts;
   combine_experts({y.data(), place.data(), weights_d.data(), out.data(), c.tokens, c.top_k, c.n}, nullptr);
   EXPECT_LT(relative_error(out.download(), out_expected), bound<Bf16>()) << c.tokens << ' ' << c.experts;
@@ -107,6 +108,15 @@ TEST_F(Experts, Skewed) {
   check_mixture({70, 33, 2, 128, 64, 80});
   check_mixture({150, 9, 2, 128, 72, 90});
   check_mixture({160, 3, 1, 40, 64, 100});
+}
+
+/// On Hopper: one step of k and many, ends of n and k inside a tile, one tile an expert and several.
+TEST_F(Experts, ByWarpgroups) {
+  if (device_generation() / 10 != 9) GTEST_SKIP() << "not a Hopper GPU";
+  check_mixture({5, 8, 2, 40, 8, 0}, GroupedKernel::kWarpgroups);
+  check_mixture({90, 3, 2, 264, 136, 0}, GroupedKernel::kWarpgroups);
+  check_mixture({150, 2, 1, 520, 456, 100}, GroupedKernel::kWarpgroups);
+  check_mixture({70, 33, 2, 256, 64, 80}, GroupedKernel::kWarpgroups);
 }
 
 /// In the order of the experts already, as for the second product of an expert.
