@@ -67,7 +67,7 @@ void CublasLt::drop(Plan& plan) const {
   if (plan.desc) api_.desc_destroy(plan.desc);
 }
 
-/// cuBLAS counts columns first, so our rows of y are columns of its D: D (n, m) = A^T B with A = w (k, n), B = x (k, m).
+/// cuBLAS counts columns first, so our rows of y are columns of its D: D (n, m) = A^T B, A = w (k, n), B = x (k, m).
 CublasLt::Plan& CublasLt::plan_of(const GemmArgs<Bf16>& a) {
   const std::int64_t ldx = a.ldx ? a.ldx : a.k, ldy = a.ldy ? a.ldy : a.n;
   const auto [at, fresh] = plans_.try_emplace(Key{a.m, a.n, a.k, ldx, ldy});

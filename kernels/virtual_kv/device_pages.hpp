@@ -4,8 +4,9 @@
 ///   VirtualKv pool(config, device_pages);                            // on device 0
 ///   auto pages = make_device_pages(space, vmm, device);              // with a driver of one's own: tests
 ///
-/// Device memory is not touched here, so kernels in flight are not waited for: a caller unmaps (reclaim, memory
-/// taken from released slots) only what no kernel still reads.
+/// Calls are made in the device's primary context, the one that the CUDA runtime uses, which is current afterwards in
+/// the calling thread. Device memory is not touched here, so kernels in flight are not waited for: a caller unmaps
+/// (reclaim, memory taken from released slots) only what no kernel still reads.
 #pragma once
 
 #include <cuda.h>
@@ -18,6 +19,9 @@ namespace orrery {
 struct CudaVmm {
   decltype(&cuInit) init;
   decltype(&cuGetErrorString) error_string;
+  decltype(&cuDevicePrimaryCtxRetain) retain_context;
+  decltype(&cuDevicePrimaryCtxRelease) release_context;
+  decltype(&cuCtxSetCurrent) set_context;
   decltype(&cuMemGetAllocationGranularity) granularity;
   decltype(&cuMemAddressReserve) reserve;
   decltype(&cuMemAddressFree) free;

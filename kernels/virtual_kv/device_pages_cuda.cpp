@@ -18,19 +18,21 @@ void look_up(void* library, const char* name, F& function) {
 
 class DevicePages final : public PageMapper {
  public:
-  DevicePages(const PageSpace& space, const CudaVmm& vmm, int device) : space_(space), vmm_(vmm) {
+  DevicePages(const PageSpace& space, const CudaVmm& vmm, int device) : space_(space), vmm_(vmm), device_(device) {
     check(vmm.init(0), "starting the CUDA driver");
+    check(vmm.retain_context(&context_, device), "the context of the device");
+    vmm.set_context(context_);
     CUmemAllocationProp what{};
     what.type = CU_MEM_ALLOCATION_TYPE_PINNED;
     what.location = {CU_MEM_LOCATION_TYPE_DEVICE, {device}};
     access_ = {what.location, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
     std::size_t least = 0;
-    check(vmm.granularity(&least, &what, CU_MEM_ALLOC_GRANULARITY_MINIMUM), "page size of the device");
-    if (space.group_bytes % static_cast<std::int64_t>(least) != 0) {
-      throw std::invalid_argument("page_group_bytes: expected a multiple of the device's page of " +
-                                  std::to_string(least) + " bytes, got " + std::to_string(space.group_bytes));
-    }
     try {
+      check(vmm.granularity(&least, &what, CU_MEM_ALLOC_GRANULARITY_MINIMUM), "page size of the device");
+      if (space.group_bytes % static_cast<std::int64_t>(least) != 0) {
+        throw std::invalid_argument("page_group_bytes: expected a multiple of the device's page of " +
+                                    std::to_string(least) + " bytes, got " + std::to_string(space.group_bytes));
+      }
       check(vmm.reserve(&base_, size(space.address_bytes), 0, 0, 0), "reserving addresses for KV");
       mapped_.resize(static_cast<std::size_t>(space.address_bytes / space.group_bytes));
       for (std::int64_t g = 0; g < space.groups; ++g) {
@@ -50,6 +52,7 @@ class DevicePages final : public PageMapper {
   std::byte* base() const override { return reinterpret_cast<std::byte*>(base_); }
 
   bool map(std::int64_t offset, std::int64_t group) override {
+    vmm_.set_context(context_);
     const CUdeviceptr at = base_ + static_cast<CUdeviceptr>(offset);
     if (vmm_.map(at, size(space_.group_bytes), 0, groups_[group], 0) != CUDA_SUCCESS) return false;
     if (vmm_.set_access(at, size(space_.group_bytes), &access_, 1) != CUDA_SUCCESS) {
@@ -61,6 +64,7 @@ class DevicePages final : public PageMapper {
   }
 
   void unmap(std::int64_t offset) override {
+    vmm_.set_context(context_);
     vmm_.unmap(base_ + static_cast<CUdeviceptr>(offset), size(space_.group_bytes));
     mapped_[offset / space_.group_bytes] = false;
   }
@@ -82,10 +86,13 @@ class DevicePages final : public PageMapper {
     }
     for (CUmemGenericAllocationHandle handle : groups_) vmm_.release(handle);
     if (base_) vmm_.free(base_, size(space_.address_bytes));
+    vmm_.release_context(device_);
   }
 
   PageSpace space_;
   CudaVmm vmm_;
+  int device_;
+  CUcontext context_ = nullptr;
   CUmemAccessDesc access_{};
   CUdeviceptr base_ = 0;
   std::vector<CUmemGenericAllocationHandle> groups_;
@@ -101,6 +108,9 @@ const CudaVmm& driver_vmm() {
     CudaVmm v{};
     look_up(library, "cuInit", v.init);
     look_up(library, "cuGetErrorString", v.error_string);
+    look_up(library, "cuDevicePrimaryCtxRetain", v.retain_context);
+    look_up(library, "cuDevicePrimaryCtxRelease_v2", v.release_context);
+    look_up(library, "cuCtxSetCurrent", v.set_context);
     look_up(library, "cuMemGetAllocationGranularity", v.granularity);
     look_up(library, "cuMemAddressReserve", v.reserve);
     look_up(library, "cuMemAddressFree", v.free);

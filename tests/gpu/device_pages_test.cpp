@@ -24,11 +24,26 @@ struct Books {
   std::size_t reserved = 0;
   std::size_t most_memory = 1000;           ///< handles that cuMemCreate gives out
   int refused_access = -1;                  ///< calls of cuMemSetAccess until one fails
+  int contexts = 0;                         ///< retained
+  bool current = false;
 } books;
 
 CUresult CUDAAPI fake_init(unsigned) { return CUDA_SUCCESS; }
 CUresult CUDAAPI fake_string(CUresult, const char** text) {
   *text = "out of memory";
+  return CUDA_SUCCESS;
+}
+CUresult CUDAAPI fake_retain(CUcontext* context, CUdevice) {
+  *context = reinterpret_cast<CUcontext>(&books);
+  ++books.contexts;
+  return CUDA_SUCCESS;
+}
+CUresult CUDAAPI fake_release_context(CUdevice) {
+  --books.contexts;
+  return CUDA_SUCCESS;
+}
+CUresult CUDAAPI fake_set_context(CUcontext context) {
+  books.current = context == reinterpret_cast<CUcontext>(&books);
   return CUDA_SUCCESS;
 }
 CUresult CUDAAPI fake_granularity(std::size_t* bytes, const CUmemAllocationProp* what,
@@ -64,6 +79,7 @@ CUresult CUDAAPI fake_release(CUmemGenericAllocationHandle handle) {
 }
 CUresult CUDAAPI fake_map(CUdeviceptr at, std::size_t bytes, std::size_t offset, CUmemGenericAllocationHandle handle,
                           unsigned long long) {
+  EXPECT_TRUE(books.current);
   EXPECT_EQ(bytes, kPage);
   EXPECT_EQ(offset, 0u);
   EXPECT_TRUE(at >= kBase && at + bytes <= kBase + books.reserved && (at - kBase) % kPage == 0);
@@ -87,8 +103,9 @@ CUresult CUDAAPI fake_access(CUdeviceptr at, std::size_t, const CUmemAccessDesc*
   return CUDA_SUCCESS;
 }
 
-const CudaVmm kFake = {fake_init,    fake_string, fake_granularity, fake_reserve, fake_free,
-                       fake_create, fake_release, fake_map,         fake_unmap,   fake_access};
+const CudaVmm kFake = {fake_init,        fake_string,  fake_retain, fake_release_context, fake_set_context,
+                       fake_granularity, fake_reserve, fake_free,   fake_create,          fake_release,
+                       fake_map,         fake_unmap,   fake_access};
 
 std::unique_ptr<PageMapper> fake_pages(const PageSpace& space) { return make_device_pages(space, kFake, 0); }
 
@@ -105,6 +122,7 @@ class DevicePages : public testing::Test {
     EXPECT_TRUE(books.memory.empty());
     EXPECT_TRUE(books.mapped.empty());
     EXPECT_EQ(books.reserved, 0u);
+    EXPECT_EQ(books.contexts, 0);
   }
 };
 

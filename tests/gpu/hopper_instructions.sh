@@ -23,7 +23,8 @@ while read -r source; do
       failed=1
     fi
   done
-  echo "${source#"$root"/}: $(grep -c wgmma.mma_async "$ptx") wgmma, $(grep -c cp.async.bulk "$ptx" || true) bulk copies"
+  echo "${source#"$root"/}: $(grep -c wgmma.mma_async "$ptx" || true) wgmma," \
+    "$(grep -c cp.async.bulk "$ptx" || true) bulk copies"
 done < <(find "$root/kernels" -name '*_sm90.cu')
 if ((files == 0)); then
   echo 'skipped: there is no *_sm90.cu'

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # registers.sh REASON SOURCES_FOLDER OBJECTS_FOLDER: no CUDA kernel spills registers, by the assembler's own reports
-# (OBJECT.ptxas, kept by cmake/ptxas_report.sh), no wgmma is serialised, and every .cu file has a report. With a REASON there is nothing to check.
+# (OBJECT.ptxas, kept by cmake/ptxas_report.sh), no wgmma is serialised, and every .cu file has a report. With a REASON
+# there is nothing to check.
 set -euo pipefail
 if [[ $1 ]]; then
   echo "skipped: $1"
@@ -18,7 +19,8 @@ find "$objects" -name '*.ptxas' -exec cat {} + | awk '
   /Compiling entry function/ { split($0, part, "\x27"); kernel = part[2]; target = part[4] }
   /bytes stack frame/        { stack = $1; spill = $5 + $9 }
   /Used [0-9]+ registers/    { match($0, /Used [0-9]+/); registers = substr($0, RSTART + 5, RLENGTH - 5)
-                               printf "%3d registers, %d bytes of stack, %d of spills: %s (%s)\n", registers, stack, spill, kernel, target
+                               printf "%3d registers, %d bytes of stack, %d of spills: %s (%s)\n", registers, stack,
+                                      spill, kernel, target
                                ++kernels; bad += spill > 0 }
   END { printf "%d kernels, %d spill\n", kernels, bad; exit bad > 0 || kernels == 0 }'
 if find "$objects" -name '*.ptxas' -exec grep -l 'instructions are serialized' {} + ; then

@@ -96,7 +96,7 @@ TEST_F(FlatGemm, EveryLayerByItsChoice) {
   EXPECT_EQ(choice(3, 137, 1032), GemmImpl::kLarge);
   EXPECT_EQ(choice(1, 136, 1033), GemmImpl::kLarge);
   gemm.reserve(136, 1032);
-  const int shapes[][3] = {{2, 136, 1032}, {19, 136, 1032}, {17, 264, 2048}, {5, 136, 1032}};   // the third needs more room
+  const int shapes[][3] = {{2, 136, 1032}, {19, 136, 1032}, {17, 264, 2048}, {5, 136, 1032}};   // the third: more room
   for (const auto& [m, n, k] : shapes) {
     Product(m, n, k).check([&](const auto& a) { gemm.run(a, nullptr); }, false, false);
   }

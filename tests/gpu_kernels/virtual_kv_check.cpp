@@ -27,8 +27,8 @@ class DevicePages : public GpuCheck {
 TEST_F(DevicePages, HoldWhatIsWritten) {
   const int heads = 8, d = 128;
   const std::int64_t group = 2 << 20, tokens = group / (heads * d * 2);            // of a page group: 1024
-  VirtualKv pool({.layers = 1, .slots = 3, .max_tokens = 3 * tokens, .kv_heads = heads, .head_dim = d, .element_bytes = 2,
-                  .page_group_bytes = group, .page_groups = 2 * 5}, make);
+  VirtualKv pool({.layers = 1, .slots = 3, .max_tokens = 3 * tokens, .kv_heads = heads, .head_dim = d,
+                  .element_bytes = 2, .page_group_bytes = group, .page_groups = 2 * 5}, make);
   ASSERT_EQ(pool.block_tokens(), tokens);
   const auto write = [&](int slot, std::int64_t n, const char* name) {
     const auto content = random_vector<Bf16>(static_cast<std::size_t>(n) * heads * d, name);
@@ -42,7 +42,8 @@ TEST_F(DevicePages, HoldWhatIsWritten) {
   };
   const auto read = [&](const Bf16* tensor, int slot, std::int64_t n) {
     std::vector<Bf16> out(static_cast<std::size_t>(n) * heads * d);
-    device_download(out.data(), tensor + std::int64_t{slot} * pool.slot_tokens() * heads * d, out.size() * sizeof(Bf16));
+    const std::int64_t at = std::int64_t{slot} * pool.slot_tokens() * heads * d;
+    device_download(out.data(), tensor + at, out.size() * sizeof(Bf16));
     return out;
   };
   const int a = pool.acquire(2 * tokens), b = pool.acquire(10);
