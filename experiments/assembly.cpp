@@ -115,8 +115,10 @@ void check_together(const RunConfig& c, const PolicySet& p, const DeploymentPart
     errors.add("/engine/prefix_cache", "needs paged KV; /policy/kv \"" + p.resolved.at("kv").at("name").as_string() +
                                            "\" keeps each request in one piece");
   }
-  if (d.hardware != nullptr && d.hardware->steps != nullptr && c.replication.model_error) {
-    errors.add("/replication/model_error", "needs the operators' errors; /hardware/cost is \"steps\"");
+  if (d.hardware != nullptr && (d.hardware->steps != nullptr || d.hardware->profile != nullptr) &&
+      c.replication.model_error) {
+    errors.add("/replication/model_error", "needs the operators' errors; /hardware/cost is " +
+                                               to_json(d.resolved_hardware.at("cost")));
   }
   const KvLayout::Name layout = c.engine.variants.layout.name;
   if (layout == KvLayout::Name::kVirtual && c.engine.prefix_cache != "none") {

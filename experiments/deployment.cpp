@@ -40,7 +40,8 @@ ModelChoice read_model(const Value& v, ErrorList& errors) {
 }
 
 struct HardwareChoice {
-  std::string name, cost = "operators";
+  std::string name, cost = "operators";   ///< "operators", "steps", or the name of a profile
+  bool is_profile() const { return cost != "operators" && cost != "steps"; }
 };
 
 HardwareChoice read_hardware(const Value& v, ErrorList& errors) {
@@ -49,8 +50,9 @@ HardwareChoice read_hardware(const Value& v, ErrorList& errors) {
   if (!v.is_object()) return h;
   ObjectReader r(v, errors);
   r.take("name");
-  if (r.string("cost", h.cost) && h.cost != "operators" && h.cost != "steps") {
+  if (r.string("cost", h.cost) && h.cost.starts_with("plugin:")) {
     r.error("cost", "\"" + h.cost + "\" is not available in this version");
+    h.cost = "operators";
   }
   r.finish();
   return h;
@@ -171,6 +173,11 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
                                             std::to_string(c.engine.max_model_len));
   }
   if (errors.lines().size() > before) return parts;
+  if (hardware.is_profile()) {
+    const Parallel split{static_cast<int>(c.cluster.tp), static_cast<int>(c.cluster.pp)};
+    attempt("/hardware/cost", errors, [&] { load_profile(hardware.cost, folders).entry(shape, device, split); });
+    if (errors.lines().size() > before) return parts;
+  }
   Variants variants = c.engine.variants;
   if (model.fp8_cache() && variants.format.name == KvFormat::Name::kFp16) variants.format.name = KvFormat::Name::kFp8;
   attempt("/engine/kernels", errors, [&] { VariantCost(variants, device); });
@@ -188,6 +195,7 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   r.variants = variants;
   r.host_from_hardware = c.engine.preset.empty();
   r.whole_steps = hardware.cost == "steps";
+  if (hardware.is_profile()) r.profile = hardware.cost;
   r.engine = engine;
   r.parallel = {static_cast<int>(c.cluster.tp), static_cast<int>(c.cluster.pp)};
   r.dtype = model.dtype;
@@ -201,6 +209,7 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   const Deployment& d = *parts.hardware;
   parts.cost = d.cost.get();
   if (d.steps != nullptr) parts.cost = d.steps.get();
+  if (d.profile != nullptr) parts.cost = d.profile.get();
   fill_facts(d, c, model, variants, parts.facts);
   parts.facts.batch_limit = limit_of(policies, "max_running", 0);
   parts.kv.total = Blocks{parts.facts.blocks};

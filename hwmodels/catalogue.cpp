@@ -10,12 +10,12 @@ namespace orrery {
 namespace {
 
 constexpr std::string_view folder_of(Catalogue kind) {
-  constexpr std::string_view names[] = {"models", "gpus", "engines"};
+  constexpr std::string_view names[] = {"models", "gpus", "engines", "profiles"};
   return names[static_cast<int>(kind)];
 }
 
 constexpr std::string_view word_for(Catalogue kind) {
-  constexpr std::string_view names[] = {"model", "hardware", "engine preset"};
+  constexpr std::string_view names[] = {"model", "hardware", "engine preset", "cost profile"};
   return names[static_cast<int>(kind)];
 }
 

@@ -1,6 +1,6 @@
-/// Named JSON entries: models, gpus, engines. A name is looked up as NAME.json beside the config and in the user's
-/// config folder (whatever folders the caller gives, in order, each also with a subfolder `models`, `gpus` or
-/// `engines`), then among those built into the program. Names and aliases are compared without case, and '_' as '-'.
+/// Named JSON entries: models, gpus, engines, profiles. A name is looked up as NAME.json beside the config and in the
+/// user's config folder (whatever folders the caller gives, in order, each also with a subfolder named after the kind),
+/// then among those built into the program. Names and aliases are compared without case, and '_' as '-'.
 ///
 ///   CatalogueEntry e = find_entry(Catalogue::kModels, "Llama-3.1-8B", {"."});   // e.value, e.origin
 #pragma once
@@ -14,7 +14,7 @@
 
 namespace orrery {
 
-enum class Catalogue : unsigned char { kModels, kGpus, kEngines };
+enum class Catalogue : unsigned char { kModels, kGpus, kEngines, kProfiles };
 
 struct CatalogueEntry {
   std::string name;    ///< canonical
@@ -27,7 +27,7 @@ CatalogueEntry find_entry(Catalogue kind, std::string_view name, const std::vect
 
 std::vector<std::string> built_in_names(Catalogue kind);
 
-/// A file of hwmodels/{models,gpus,engines}, embedded at build time.
+/// A file of hwmodels/{models,gpus,engines,profiles}, embedded at build time.
 struct EmbeddedFile { std::string_view folder, name, text; };
 std::span<const EmbeddedFile> embedded_files();
 

@@ -91,6 +91,21 @@ const StepLaw& measured_steps(const Hardware& h, const ModelShape& m) {
   throw ConfigError("hardware \"" + h.name + "\": has no measured steps of model \"" + m.name + "\"");
 }
 
+void use_profile(const DeploymentRequest& r, Deployment& d) {
+  const Profile profile = load_profile(r.profile, r.folders);
+  d.engine.host.source = "not counted: the times of cost profile " + profile.name + " include it";
+  d.profile = std::make_unique<ProfileCostModel>(profile.entry(d.model, d.hardware, d.parallel), d.model, d.hardware, d.parallel);
+}
+
+/// In place of the operators' line.
+std::string profile_line(const DeploymentRequest& r, const Deployment& d) {
+  const Profile profile = load_profile(r.profile, r.folders);
+  const ProfileEntry& e = profile.entry(d.model, d.hardware, d.parallel);
+  const std::string line = "cost profile " + profile.name + ": fitted, " + profile.source + ", " + profile.date;
+  if (e.prefill_error == 0) return line + "; left-out error: not published";
+  return line + "; left-out error: prompt " + percent(e.prefill_error) + ", token " + percent(e.decode_error);
+}
+
 }  // namespace
 
 Deployment deploy(const DeploymentRequest& r) {
@@ -123,8 +138,10 @@ Deployment deploy(const DeploymentRequest& r) {
   if (r.host_from_hardware && d.hardware.host) d.engine.host = *d.hardware.host;
   d.cost = std::make_unique<OperatorCostModel>(d.model, d.hardware, d.parallel, d.engine.host, r.variants, d.kv.block_tokens);
   if (r.whole_steps) d.steps = std::make_unique<StepCostModel>(measured_steps(d.hardware, d.model));
+  if (!r.profile.empty()) use_profile(r, d);
   d.usd_per_hour = d.hardware.price.usd_per_hour * d.cost->devices();
   d.provenance = provenance_of(d);
+  if (d.profile != nullptr) d.provenance.at(1) = profile_line(r, d);
   return d;
 }
 

@@ -18,6 +18,7 @@
 #include "hwmodels/kv_capacity.hpp"
 #include "hwmodels/model.hpp"
 #include "hwmodels/operator_model.hpp"
+#include "hwmodels/profile.hpp"
 #include "hwmodels/variants.hpp"
 
 namespace orrery {
@@ -33,6 +34,7 @@ struct DeploymentRequest {
   Variants variants{};                   ///< kernels, KV format and layout; a virtual layout sets memory.block_tokens
   bool host_from_hardware = false;       ///< a calibrated device's own host terms instead of the engine preset's
   bool whole_steps = false;              ///< price by the device's measured steps of this model
+  std::string profile{};                 ///< price by the entry of this whole-model profile
   std::vector<std::string> folders{};    ///< searched before what is built in
 };
 
@@ -44,6 +46,7 @@ struct Deployment {
   KvCapacity kv;
   std::unique_ptr<OperatorCostModel> cost;
   std::unique_ptr<StepCostModel> steps;  ///< where whole_steps was asked for; then the price of a step
+  std::unique_ptr<ProfileCostModel> profile;   ///< where a profile was named; then the price of a step
   double usd_per_hour = 0;               ///< all devices of one replica; 0 and a note where no price is known
   std::vector<std::string> provenance;   ///< one line each: model, hardware, grade and error, host terms, power, price
 };

@@ -1,7 +1,7 @@
-# Writes OUTPUT, a C++ file with every JSON file of SOURCE_DIR/{models,gpus,engines} as a string literal, so that an
+# Writes OUTPUT, a C++ file with every JSON file of SOURCE_DIR/{models,gpus,engines,profiles} as a string literal, so that an
 # installed program needs no data files: cmake -DSOURCE_DIR=... -DOUTPUT=... -P embed.cmake
-set(text "// Generated from hwmodels/{models,gpus,engines}/*.json.\n#include <string_view>\n\n#include \"hwmodels/catalogue.hpp\"\n\nusing namespace std::string_view_literals;   // lengths without a constexpr loop\n\nnamespace orrery {\nnamespace {\n\nconstexpr EmbeddedFile kFiles[] = {\n")
-foreach(folder models gpus engines)
+set(text "// Generated from hwmodels/{models,gpus,engines,profiles}/*.json.\n#include <string_view>\n\n#include \"hwmodels/catalogue.hpp\"\n\nusing namespace std::string_view_literals;   // lengths without a constexpr loop\n\nnamespace orrery {\nnamespace {\n\nconstexpr EmbeddedFile kFiles[] = {\n")
+foreach(folder models gpus engines profiles)
   file(GLOB files ${SOURCE_DIR}/${folder}/*.json)
   list(SORT files)
   foreach(path ${files})

@@ -52,6 +52,16 @@ PowerModel power_from(const Value& v) {
           .date = v.at("date").as_string()};
 }
 
+ClockFacts clocks_from(const Value& v) {
+  ClockFacts c{{}, positive(v, "exponent"), v.at("idle_fraction").as_double(), v.at("source").as_string()};
+  for (const Value& item : v.at("mhz").items()) {
+    c.mhz.push_back(static_cast<int>(item.as_int()));
+    const bool descends = c.mhz.size() < 2 || c.mhz.back() < c.mhz[c.mhz.size() - 2];
+    if (c.mhz.back() < 1 || !descends) throw ConfigError(item.where() + ": expected positive clocks, descending");
+  }
+  return c;
+}
+
 /// How wrong a scaled device may be, as the standard deviation of a draw: the mean absolute error found where both a
 /// table and a scaled model exist (B200 and H100 from H200, A100 from H200, H200 from A100; docs/COST_MODEL.md).
 double scaled_sigma(Op op) { return op == Op::kGemm ? 20 : op == Op::kPrefill ? 22 : 30; }
@@ -204,6 +214,7 @@ Hardware hardware_from_json(const Value& v, const std::vector<std::string>& fold
   h.grade = grade_from(v.at("grade"));
   h.specs = specs_from(v.at("specs"));
   h.power = power_from(v.at("power"));
+  if (const Value* clocks = v.find("clocks")) h.clocks = clocks_from(*clocks);
   if (const Value* price = v.find("price")) {
     h.price = {price->at("usd_per_hour").as_double(), price->at("source").as_string(), price->at("date").as_string()};
   }

@@ -56,6 +56,14 @@ struct PowerModel {
   std::string source, date;
 };
 
+/// Clocks that a device can be held at; see power.hpp.
+struct ClockFacts {
+  std::vector<int> mhz;              ///< descending, the first is full speed; empty: not known
+  double exponent = 1;               ///< of power above idle over the clock
+  double idle_fraction = 0;          ///< of the data sheet's power, drawn at any clock
+  std::string source;
+};
+
 struct Price {
   double usd_per_hour = 0;           ///< one device, on demand; 0: not known
   std::string source, date;
@@ -84,6 +92,7 @@ struct Hardware {
   double map_group_s = 0;            ///< mapping a page group for KV; 0: as published
   std::vector<MeasuredSteps> whole_steps;
   PowerModel power;
+  ClockFacts clocks;
   Price price;
   std::string fit_source, fit_date;  ///< of the operators
   std::string origin;                ///< file it was read from, or "built in"

@@ -314,7 +314,9 @@ TEST_F(Cli, UnknownKeysTypesAndRanges) {
   EXPECT_EQ(error_of("/model={\"name\": \"llama-3.1-8b\", \"dtype\": \"fp8\"}"),
             "orrery: /model/dtype: \"fp8\" is not available in this version\n");
   EXPECT_EQ(error_of("/hardware={\"name\": \"h200-sxm\", \"cost\": \"roofline\"}"),
-            "orrery: /hardware/cost: \"roofline\" is not available in this version\n");
+            "orrery: /hardware/cost: unknown cost profile \"roofline\"; known: distserve-vllm, distserve, splitwise, spotserve\n");
+  EXPECT_EQ(error_of("/hardware={\"name\": \"h200-sxm\", \"cost\": \"plugin:mine\"}"),
+            "orrery: /hardware/cost: \"plugin:mine\" is not available in this version\n");
   EXPECT_EQ(error_of("/engine/max_model_len=1000000"),
             "orrery: /engine/max_model_len: expected at most 131072, the context of \"llama-3.1-8b\", got 1000000\n");
 }
@@ -449,6 +451,21 @@ TEST_F(Cli, CalibrateGoesOnAfterAKillAndItsModelRuns) {
   EXPECT_NEAR(parse_json(sum.out).at("utilisation").at("busy").as_double() / parse_json(steps.out).at("utilisation").at("busy").as_double(), 1, 0.3);
   EXPECT_THAT(orrery({"run", config, "--set", R"(/hardware={"name": "h200-sxm", "cost": "steps"})"}).err,
               HasSubstr("has no measured steps of model \"llama-tiny\""));
+}
+
+/// Whole-model coefficients in place of the operators.
+TEST_F(Cli, ACostProfileIsNamedBesideTheHardware) {
+  const std::string config = write("run.json", R"({"model": "opt-13b", "hardware": {"name": "a100-80g", "cost": "distserve"},
+    "cluster": {"tp": 2}, "workload": {"arrival": {"process": "poisson", "rate": "2/s"},
+    "lengths": {"prompt": 512, "output": 16}, "requests": 50}})");
+  const Answer a = orrery({"run", config, "--json"});
+  ASSERT_EQ(a.code, 0) << a.err;
+  const Value v = parse_json(a.out);
+  EXPECT_EQ(v.at("trust").at("grade").as_string(), "fitted");
+  // A prompt alone takes 14.74 + 0.06858 * 512 + 2.45e-6 * 512^2 + 1 ms, and nothing is faster.
+  EXPECT_GT(v.at("ttft_s").at("p50").as_double(), 0.0514);
+  EXPECT_THAT(orrery({"run", config, "--set", "/cluster/tp=8"}).err,
+              HasSubstr("/hardware/cost: cost profile \"distserve\" has no opt-13b on a100-80g with tp 8, pp 1; it has"));
 }
 
 TEST_F(Cli, CalibrateSaysWhatItCannotDo) {
