@@ -47,6 +47,27 @@ TEST_F(DeviceMemory, BlocksAreCopied) {
   EXPECT_THROW(copy_blocks({.tensors = 1, .count = 1, .block_bytes = 24}, nullptr), std::invalid_argument);
 }
 
+#if defined(ORRERY_GPU_CUDA)
+/// Swapping by the kernel: it reads and writes the host's pinned memory itself.
+TEST_F(DeviceMemory, TheKernelReachesPinnedHostMemory) {
+  const int blocks = 4, width = 4096;
+  const auto content = random_vector<Bf16>(blocks * width, "content");
+  const DeviceBuffer<Bf16> device(content, "device");
+  void* host = nullptr;
+  check_cuda(cudaMallocHost(&host, content.size() * sizeof(Bf16)), "pinned memory");
+  DeviceBuffer<Bf16> back(content.size(), "back");
+  back.poison();
+  const DeviceBuffer<std::int64_t> out(std::vector<std::int64_t>{0, 3, 1, 2, 2, 1, 3, 0}, "out");
+  const DeviceBuffer<const void*> from_device(std::vector<const void*>{device.data()}, "from"),
+      from_host(std::vector<const void*>{host}, "from");
+  const DeviceBuffer<void*> to_host(std::vector<void*>{host}, "to"), to_device(std::vector<void*>{back.data()}, "to");
+  copy_blocks({from_device.data(), to_host.data(), 1, out.data(), blocks, width * 2}, nullptr);
+  copy_blocks({from_host.data(), to_device.data(), 1, out.data(), blocks, width * 2}, nullptr);
+  EXPECT_TRUE(same_bits(back.download(), content));
+  cudaFreeHost(host);
+}
+#endif
+
 /// Every tensor of a decoder, in the order in which they are numbered.
 TEST_F(DeviceMemory, WeightsHaveTheBitsOfTheCpu) {
   const DecoderShape shape{
