@@ -165,9 +165,9 @@ DEVICE_FN void decode_merge(const DecodeTile& t, int rows, float value_scale, co
       const float weight = m[w] == negative_infinity() ? 0 : fast_exp2(m[w] - most);
       const Vec2 part = shared_load<Vec2>(static_cast<std::uint32_t>(w) * kWarp +
                                           static_cast<std::uint32_t>(row) * kRow + static_cast<std::uint32_t>(c) * 4);
-      sum += weight * l[w];
-      o[0] += weight * bits_to_float(part.w[0]);
-      o[1] += weight * bits_to_float(part.w[1]);
+      sum = fused(weight, l[w], sum);
+      o[0] = fused(weight, bits_to_float(part.w[0]), o[0]);
+      o[1] = fused(weight, bits_to_float(part.w[1]), o[1]);
     }
     if (t.writes_output()) {
       const float inverse = sum > 0 ? value_scale / sum : 0;

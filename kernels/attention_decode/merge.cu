@@ -41,13 +41,13 @@ DEVICE_KERNEL(kWarps * 32, 8) merge_kernel(MergeArgs a) {
     for (std::int32_t i = 0; i < 32 && base + i < splits; ++i) {
       const float weight = shuffle(w, static_cast<unsigned>(i)), mass = shuffle(l, static_cast<unsigned>(i));
       if (!(weight > 0)) continue;
-      sum += weight * mass;
+      sum = fused(weight, mass, sum);
       const float* from = a.partials.o + part(base + i) * kHeadDim + lane * kPerLane;
       DEVICE_UNROLL
       for (int c = 0; c < kPerLane; c += 2) {
         const Vec2 pair = global_load(reinterpret_cast<const Vec2*>(from + c));
-        o[c] += weight * bits_to_float(pair.w[0]);
-        o[c + 1] += weight * bits_to_float(pair.w[1]);
+        o[c] = fused(weight, bits_to_float(pair.w[0]), o[c]);
+        o[c + 1] = fused(weight, bits_to_float(pair.w[1]), o[c + 1]);
       }
     }
   }

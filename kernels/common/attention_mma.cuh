@@ -5,6 +5,9 @@
 /// 8 tile + lane % 4 * 2 and the next. Scores and maxima are in base 2, q k scale log2(e), so that weights are
 /// exp2(score - m).
 ///
+/// Products that are added to something are written as fused(), so that no compiler has a choice, and the same row has
+/// the same bits in every kernel.
+///
 /// Rows of KV lie 2 head_dim bytes apart, their chunks of 16 bytes exchanged by the row's number (exclusive or), so
 /// that eight rows of ldmatrix, and the chunks of a row when it is copied, fall into different banks.
 #pragma once
@@ -93,18 +96,20 @@ DEVICE_FN void softmax_weights(float (&s)[kTiles][4], float scale, SoftmaxRows& 
   DEVICE_UNROLL
   for (int i = 0; i < 2; ++i) {
     shrink[i] = fast_exp2(rows.m[i] - base[i]);
-    rows.l[i] *= shrink[i];
     rows.m[i] = most[i];
   }
+  float sum[2] = {0, 0};
   DEVICE_UNROLL
   for (int j = 0; j < kTiles; ++j) {
     s[j][0] = fast_exp2(fused(s[j][0], scale, -base[0]));
     s[j][1] = fast_exp2(fused(s[j][1], scale, -base[0]));
     s[j][2] = fast_exp2(fused(s[j][2], scale, -base[1]));
     s[j][3] = fast_exp2(fused(s[j][3], scale, -base[1]));
-    rows.l[0] += s[j][0] + s[j][1];
-    rows.l[1] += s[j][2] + s[j][3];
+    sum[0] += s[j][0] + s[j][1];
+    sum[1] += s[j][2] + s[j][3];
   }
+  rows.l[0] = fused(rows.l[0], shrink[0], sum[0]);
+  rows.l[1] = fused(rows.l[1], shrink[1], sum[1]);
 }
 
 /// o times shrink, if any of the warp's rows needs it.
