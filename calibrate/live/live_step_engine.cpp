@@ -21,7 +21,7 @@ LiveStepEngine::LiveStepEngine(const LiveDevice& device, const LiveStepEngineOpt
 }
 
 double LiveStepEngine::run(const StepBatch& batch) {
-  constexpr double kBurst = 2e-3;
+  constexpr double kBurst = 6e-3;
   once(batch);
   double sum = 0;
   int times = 0;
