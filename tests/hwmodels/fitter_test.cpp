@@ -150,6 +150,35 @@ TEST(HostFit, RecoversItsTermsAndLeavesModelsOut) {
   EXPECT_GT(fit_host(points).left_out_worst, 10);
 }
 
+/// Devices scaled by their data sheets beside their own tables, where there is one: how far such a model may be off
+/// (docs/COST_MODEL.md; hwmodels/hardware.cpp takes its spread from here).
+TEST(ScaledDevices, BesideTheirOwnTables) {
+  struct Case { const char *device, *base, *table; double most[3]; };
+  for (const Case& c : {Case{"h100-sxm", "h200-sxm", "h100_sxm", {8, 6, 16}}, {"b200-sxm", "h200-sxm", "b200_sxm", {13, 24, 28}},
+                        {"a100-80g", "h200-sxm", "a100_sxm", {19, 22, 33}}, {"l40s", "a100-80g", "l40s", {35, 27, 100}}}) {
+    Value v = find_entry(Catalogue::kGpus, c.device, {}).value;
+    v["grade"] = "datasheet";
+    v["scaled_from"] = c.base;
+    const Hardware h = hardware_from_json(v, {});
+    for (const Op op : kOps) {
+      const std::string table = op == Op::kGemm ? "_gemm.csv" : op == Op::kPrefill ? "_attention_prefill.csv" : "_attention_decode.csv";
+      const std::string path = data_file("perf/aic/" + std::string(c.table) + table);
+      if (path.empty()) GTEST_SKIP() << "perf/aic/" << c.table << table << " is not there (set ORRERY_DATA)";
+      const OperatorModel& model = h.operator_model(op);
+      const SampleSet set = read_operator(op, read_csv(path), {1e16, 1e14, 0, 1e14});
+      std::vector<double> with_residual, roof;
+      for (const Sample& s : set.rows) {
+        with_residual.push_back(model.seconds(s.x));
+        roof.push_back(law_seconds(op, model.theta, model.sm_count, s.x));
+      }
+      const double error = error_of(op, set.rows, with_residual).mape;
+      std::printf("%s from %s, %s: %.0f %% (roof alone %.0f %%)\n", c.device, c.base, name(op).data(), error,
+                  error_of(op, set.rows, roof).mape);
+      EXPECT_LT(error, c.most[static_cast<std::size_t>(op)]);
+    }
+  }
+}
+
 /// The gates: GEMM 5 % mean, 14 % p95 on unseen (n, k); decode 4.5 / 12 % and prefill 3 / 8 % on unseen head configurations.
 class PublishedTables : public ::testing::TestWithParam<std::tuple<const char*, double, Op>> {};
 
