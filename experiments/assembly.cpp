@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "calibrate/live/live_executor.hpp"
 #include "experiments/live.hpp"
 #include "experiments/resample.hpp"
 #include "experiments/sources.hpp"
 #include "experiments/summary.hpp"
+#include "experiments/tenants.hpp"
 #include "policies/register.hpp"
 #include "sim/metrics/recorder.hpp"
 #include "sim/plugin.hpp"
@@ -239,7 +241,12 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
   if (watch.resample) source = resample_source(*source, seed);
   const KvConfig kv = kv_config(a.deployment, a.config.engine, *policies.kv);
   Executors executors(a, watch, seed);
-  Recorder recorder(recorder_config(a, seed, kv, executors.stages(), watch));
+  std::optional<TenantResults> tenants;
+  if (a.workload.tenants.size() > 1) tenants.emplace(a.workload.tenants, watch.rows);
+  RecorderConfig recording = recorder_config(a, seed, kv, executors.stages(), watch);
+  if (tenants) recording.rows = &*tenants;
+  Recorder recorder(std::move(recording));
+  QoeMeter qoe(qoe_rules(a.config.classes));
   Replication out;
   out.seed = seed;
   const CountingPredictor predictor(*policies.predictor, out.predictor);
@@ -261,6 +268,8 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
   if (a.resolved_policies.at("admission").at("name").as_string() != "none") parts.admission = policies.admission.get();
   parts.classes = service_classes(a.config.classes);
   parts.clients = client_rules(a.config.classes);
+  if (tenants) parts.observers.push_back(tenants->meter());
+  if (qoe.watches()) parts.observers.push_back(&qoe);
   if (!a.predictor.empty()) {
     out.predictor.name = a.predictor;
     out.predictor.oracle = a.oracle;
@@ -277,6 +286,10 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
   parts.interrupt = watch.interrupt;
   parts.progress = watch.progress;
   out.outcome = Simulation(std::move(parts)).run();
+  if (tenants) {
+    out.tenants = tenants->list();
+    out.service = tenants->service();
+  }
   return out;
 }
 

@@ -70,7 +70,13 @@ ClassConfig read_class(const std::string& name, const Value& v, int index, std::
     describe(rules, c.retry);
     again.finish();
   }
-  for (const std::string& key : reserved_keys("/classes/*")) r.not_available(key);
+  if (const Value* qoe = r.take("qoe"); qoe != nullptr) {
+    ObjectReader expects(*qoe, errors);
+    expects.require("tpot");
+    JsonDescriber rules(expects);
+    describe(rules, c.qoe);
+    expects.finish();
+  }
   r.finish();
   return c;
 }
@@ -80,6 +86,12 @@ ClassConfig read_class(const std::string& name, const Value& v, int index, std::
 void describe(Describer& d, RetryConfig& r) {
   d.field("max", r.max, {0, 1000}, "Attempts after the first");
   d.field("backoff", r.backoff, {0, 86400}, "Wait before the second attempt; doubles with each further one, up to a day");
+}
+
+void describe(Describer& d, QoeConfig& q) {
+  d.field("ttft", q.ttft, {0, 3600}, "When the reader expects the first token");
+  d.field("tpot", q.tpot, {1e-3, 60}, "Time in which the reader reads a token");
+  d.field("formula", q.formula, {{"v1", 0}, {"v2", 1}}, "Whether tokens before their time make up for late ones (v1)");
 }
 
 void describe(Describer& d, ClassConfig& c) {
@@ -160,9 +172,19 @@ std::vector<ClientRule> client_rules(const std::vector<ClassConfig>& classes) {
 std::vector<ServiceClass> service_classes(const std::vector<ClassConfig>& classes) {
   std::vector<ServiceClass> list;
   if (classes.empty()) return list;
-  for (const ClassConfig& c : classes) list.push_back({.weight = c.weight});
+  for (const ClassConfig& c : classes) list.push_back({c.weight, c.qoe.ttft, c.qoe.tpot});
   list.emplace_back();   // "other"
   return list;
+}
+
+std::vector<QoeRule> qoe_rules(const std::vector<ClassConfig>& classes) {
+  std::vector<QoeRule> rules;
+  const bool any = std::any_of(classes.begin(), classes.end(), [](const auto& c) { return c.qoe.tpot > Duration{}; });
+  if (!any) return rules;
+  for (const ClassConfig& c : classes)
+    rules.push_back({c.qoe.ttft, c.qoe.tpot, c.qoe.formula == QoeConfig::Formula::kV1});
+  rules.emplace_back();   // "other"
+  return rules;
 }
 
 }  // namespace orrery

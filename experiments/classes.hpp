@@ -1,7 +1,8 @@
 /// Classes of requests (DESIGN section 3, /classes): who is in one, what it is owed, how its clients behave.
 ///
 ///   "classes": {"interactive": {"match": {"tenant": ["web"]}, "slo": {"ttft_p99": "500ms"}, "priority": 0, "weight": 3,
-///                               "timeout": "30s", "retry": {"max": 2, "backoff": "1s"}}}
+///                               "timeout": "30s", "retry": {"max": 2, "backoff": "1s"},
+///                               "qoe": {"ttft": "1s", "tpot": "230ms", "formula": "v2"}}}
 ///
 /// A request is in the first class whose `match` it meets (all of its keys, each any of the names); the rest is "other".
 /// Names are those of the trace or of /workload/tenants, so what matches nothing is found when these are known.
@@ -16,6 +17,7 @@
 #include "sim/base/units.hpp"
 #include "sim/config/describe.hpp"
 #include "sim/config/reader.hpp"
+#include "sim/metrics/qoe.hpp"
 #include "sim/metrics/summary.hpp"
 #include "sim/policy.hpp"
 #include "sim/request.hpp"
@@ -29,6 +31,13 @@ struct RetryConfig {
 };
 void describe(Describer&, RetryConfig&);
 
+/// What a reader expects (sim/metrics/qoe.hpp).
+struct QoeConfig {
+  enum class Formula { kV1, kV2 } formula = Formula::kV2;
+  Duration ttft = 1s, tpot{};
+};
+void describe(Describer&, QoeConfig&);
+
 struct ClassConfig {
   std::string name;
   std::vector<std::string> tenants, classes, models;  ///< to match, names of the trace; empty: any
@@ -37,6 +46,7 @@ struct ClassConfig {
   bool has_weight = false;         ///< stated, not the default
   Duration timeout{};              ///< 0: none
   RetryConfig retry;
+  QoeConfig qoe;                   ///< tpot 0: none
 };
 void describe(Describer&, ClassConfig&);   ///< the plain keys: priority, weight, timeout
 
@@ -53,5 +63,6 @@ void check_classes(const std::vector<ClassConfig>& classes, const ResolvedInfo& 
 /// By number, "other" last; empty if no class says anything of it.
 std::vector<ClientRule> client_rules(const std::vector<ClassConfig>& classes);
 std::vector<ServiceClass> service_classes(const std::vector<ClassConfig>& classes);
+std::vector<QoeRule> qoe_rules(const std::vector<ClassConfig>& classes);
 
 }  // namespace orrery

@@ -108,7 +108,10 @@ void read_systems(ObjectReader& in, PaperExperiment& e) {
   Registry registry;
   register_policies(registry);
   std::vector<std::string> known;
-  for (const auto& entry : std::as_const(registry).entries<Batcher>()) known.push_back(entry.name);
+  const Registry& all = registry;
+  for (const auto& entry : all.entries<Batcher>()) known.push_back(entry.name);
+  for (const auto& entry : all.entries<QueueOrder>()) known.push_back(entry.name);
+  for (const auto& entry : all.entries<AdmissionPolicy>()) known.push_back(entry.name);
   for (const EngineSystem& s : kEngineSystems) known.emplace_back(s.name);
   for (const std::string& s : e.systems) {
     if (std::find(known.begin(), known.end(), s) == known.end()) in.error("system", unknown_name("system", s, known));

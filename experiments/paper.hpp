@@ -72,7 +72,7 @@ struct PaperSearch {
 
 struct PaperExperiment {
   std::string name, paper, title, notes, twin, twin_of;
-  std::vector<std::string> systems;        ///< names of batching policies, or of kEngineSystems
+  std::vector<std::string> systems;        ///< names of policies (batching, order, admission), or of kEngineSystems
   std::vector<std::string> needs;
   bool heavy = false;
   Value base;

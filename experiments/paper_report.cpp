@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <tuple>
 #include <cstdio>
 #include <limits>
 #include <ostream>
@@ -61,11 +62,16 @@ void table(const std::vector<PaperResult>& results, std::string& out) {
   }
 }
 
-/// Where a policy is written: one file each, named as it is registered but for one.
+/// Where a policy is written: one file each, named as it is registered but for one, in the folder of its slot or family.
 std::string source_of(std::string_view slot, std::string_view name) {
+  static constexpr std::tuple<std::string_view, std::string_view, std::string_view> kFamilies[] = {
+      {"order", "vtc", "fairness"}, {"batching", "andes", "qoe"}, {"batching", "round-robin", "qoe"}};
+  std::string folder(slot == "router" ? "routing" : slot);
+  for (const auto& [s, n, family] : kFamilies)
+    if (s == slot && n == name) folder = family;
   std::string file(name == "static" ? "static_batching" : name);
   std::replace(file.begin(), file.end(), '-', '_');
-  return "policies/" + std::string(slot == "router" ? "routing" : slot) + "/" + file + ".hpp";
+  return "policies/" + folder + "/" + file + ".hpp";
 }
 
 template <class Interface>
@@ -76,7 +82,8 @@ void policies_of(const Registry& registry, const std::vector<PaperResult>& resul
     std::string experiments;
     for (const PaperResult& r : results) {
       const auto& s = r.experiment->systems;
-      if (slot == "batching" && std::find(s.begin(), s.end(), p.name) != s.end()) {
+      const bool names_it = slot == "batching" || slot == "order" || slot == "admission";
+      if (names_it && std::find(s.begin(), s.end(), p.name) != s.end()) {
         experiments += (experiments.empty() ? "" : ", ") + r.experiment->name;
       }
     }

@@ -19,12 +19,17 @@ double cpu_seconds() {
 }
 
 /// Measures of the papers that a summary does not have, under /paper: normalised latency (E2E per output token, of
-/// requests after the warm-up), makespan, samples a second of the makespan, and what kept the service level.
+/// requests after the warm-up), makespan, samples a second of the makespan, what kept the service level, and what the
+/// mean QoE of all requests lacks of 1.
 class PaperMeasures final : public RowSink {
  public:
   explicit PaperMeasures(PaperSla sla) : sla_(sla) {}
 
   void row(const Row& r) override {
+    if (r.qoe >= 0) {
+      ++readers_;
+      qoe_ += r.qoe;
+    }
     if (r.status != Status::kDone) return;
     rows_.push_back({to_seconds(r.arrival), to_seconds(r.finish),
                      to_seconds(r.e2e()) / static_cast<double>(std::max(1, r.output.value())), keeps(r)});
@@ -46,6 +51,7 @@ class PaperMeasures final : public RowSink {
     n["p50"] = at(per_token, 0.5);
     n["p90"] = at(per_token, 0.9);
     const double span = last - first, count = static_cast<double>(rows_.size());
+    if (readers_ > 0) v["qoe_loss"] = 1 - qoe_ / static_cast<double>(readers_);
     v["makespan_s"] = span;
     v["samples_per_s"] = span > 0 ? count / span : 0;
     v["good_fraction"] = count > 0 ? good / count : 0;
@@ -76,6 +82,8 @@ class PaperMeasures final : public RowSink {
 
   PaperSla sla_;
   std::vector<Kept> rows_;
+  std::int64_t readers_ = 0;
+  double qoe_ = 0;
 };
 
 /// One run of a config document, to its summary.
@@ -99,7 +107,10 @@ const Value& at_pointer(const Value& summary, const std::string& config, const s
   const Value* v = &summary;
   for (std::size_t from = 1; from <= pointer.size();) {
     const std::size_t to = std::min(pointer.find('/', from), pointer.size());
-    v = v->find(pointer.substr(from, to - from));
+    const std::string key = pointer.substr(from, to - from);
+    const bool index = v->is_array() && !key.empty() && key.find_first_not_of("0123456789") == std::string::npos;
+    if (index) v = key.size() < 9 && std::stoul(key) < v->items().size() ? &v->items()[std::stoul(key)] : nullptr;
+    else v = v->find(key);
     if (v == nullptr) throw ConfigError(config + ":" + pointer + ": the summary has no such value");
     from = to + 1;
   }

@@ -9,6 +9,7 @@
 #include "sim/config/value.hpp"
 #include "sim/engine/simulation.hpp"
 #include "sim/metrics/summary.hpp"
+#include "sim/metrics/tenant_service.hpp"
 
 namespace orrery {
 
@@ -59,6 +60,8 @@ struct Replication {
   std::uint64_t seed = 0;
   Outcome outcome;
   PredictorFacts predictor;
+  Value tenants = Value::array();  ///< empty: the workload names none
+  TenantService service;           ///< with tenants only
 };
 
 struct SimulatorFacts {
@@ -84,7 +87,6 @@ struct RunResult {
   std::vector<Replication> replications;  ///< at least one; the result is their mean
   std::vector<Replication> resamples;     ///< of the trace (resample.hpp); for the intervals alone
   std::vector<Replication> perturbed;     ///< with a drawn cost model, otherwise as replication i (or the only one)
-  Value tenants = Value::array();         ///< of the first replication; empty: the trace names none
   SimulatorFacts simulator;
   bool interrupted = false;
 

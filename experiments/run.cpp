@@ -16,7 +16,6 @@
 #include "experiments/perfetto.hpp"
 #include "experiments/screen.hpp"
 #include "experiments/summary.hpp"
-#include "experiments/tenants.hpp"
 #include "sim/metrics/rows_csv.hpp"
 
 namespace orrery {
@@ -234,11 +233,8 @@ void run_replications(const Assembly& a, const RunOptions& o, Files& files, std:
   const std::vector<Job> jobs = jobs_of(a, r);
   for (std::size_t i = 0; i < jobs.size() && !interrupted; ++i) {
     const auto convention = make_convention(o.metrics);
-    std::unique_ptr<TenantSink> tenants;
-    if (i == 0 && a.workload.tenants.size() > 1) tenants = std::make_unique<TenantSink>(a.workload.tenants);
     RowTee rows;
     rows.add(convention.get());
-    rows.add(tenants.get());
     if (i == 0) rows.add(files.rows.get());
     if (i == 0) rows.add(files.trace.get());
     Watch watch;
@@ -254,7 +250,6 @@ void run_replications(const Assembly& a, const RunOptions& o, Files& files, std:
     Replication one = replicate(a, jobs[i].seed, watch);
     if (i > 0 && one.outcome.interrupted) break;  // a part of a replication is no replication
     if (convention != nullptr) convention->apply(one.outcome.summary);
-    if (tenants != nullptr) r.tenants = tenants->summary();
     jobs[i].to->push_back(std::move(one));
   }
   r.interrupted = interrupted;

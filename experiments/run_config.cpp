@@ -171,7 +171,6 @@ constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
     {"/cluster", "placement"},
     {"/engine", "kv_tiers"},
     {"/policy", "cluster"},
-    {"/classes/*", "qoe"},
 };
 
 }  // namespace

@@ -172,6 +172,7 @@ Value workload_schema() {
   p["scale"] = typed("object", "{\"factor\": 3, \"method\": \"resample|speedup|thin\"}");
   p["window"] = typed("string", "Part of the trace: \"14:00..15:00\" or \"600s..1200s\"");
   p["sessions"] = any_of(typed("string"), typed("object", "{\"turns\": D, \"think\": D}"));
+  p["tenants"] = typed("array", "[{\"name\", \"share\"}], or each with arrival and lengths of its own");
   p["prefixes"] = typed("array", "[{\"tokens\": 1800, \"share\": 0.6}]");
   return object_of(std::move(p));
 }
@@ -197,6 +198,7 @@ Value classes_schema() {
   Value p = described_properties<ClassConfig>();
   p["match"] = object_of(std::move(match));
   p["slo"] = slo_schema();
+  p["qoe"] = object_of(described_properties<QoeConfig>());
   p["retry"] = object_of(described_properties<RetryConfig>());
   add_reserved(p, "/classes/*");
   Value v = typed("object", "Classes by name; the first that matches counts");

@@ -35,6 +35,15 @@ void add_latencies(Value& out, const Latencies& l, bool with_itl) {
   out["queue_s"] = quantiles(l.queue);
 }
 
+void add_experience(Value& out, const Experience& e) {
+  if (e.count == 0) return;
+  Value& v = out["qoe"];
+  v["mean"] = e.mean;
+  v["p10"] = e.p10;
+  v["p50"] = e.p50;
+  v["min"] = e.min;
+}
+
 void add_counts(Value& out, const ClassCounts& c, double window_s) {
   Value& r = out["requests"];
   r["offered"] = c.offered;
@@ -43,6 +52,7 @@ void add_counts(Value& out, const ClassCounts& c, double window_s) {
     r[st == Status::kDone ? "completed" : name(st)] = c.requests[static_cast<std::size_t>(st)];
   r["retries"] = c.retries;
   const auto offered = static_cast<double>(c.offered), good = static_cast<double>(c.good);
+  add_experience(out, c.qoe);
   out["slo"]["attainment"] = offered > 0 ? good / offered : 0.0;
   out["slo"]["goodput_rps"] = window_s > 0 ? good / window_s : 0.0;
 }
@@ -203,6 +213,16 @@ Value body_of(const Replication& r, const RunResult& result) {
     const auto n = static_cast<double>(r.predictor.predicted);
     p["accuracy"] = n > 0 ? 1 - static_cast<double>(r.predictor.mispredicted) / n : 1.0;
     p["mispredicted"] = r.predictor.mispredicted;
+  }
+  add_experience(v, s.qoe);
+  if (!r.tenants.items().empty()) {
+    Value& f = v["fairness"];
+    f["gap"]["end"] = static_cast<double>(r.service.gap_end);
+    f["gap"]["max"] = static_cast<double>(r.service.gap_max);
+    if (r.service.windows > 0) {
+      f["difference_per_s"]["mean"] = r.service.difference_mean;
+      f["difference_per_s"]["max"] = r.service.difference_max;
+    }
   }
   if (s.by_class.size() > 1) {
     for (std::size_t i = 0; i < s.by_class.size(); ++i) {
@@ -386,7 +406,7 @@ Value summary_of(const RunResult& r) {
   v["workload"]["notes"] = strings(r.workload_notes);
   for (const Value::Member& m : body.members()) v[m.first] = m.second;
   v["warmup_rule"] = r.first().warmup_rule;
-  if (!r.tenants.items().empty()) v["tenants"] = r.tenants;
+  if (const Value& tenants = r.replications.front().tenants; !tenants.items().empty()) v["tenants"] = tenants;
   for (const QualityFact& q : r.deployment.quality) {
     Value one = Value::object();
     one["task"] = q.task;

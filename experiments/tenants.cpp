@@ -1,23 +1,37 @@
 #include "experiments/tenants.hpp"
 
 namespace orrery {
+namespace {
 
-void TenantSink::row(const Row& r) {
-  if (r.tenant >= tenants_.size()) return;
-  Tenant& t = tenants_[r.tenant];
-  ++t.requests;
-  if (r.first_schedule != kNever) t.service += r.prompt.value() + 2 * static_cast<std::int64_t>(r.output.value());
-  if (r.status == Status::kDone) t.ttft.add(to_ps(r.ttft()));
+/// Fairness is between those who have a name.
+std::vector<bool> with_name(const std::vector<std::string>& names) {
+  std::vector<bool> out;
+  for (const std::string& n : names) out.push_back(!n.empty());
+  return out;
 }
 
-Value TenantSink::summary() const {
+}  // namespace
+
+TenantResults::TenantResults(std::vector<std::string> names, RowSink* next)
+    : names_(std::move(names)), next_(next), tenants_(names_.size()), meter_(with_name(names_)) {}
+
+void TenantResults::row(const Row& r) {
+  Tenant& t = tenants_[r.tenant];
+  ++t.requests;
+  if (r.status == Status::kDone) t.ttft.add(to_ps(r.ttft()));
+  if (next_ != nullptr) next_->row(r);
+}
+
+Value TenantResults::list() const {
   Value list = Value::array();
+  const TenantService service = meter_.finish();
   for (std::size_t i = 0; i < tenants_.size(); ++i) {
     const Tenant& t = tenants_[i];
     if (t.requests == 0) continue;
     Value v = Value::object();
     v["tenant"] = names_[i];
-    v["service"] = t.service;
+    v["service"] = service.service[i];
+    v["demand"] = service.demand[i];
     v["requests"] = t.requests;
     Value& ttft = v["ttft_s"];
     ttft = Value::object();

@@ -1,7 +1,7 @@
-/// What each tenant of a trace got: requests, TTFT, and service as VTC counts it (prompt tokens + 2 x output tokens;
-/// Sheng et al., OSDI'24, section 4.1, their default weights).
+/// What each tenant got, and how evenly: requests and TTFT from the rows, service and demand from the tenant meter.
 ///
-///   TenantSink sink(names);   recorder rows -> sink;   Value tenants = sink.summary();
+///   TenantResults tenants(names, also);   observers += tenants.meter();   rows -> tenants;
+///   Value list = tenants.list();          // [{tenant, service, demand, requests, ttft_s}]
 ///
 /// All requests count, those of the warm-up too. Memory: one histogram a tenant (8 KiB an octave it touches).
 #pragma once
@@ -12,24 +12,29 @@
 #include "sim/config/value.hpp"
 #include "sim/metrics/histogram.hpp"
 #include "sim/metrics/row.hpp"
+#include "sim/metrics/tenant_service.hpp"
 
 namespace orrery {
 
-class TenantSink final : public RowSink {
+class TenantResults final : public RowSink {
  public:
-  /// Names by number; index 0 is "" where a request names none.
-  explicit TenantSink(std::vector<std::string> names) : names_(std::move(names)), tenants_(names_.size()) {}
+  /// Names by number; index 0 is "" where a request names none. Rows are passed on to `next`, which may be null.
+  TenantResults(std::vector<std::string> names, RowSink* next);
   void row(const Row& row) override;
-  /// [{tenant, service, requests, ttft_s}], tenants without requests left out.
-  Value summary() const;
+  Observer* meter() { return &meter_; }
+  /// Tenants without requests left out.
+  Value list() const;
+  TenantService service() const { return meter_.finish(); }
 
  private:
   struct Tenant {
     Histogram ttft;
-    std::int64_t requests = 0, service = 0;
+    std::int64_t requests = 0;
   };
   std::vector<std::string> names_;
+  RowSink* next_;
   std::vector<Tenant> tenants_;
+  TenantMeter meter_;
 };
 
 }  // namespace orrery

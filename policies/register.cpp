@@ -16,6 +16,7 @@
 #include "policies/batching/tgi.hpp"
 #include "policies/batching/vllm.hpp"
 #include "policies/batching/vllm_v1.hpp"
+#include "policies/fairness/vtc.hpp"
 #include "policies/kv/contiguous.hpp"
 #include "policies/kv/paged.hpp"
 #include "policies/order/edf.hpp"
@@ -29,6 +30,8 @@
 #include "policies/predictor/gaussian.hpp"
 #include "policies/predictor/none.hpp"
 #include "policies/predictor/oracle.hpp"
+#include "policies/qoe/andes.hpp"
+#include "policies/qoe/round_robin.hpp"
 #include "policies/routing/least_loaded.hpp"
 #include "policies/routing/least_tokens.hpp"
 #include "policies/routing/power_of_two.hpp"
@@ -53,6 +56,8 @@ void register_policies(Registry& r) {
   r.add<Sglang>("sglang", "SGLang (NeurIPS'24)");
   r.add<SequenceScheduling>("sequence-scheduling", "Response-length perception and sequence scheduling (NeurIPS'23)",
                             {"sequence_scheduling", "seqsch"});
+  r.add<Andes>("andes", "Andes, quality of experience (arXiv 2404.16283)");
+  r.add<RoundRobinBatching>("round-robin", "Round robin over calls (baseline of Andes, arXiv 2404.16283)", {"rr"});
   r.add<S3>("s3", "S3, scheduling sequences with predicted lengths (NeurIPS'23)");
 
   r.add<Paged>("paged", "PagedAttention (SOSP'23); TGI; TensorRT-LLM; S3 (NeurIPS'23)");
@@ -64,6 +69,7 @@ void register_policies(Registry& r) {
   r.add<Srpt>("srpt", "Shortest remaining processing time, predicted");
   r.add<Edf>("edf", "Earliest deadline first");
   r.add<Mlfq>("mlfq", "Skip-join multi-level feedback queue (FastServe, arXiv 2305.05920)", {"fastserve"});
+  r.add<Vtc>("vtc", "VTC, fair sharing between tenants (OSDI'24)", {"virtual-token-counter"});
   r.add<Lpm>("lpm", "Longest prefix match (SGLang, NeurIPS'24)", {"longest-prefix-match"});
 
   r.add<NoPrediction>("none", "No prediction");

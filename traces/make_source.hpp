@@ -7,7 +7,10 @@
 ///   ResolvedInfo info;
 ///   auto source = make_source(config.at("workload"), seed, {{"~/study"}}, info);   // throws ConfigError
 ///
-/// Keys: arrival, lengths, requests, trace, scale, window, sessions, prefixes (docs in make_source.cpp, one reader each).
+///   "workload": { "tenants": [ {"name": "a", "share": 3}, {"name": "b", "share": 1} ], "arrival": ..., "lengths": ... }
+///   "workload": { "tenants": [ {"name": "a", "arrival": ..., "lengths": ...}, ... ], "requests": 900 }   a stream each
+///
+/// Keys: arrival, lengths, requests, trace, scale, window, sessions, prefixes, tenants (docs in make_source.cpp, one reader each).
 #pragma once
 
 #include <cstdint>

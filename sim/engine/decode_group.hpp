@@ -38,6 +38,7 @@ class DecodeGroup {
   std::int64_t clock() const { return clock_; }
   std::int32_t size() const { return static_cast<std::int32_t>(members_.size()); }
   bool empty() const { return members_.empty(); }
+  std::span<const CallId> members() const { return members_; }
   Tokens context() const { return context_; }
   std::int32_t roomy() const { return size() - growing_; }   ///< members with reserved room ahead
   Tokens longest() const { return members_.empty() ? Tokens{} : Tokens{longest_ + clock_}; }

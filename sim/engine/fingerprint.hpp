@@ -3,6 +3,7 @@
 /// hashed when it is made, in the order of its station; a batch that goes on unchanged adds nothing.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #include "sim/base/rng.hpp"
@@ -47,6 +48,7 @@ constexpr std::uint64_t fold(std::uint64_t hash, const Row& r) {
   const auto rest = r.number * 4096 + static_cast<std::uint64_t>(r.preemptions) * 8 + static_cast<std::uint64_t>(r.status);
   hash = hash_combine(hash, ps(r.arrival) * kOdd[0] ^ ps(r.first_schedule) * kOdd[1] ^ ps(r.first_token) * kOdd[2] ^
                                 ps(r.finish) * kOdd[3] ^ tokens * kOdd[4] ^ rest * kOdd[5]);
+  if (r.qoe >= 0) hash = hash_combine(hash, std::bit_cast<std::uint64_t>(r.qoe));
   return r.retries == 0 ? hash : hash_combine(hash, r.retries);
 }
 

@@ -10,6 +10,7 @@ Simulation::Simulation(SimulationParts parts)
       is_touched_(parts_.stations.size()) {
   run_.recorder = parts_.recorder;
   run_.decisions = parts_.decisions;
+  run_.observers = parts_.observers;
   run_.leaver = this;
   run_.fast_forward = parts_.fast_forward;
   run_.verify_fast_forward = parts_.verify_fast_forward;
@@ -146,6 +147,7 @@ void Simulation::arrive(Request& r, Time now) {
   run_.calls.secret(id).turn = r.turn;
   if (keeps_paths_) run_.paths.set(id, r);
   if (!parts_.clients.empty()) remember(id, r);
+  for (Observer* o : run_.observers) o->on_asked(id, call, r.output_tokens);
   if (!fits) return leave_unserved(id, Status::kRejected, now);
   if (r.cancel_after < kNever - now) patience_.push({now + r.cancel_after, r.number, Status::kCancelled, id});
   submit(id, now);
@@ -194,6 +196,7 @@ void Simulation::try_again(CallId id, const Row& attempt, Time now) {
   ClientJob& job = run_.jobs[id.index];
   const CallId next = run_.calls.renew(id);
   ++job.attempts;
+  for (Observer* o : run_.observers) o->on_anew(id, next);
   if (job.gives_up != kNever) patience_.push({job.gives_up, attempt.number, Status::kCancelled, next});
   submit(next, now + rule.wait_before(job.attempts));
 }
@@ -243,8 +246,13 @@ void Simulation::left(CallId id, const Row& row, Time now) {
   else leave(id, row, now);
 }
 
-void Simulation::leave(CallId id, const Row& row, Time now) {
+void Simulation::write(CallId id, Row row) {
+  for (Observer* o : run_.observers) o->on_left(id, row);
   run_.row(row);
+}
+
+void Simulation::leave(CallId id, const Row& row, Time now) {
+  write(id, row);
   if (!wants_done_) return run_.calls.remove(id);
   const Call& call = run_.calls.call(id);
   const CallSecret& s = run_.calls.secret(id);
@@ -288,12 +296,12 @@ Outcome Simulation::finish() {
     const Progress& p = run_.calls.progress(id);
     const Station* at = s.station.valid() ? stations_[static_cast<std::size_t>(s.station.index)].get() : nullptr;
     const Tokens context = at ? at->context(id) : Tokens{};
-    run_.row({.number = call.number, .arrival = run_.asked(id), .first_schedule = s.first_schedule,
-              .first_token = s.first_token, .prompt = call.prompt,
-              .output = at ? narrow<Tokens32>(at->emitted(id)) : Tokens32{}, .cached = s.first_cached,
-              .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station, .session = call.session,
-              .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
-              .preemptions = p.preemptions, .retries = run_.retries(id), .status = Status::kInFlight});
+    write(id, {.number = call.number, .arrival = run_.asked(id), .first_schedule = s.first_schedule,
+               .first_token = s.first_token, .prompt = call.prompt,
+               .output = at ? narrow<Tokens32>(at->emitted(id)) : Tokens32{}, .cached = s.first_cached,
+               .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station, .session = call.session,
+               .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
+               .preemptions = p.preemptions, .retries = run_.retries(id), .status = Status::kInFlight});
   }
   RunEnd end{.end = now_, .stations = {}};
   Outcome out;

@@ -38,6 +38,7 @@ struct SimulationParts {
   RequestSource* source = nullptr;
   Recorder* recorder = nullptr;
   DecisionSink* decisions = nullptr;
+  std::vector<Observer*> observers;
   std::vector<ServiceClass> classes;              ///< by Call::request_class, for policies; empty: all alike
   std::vector<ClientRule> clients;                ///< by Call::request_class; empty: all wait for ever
   std::uint64_t seed = 0;
@@ -103,6 +104,7 @@ class Simulation final : private LeaveListener {
   void try_again(CallId id, const Row& attempt, Time now);
   void leave_unserved(CallId id, Status status, Time now, bool for_good = true);
   void leave(CallId id, const Row& row, Time now);
+  void write(CallId id, Row row);
   void touch(std::size_t station);
   void snapshot(Time now);
   void left(CallId id, const Row& row, Time now) override;

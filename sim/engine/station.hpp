@@ -17,6 +17,7 @@
 #include "sim/engine/executor.hpp"
 #include "sim/engine/fingerprint.hpp"
 #include "sim/engine/ledger.hpp"
+#include "sim/metrics/observer.hpp"
 #include "sim/metrics/recorder.hpp"
 #include "sim/plan.hpp"
 #include "sim/policy.hpp"
@@ -60,6 +61,7 @@ struct RunContext {
   Time now{};
   bool came_back = false;                ///< the present instant has been planned once already
   std::uint64_t rows_hash = 0;
+  std::vector<Observer*> observers;
   std::vector<ClientJob> jobs;           ///< by slot; empty: no client tries again
 
   /// When the client first asked: the arrival of the call, but for a later attempt.

@@ -66,7 +66,7 @@ void Station::start(Lane& lane, Time now) {
     carry_out(lane, now);
     shape_step(lane);
     const bool works = lane.shape.decodes > Tokens{} || !lane.chunks.empty() || lane.shape.host_in > Bytes{} ||
-                       lane.shape.host_out > Bytes{} || !lane.swapping.empty();
+                       lane.shape.host_out > Bytes{} || !lane.swapping.empty() || lane.host_returning > Tokens{};
     if (works) return run_step(lane, now);
   }
   throw EngineError("station " + std::to_string(id_.index) + " at " + std::to_string(to_seconds(now)) +
@@ -105,6 +105,7 @@ void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
       p.emitted = Tokens32{};
       if (calls.secret(d.call).first_token != kNever) load_->prompt_tokens += calls.call(d.call).prompt;
       calls.secret(d.call).first_token = kNever;
+      for (Observer* o : run_->observers) o->on_anew(d.call, d.call);
     }
     p.reserved = regrown(d.call, context);
     p.computed = p.cached = Tokens32{};

@@ -81,6 +81,8 @@ void Station::take_due(Lane& lane) {
 void Station::record_gaps(Lane& lane) {
   Recorder& recorder = *run_->recorder;
   const Time first = lane.k > 1 ? lane.start + lane.run.first : lane.at;  // lane.at: the end, pipelines included
+  const TokenRun tokens{first, lane.run.first + lane.run.step, lane.run.step, lane.k};
+  for (Observer* o : run_->observers) o->on_tokens(lane.group.members(), run_->calls.rows(), tokens);
   std::int32_t base = lane.group.size();
   for (const Cohort& c : lane.cohorts) {
     recorder.itl(first, first - c.last, c.count);
@@ -112,8 +114,9 @@ void Station::end_chunks(Lane& lane, Time now) {
 
 void Station::first_token_or_gap(CallId id, Time now) {
   CallSecret& s = run_->calls.secret(id);
+  const Call& call = run_->calls.call(id);
+  for (Observer* o : run_->observers) o->on_token(id, call, s.first_token == kNever, now);
   if (s.first_token == kNever) {
-    const Call& call = run_->calls.call(id);
     s.first_token = now;
     load_->prompt_tokens -= call.prompt;
     run_->recorder->on_first_token(now, run_->asked(id));

@@ -19,6 +19,11 @@ Quantiles quantiles(const Histogram& h) {
   return {h.mean() * 1e-12, at(50), at(90), at(95), at(99), static_cast<double>(h.max()) * 1e-12, h.count()};
 }
 
+Experience experience(const Histogram& h) {
+  auto at = [&](double p) { return static_cast<double>(h.percentile(p)) * 1e-9; };
+  return {h.mean() * 1e-9, at(10), at(50), static_cast<double>(h.min()) * 1e-9, h.count()};
+}
+
 }  // namespace
 
 Recorder::Recorder(RecorderConfig config) : config_(std::move(config)) {
@@ -57,6 +62,7 @@ void Recorder::PerClass::merge(const PerClass& o) {
   tpot.merge(o.tpot);
   e2e.merge(o.e2e);
   queue.merge(o.queue);
+  qoe.merge(o.qoe);
   arrived += o.arrived;
   good += o.good;
   retries += o.retries;
@@ -197,10 +203,11 @@ void Recorder::fill_requests(Summary& s, std::size_t cut) const {
   };
   s.latencies = latencies(all);
   s.latencies.itl = quantiles(itl);
+  s.qoe = experience(all.qoe);
   if (classes.size() > 1)
     for (const PerClass& c : classes) {
       s.by_class.push_back(latencies(c));
-      s.class_counts.push_back({c.arrived, c.good, c.retries, c.statuses});
+      s.class_counts.push_back({c.arrived, c.good, c.retries, c.statuses, experience(c.qoe)});
     }
 
   s.measured = all.arrived;

@@ -116,9 +116,9 @@ class Recorder {
 
  private:
   struct PerClass {
-    explicit PerClass(bool exact) : ttft(exact), tpot(exact), e2e(exact), queue(exact) {}
+    explicit PerClass(bool exact) : ttft(exact), tpot(exact), e2e(exact), queue(exact), qoe(exact) {}
     void merge(const PerClass& other);
-    Histogram ttft, tpot, e2e, queue;
+    Histogram ttft, tpot, e2e, queue, qoe;   ///< qoe in 1e-9
     std::int64_t arrived = 0, good = 0, retries = 0;
     std::array<std::int64_t, kStatuses> statuses{};
   };

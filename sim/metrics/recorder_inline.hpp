@@ -24,6 +24,7 @@ inline void Recorder::on_arrival(Time now, const Request& request) {
 inline void Recorder::observe(PerClass& c, const Row& row) {
   ++c.statuses[static_cast<std::size_t>(row.status)];
   c.retries += row.retries;
+  if (row.qoe >= 0) c.qoe.add(static_cast<std::int64_t>(row.qoe * 1e9 + 0.5));
   if (row.status != Status::kDone) {
     c.ttft.add_miss();
     c.tpot.add_miss();

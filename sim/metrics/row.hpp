@@ -36,6 +36,7 @@ struct Row {
   std::uint16_t preemptions = 0;  ///< of the last attempt, as all the times but arrival and finish
   std::uint16_t retries = 0;      ///< attempts before it
   Status status = Status::kDone;
+  double qoe = -1;                ///< quality of experience, 0 to 1 (qoe.hpp); negative: its class states none
 
   Duration queue() const { return first_schedule - arrival; }   ///< each only if its times are set
   Duration ttft() const { return first_token - arrival; }

@@ -156,7 +156,8 @@ void RequestsCsv::row(const Row& r) {
   file_.text(",,,,,0,");  // decode_replica, decode_queue_s, transfer_s, load_s: one replica runs it all; migrations
   count(r.preemptions);
   count(r.retries);
-  file_.comma();          // qoe
+  if (r.qoe >= 0) file_.decimal(r.qoe);
+  file_.comma();
   file_.text(name(r.status));
   file_.end();
 }

@@ -56,10 +56,17 @@ constexpr std::string_view name(LoadState s) {
   return names[static_cast<int>(s)];
 }
 
-/// Of the measured requests of a class (fill in recorder.cpp).
+/// Quality of experience of measured requests whose class states an expectation; all that got no whole answer count as 0.
+struct Experience {
+  double mean = 0, p10 = 0, p50 = 0, min = 0;
+  std::int64_t count = 0;
+};
+
+/// Of the measured requests of a class.
 struct ClassCounts {
   std::int64_t offered = 0, good = 0, retries = 0;
   std::array<std::int64_t, kStatuses> requests{};  ///< by Status
+  Experience qoe;
 };
 
 struct SloResult {
@@ -83,6 +90,7 @@ struct Summary {
   std::int64_t measured = 0;     ///< requests that arrived in it
 
   Latencies latencies;
+  Experience qoe;
   std::vector<Latencies> by_class;    ///< if there are several classes
   std::vector<ClassCounts> class_counts;      ///< likewise
 

@@ -82,6 +82,7 @@ TEST(Differential, TheFuzzReachesEveryMechanism) {
       if (row.status == TwinStatus::kFailed) here.insert("failed");
       if (row.status == TwinStatus::kCancelled) here.insert("cancelled");
       if (row.status == TwinStatus::kTimedOut) here.insert("timed out");
+      if (row.qoe > 0 && row.qoe < 1) here.insert("qoe between 0 and 1");
       if (row.retries > 0) here.insert(row.status == TwinStatus::kDone ? "done at a later attempt" : "retried in vain");
     }
     for (const TwinDecision& d : r.as_twin.decisions) {
@@ -93,7 +94,7 @@ TEST(Differential, TheFuzzReachesEveryMechanism) {
   }
   for (const char* what : {"fast-forward", "swap", "recompute", "padding", "pipeline of 2", "pipeline of 3", "pipeline of 4",
                            "stations 2", "stations 5", "prefix hit", "rejected", "failed", "cancelled", "restart",
-                           "resume", "pause", "timed out", "done at a later attempt", "retried in vain"})
+                           "resume", "pause", "timed out", "done at a later attempt", "retried in vain", "qoe between 0 and 1"})
     EXPECT_GE(seen[what], 20) << what;
   Registry registry;
   register_policies(registry);

@@ -172,10 +172,19 @@ void draw_clients(Dice& dice, Scenario& s) {
     const auto classes = static_cast<std::size_t>(dice.between(1, 3));
     s.engine.clients.resize(classes);
     s.engine.classes.resize(classes);
+    s.engine.qoe.resize(classes);
     for (ClientRule& c : s.engine.clients) {
       if (dice.chance(70)) c.timeout = 1ms * dice.skewed(400);
       if (dice.chance(70)) c.retries = static_cast<int>(dice.between(1, 4));
       if (c.retries > 0 && dice.chance(60)) c.backoff = 1ms * dice.skewed(100);
+    }
+    for (std::size_t i = 0; i < classes; ++i) {
+      ServiceClass& c = s.engine.classes[i];
+      if (dice.chance(50)) c.weight = static_cast<double>(dice.between(1, 8)) / 2;
+      if (!dice.chance(60)) continue;
+      c.ttft = s.engine.qoe[i].ttft = 1ms * dice.skewed(200);
+      c.tpot = s.engine.qoe[i].tpot = 1ms * dice.skewed(60);
+      s.engine.qoe[i].first_formula = dice.chance(50);
     }
     for (RequestSpec& r : s.requests)
       r.request.request_class = static_cast<std::uint16_t>(dice.between(0, static_cast<std::int64_t>(classes) - 1));
@@ -275,7 +284,7 @@ Scenario minimised(const Scenario& scenario) {
     better |= try_it([](Scenario& s) { s.stations = 1; s.policies.erase("router"); });
     better |= try_it([](Scenario& s) { s.engine.prefix = TwinPrefix::kNone; });
     better |= try_it([](Scenario& s) { s.engine.host_tokens = Tokens{}; });
-    better |= try_it([](Scenario& s) { s.engine.clients.clear(), s.engine.classes.clear(); });
+    better |= try_it([](Scenario& s) { s.engine.clients.clear(), s.engine.classes.clear(), s.engine.qoe.clear(); });
     for (std::size_t i = 0; i < best.engine.clients.size(); ++i) {
       better |= try_it([&](Scenario& s) { s.engine.clients[i].retries = 0; });
       better |= try_it([&](Scenario& s) { s.engine.clients[i].timeout = Duration::max(); });

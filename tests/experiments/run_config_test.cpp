@@ -144,7 +144,11 @@ TEST(RunConfig, ClassesCarryLimitsAndPriority) {
   EXPECT_EQ(r.config.slo.at(0).request_class, 0);
   EXPECT_THAT(errors_with(R"("classes": {"web": {"qoe": {}, "retry": {}, "wait": 3}})"),
               ElementsAre("/classes/web/retry/max: missing key",
-                          "/classes/web/qoe: not available in this version", "/classes/web/wait: unknown key"));
+                          "/classes/web/qoe/tpot: missing key", "/classes/web/wait: unknown key"));
+  EXPECT_THAT(errors_with(R"("classes": {"web": {"qoe": {"ttft": "-1s", "tpot": 0, "formula": "v3"}}})"),
+              ElementsAre("/classes/web/qoe/ttft: expected a duration in [0, 3600] s, got \"-1s\"",
+                          "/classes/web/qoe/tpot: expected a duration in [0.001, 60] s, got 0",
+                          "/classes/web/qoe/formula: expected one of \"v1\", \"v2\", got \"v3\"; did you mean \"v1\"?"));
 }
 
 TEST(RunConfig, ClassesSayHowClientsBehave) {

@@ -57,9 +57,10 @@ Registry all() {
 
 TEST(Register, HoldsEveryPolicyOnce) {
   check_family<Batcher>(all(), {"static", "orca", "vllm", "vllm-v1", "tgi", "tensorrt-llm", "fastgen", "sarathi",
-                                "sglang", "sequence-scheduling", "s3"});
+                                "sglang", "sequence-scheduling", "s3", "andes", "round-robin"});
+  check_family<AdmissionPolicy>(all(), {"none", "queue-limit", "rpm"});
   check_family<KvPolicy>(all(), {"paged", "contiguous"});
-  check_family<QueueOrder>(all(), {"fcfs", "priority", "sjf", "srpt", "edf", "mlfq", "lpm"});
+  check_family<QueueOrder>(all(), {"fcfs", "priority", "sjf", "srpt", "edf", "mlfq", "lpm", "vtc"});
   check_family<LengthPredictor>(all(), {"none", "oracle", "bucket", "gaussian"});
   check_family<Router>(all(), {"round-robin", "random", "least-loaded", "least-tokens", "power-of-two",
                                "session-sticky", "prefix-aware"});

@@ -24,6 +24,7 @@ class Collector final : public RowSink, public DecisionSink {
     row.station = r.station.index;
     row.preemptions = r.preemptions;
     row.retries = r.retries;
+    row.qoe = r.qoe;
     row.status = r.status == Status::kDone       ? TwinStatus::kDone
                  : r.status == Status::kRejected ? TwinStatus::kRejected
                  : r.status == Status::kFailed   ? TwinStatus::kFailed
@@ -62,7 +63,7 @@ std::string text(const TwinRow& r) {
   out << "#" << r.number << " arrival " << text(r.arrival) << " schedule " << text(r.first_schedule) << " first "
       << text(r.first_token) << " finish " << text(r.finish) << " prompt " << r.prompt << " output " << r.output
       << " cached " << r.cached << " station " << r.station << " preemptions " << r.preemptions << " retries " << r.retries
-      << " status "
+      << " qoe " << r.qoe << " status "
       << static_cast<int>(r.status);
   return out.str();
 }
@@ -108,7 +109,7 @@ void compare_quantiles(std::string& out, const std::string& what, const Quantile
 }  // namespace
 
 Outcome run_engine(const Scenario& scenario, RequestSource& source, const EngineOptions& options, RowSink* rows,
-                   DecisionSink* decisions) {
+                   DecisionSink* decisions, Observer* also) {
   ScenarioPolicies policies(scenario);
   SimulationParts parts;
   ModelExecutor executor(policies.cost);
@@ -146,6 +147,9 @@ Outcome run_engine(const Scenario& scenario, RequestSource& source, const Engine
   parts.admission = policies.admission.get();
   parts.classes = scenario.engine.classes;
   parts.clients = scenario.engine.clients;
+  QoeMeter qoe(scenario.engine.qoe);
+  if (!scenario.engine.qoe.empty()) parts.observers.push_back(&qoe);
+  if (also) parts.observers.push_back(also);
   parts.source = &source;
   parts.recorder = &recorder;
   parts.decisions = decisions;
@@ -161,7 +165,7 @@ EngineResult run_engine(const Scenario& scenario, const EngineOptions& options) 
   ScenarioSource source(scenario);
   EngineResult result;
   Collector collector(result.as_twin);
-  result.outcome = run_engine(scenario, source, options, &collector, &collector);
+  result.outcome = run_engine(scenario, source, options, &collector, &collector, &result.tenants);
   const Summary& summary = result.outcome.summary;
   TwinSums& sums = result.as_twin.sums;
   sums.computed = summary.tokens.computed;
@@ -215,6 +219,11 @@ std::string difference(const Scenario& scenario, const TwinResult& twin, const E
   compare(out, "kv.reserved", ratio(d(sums.reserved), all), s.kv.reserved);
   compare(out, "kv.internal", ratio(d(sums.held * block - sums.used - sums.reserved), all), s.kv.internal);
   compare(out, "kv.external", ratio(d(sums.unusable * block), all), s.kv.external);
+  std::map<std::pair<std::int64_t, int>, std::int64_t> service;
+  for (std::int64_t i = 0; i < engine.tenants.ticks(); ++i)
+    for (int t = 0; t < 8; ++t)
+      if (const std::int64_t got = engine.tenants.service(i, static_cast<std::size_t>(t)); got != 0) service[{i, t}] = got;
+  if (service != twin.service) out += "service of tenants over time\n";
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "sim/engine/simulation.hpp"
+#include "sim/metrics/tenant_service.hpp"
 #include "tests/twin/scenario.hpp"
 
 namespace orrery {
@@ -22,11 +23,12 @@ struct EngineOptions {
 struct EngineResult {
   TwinResult as_twin;
   Outcome outcome;
+  TenantMeter tenants{std::vector<bool>(8, true)};
 };
 
 /// The engine that a scenario describes, fed from elsewhere. Both sinks may be null.
 Outcome run_engine(const Scenario& scenario, RequestSource& source, const EngineOptions& options, RowSink* rows,
-                   DecisionSink* decisions);
+                   DecisionSink* decisions, Observer* also = nullptr);
 
 /// Throws EngineError if an invariant of the engine breaks; std::logic_error if its identities do not hold.
 EngineResult run_engine(const Scenario& scenario, const EngineOptions& options);

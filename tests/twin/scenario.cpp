@@ -134,6 +134,8 @@ void parse_class(Scenario& s, const std::vector<std::string>& line) {
   if (index > 1000) throw std::invalid_argument("expected a class below 1000, got " + line[1]);
   s.engine.clients.resize(std::max(s.engine.clients.size(), index + 1));
   s.engine.classes.resize(s.engine.clients.size());
+  s.engine.qoe.resize(s.engine.clients.size());
+  QoeRule& qoe = s.engine.qoe[index];
   ClientRule& client = s.engine.clients[index];
   ServiceClass& service = s.engine.classes[index];
   for (std::size_t i = 2; i < line.size(); ++i) {
@@ -142,8 +144,9 @@ void parse_class(Scenario& s, const std::vector<std::string>& line) {
     else if (key == "retries") client.retries = static_cast<int>(number(value));
     else if (key == "backoff") client.backoff = parse_duration(value);
     else if (key == "weight") service.weight = std::stod(value);
-    else if (key == "ttft") service.ttft = parse_duration(value);
-    else if (key == "tpot") service.tpot = parse_duration(value);
+    else if (key == "ttft") service.ttft = qoe.ttft = parse_duration(value);
+    else if (key == "tpot") service.tpot = qoe.tpot = parse_duration(value);
+    else if (key == "formula") qoe.first_formula = value == "v1";
     else throw std::invalid_argument("unknown key " + key);
   }
 }
@@ -158,6 +161,7 @@ std::string class_text(const Scenario& s) {
     if (c.retries > 0) out << " retries=" << c.retries << " backoff=" << duration_text(c.backoff);
     if (k.weight != 1) out << " weight=" << k.weight;
     if (k.tpot > Duration{}) out << " ttft=" << duration_text(k.ttft) << " tpot=" << duration_text(k.tpot);
+    if (s.engine.qoe[i].first_formula) out << " formula=v1";
     out << "\n";
   }
   return out.str();
@@ -169,6 +173,7 @@ void cover_classes(Scenario& s) {
   for (const RequestSpec& r : s.requests)
     s.engine.clients.resize(std::max<std::size_t>(s.engine.clients.size(), r.request.request_class + std::size_t{1}));
   s.engine.classes.resize(s.engine.clients.size());
+  s.engine.qoe.resize(s.engine.clients.size());
 }
 
 std::string slot_text(const Scenario& s) {

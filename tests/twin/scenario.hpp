@@ -18,9 +18,9 @@
 ///         max= (default out), prefix=KEY:TOKENS (several, in order), okey=KEY (what its answer can be extended by),
 ///         session=, prio=, deadline=TIME, tenant=, class=, cancel=TIME (after arrival). N*NAME makes N of them, named
 ///         NAME0, NAME1, ..., at once or `every=TIME`.
-/// class lines: `class 1 timeout=30ms retries=3 backoff=10ms weight=2 ttft=1s tpot=200ms` says how the clients of class
+/// class lines: `class 1 timeout=30ms retries=3 backoff=10ms weight=2 ttft=1s tpot=200ms formula=v1` says how the clients of class
 ///         1 behave and what policies know of them; a class that no line names waits for ever.
-/// expect  NAME.first, .finish, .schedule (times), .status, .cached, .preempted, .station, .output, .retries; sum.computed,
+/// expect  NAME.first, .finish, .schedule (times), .status, .cached, .preempted, .station, .output, .retries, .qoe; sum.computed,
 ///         sum.recomputed, sum.wasted, sum.swaps, sum.preemptions, sum.iterations, sum.padded; count.STATUS (requests);
 ///         end (time).
 ///

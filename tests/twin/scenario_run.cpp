@@ -159,6 +159,11 @@ std::string observed(const Scenario& scenario, const TwinResult& result, const s
     if (field == "cached") return count(row.cached);
     if (field == "preempted") return count(row.preemptions);
     if (field == "retries") return count(row.retries);
+    if (field == "qoe") {
+      std::ostringstream text;
+      text << row.qoe;
+      return text.str();
+    }
     if (field == "station") return count(row.station);
     if (field == "output") return count(row.output);
   }

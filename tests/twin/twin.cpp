@@ -23,6 +23,7 @@ struct TwinCall {
   Tokens joined_context;      ///< context when it joined its group
   int station = -1, lane = -1;
   Time gives_up = kNever;     ///< whatever comes of it
+  std::vector<Time> tokens;   ///< when each came that the client has now
   TwinRow row;
 
   std::uint64_t number() const { return given.request.number; }
@@ -88,6 +89,7 @@ class Twin {
   // arrival
   void accept();
   void submit(std::unique_ptr<TwinCall> c, Time at);
+  double experience(const TwinCall& c) const;
   bool tries_again(const TwinCall& c, TwinStatus status, bool for_good) const;
   void try_again(TwinCall& c);
   void unserved(TwinCall& c, TwinStatus status, bool for_good);
@@ -191,6 +193,7 @@ TwinResult Twin::run() {
   for (const auto& [number, id] : by_number_) {
     if (at(id).row.status == TwinStatus::kInFlight) {
       at(id).row.output = at(id).emitted.value();
+      if (!config_.qoe.empty()) at(id).row.qoe = experience(at(id));
       result_.rows.push_back(at(id).row);
     }
   }
@@ -317,6 +320,9 @@ void Twin::token(TwinStation& s, CallId id) {
     ++result_.sums.gap_count;
   }
   c.last_token = now_;
+  c.tokens.push_back(now_);
+  const Request& r = c.given.request;
+  result_.service[{to_ps(now_) / to_ps(Duration{10s}), r.tenant}] += 2 + (c.emitted == 1_tok ? r.prompt_tokens.value() : 0);
   if (c.emitted != 1_tok) return;
   c.row.first_token = now_;
   event(s, CallEvent::kFirstToken, id);
@@ -372,8 +378,32 @@ void Twin::unserved(TwinCall& c, TwinStatus status, bool for_good) {
   c.row.status = status;
   std::erase_if(giving_up_, [&](const auto& entry) { return std::get<1>(entry) == c.number(); });
   if (tries_again(c, status, for_good)) return try_again(c);
+  if (!config_.qoe.empty()) c.row.qoe = experience(c);
   result_.rows.push_back(c.row);
   source_.on_done(c.given.request, now_);
+}
+
+/// Andes' formulas, token by token. Whole picoseconds, then one division.
+double Twin::experience(const TwinCall& c) const {
+  const QoeRule& rule = config_.qoe[c.given.request.request_class];
+  if (rule.tpot == Duration{}) return -1;
+  if (c.row.status != TwinStatus::kDone) return 0;
+  Wide early_and_late = 0, late = 0;
+  Duration taken{};
+  Duration expected = rule.ttft;
+  for (std::size_t i = 0; i < c.tokens.size(); ++i) {
+    const Duration came = c.tokens[i] - c.row.arrival;
+    taken = i == 0 ? came : std::max(came, taken + rule.tpot);
+    if (i > 0) expected += rule.tpot;
+    early_and_late += to_ps(taken - expected);
+    late += std::max<std::int64_t>(to_ps(taken - expected), 0);
+  }
+  const auto n = static_cast<std::int64_t>(c.tokens.size());
+  const Duration read = taken + rule.tpot;   // the last token too
+  const Wide twice = static_cast<Wide>(n) * to_ps(2 * read - 2 * rule.ttft - n * rule.tpot);
+  const Wide lost = rule.first_formula ? early_and_late : late;
+  if (taken <= expected || lost <= 0) return 1;
+  return std::max(0.0, 1 - 2 * static_cast<double>(lost) / static_cast<double>(twice));
 }
 
 bool Twin::tries_again(const TwinCall& c, TwinStatus status, bool for_good) const {
@@ -679,6 +709,7 @@ void Twin::leave(TwinStation& s, Lane& lane, const BatchPlan::Departure& d, Step
     if (d.how == Leave::kRestart) {
       c.emitted = Tokens{};
       c.row.first_token = kNever;
+      c.tokens.clear();
     }
     c.context = c.cached = Tokens{};
     p.computed = p.cached = Tokens32{};

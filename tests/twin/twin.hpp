@@ -10,10 +10,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "sim/cost.hpp"
+#include "sim/metrics/qoe.hpp"
 #include "sim/policy.hpp"
 #include "sim/request.hpp"
 
@@ -31,6 +33,7 @@ struct TwinConfig {
   Router* router = nullptr;                     ///< null: one station
   AdmissionPolicy* admission = nullptr;         ///< null: none
   std::vector<ServiceClass> classes;            ///< by number
+  std::vector<QoeRule> qoe;                     ///< by class; empty: none
   std::vector<ClientRule> clients;              ///< by class; empty: nobody loses patience
   Blocks kv_blocks{1000};                       ///< of each station
   Tokens block_tokens{16};                      ///< unless the KvPolicy sets its own
@@ -48,6 +51,7 @@ struct TwinRow {
   std::int64_t prompt = 0, output = 0, cached = 0;   ///< output: delivered so far
   int station = -1, preemptions = 0, retries = 0;    ///< station: that first ran it; all of the last attempt
   TwinStatus status = TwinStatus::kInFlight;
+  double qoe = -1;
   friend bool operator==(const TwinRow&, const TwinRow&) = default;
 };
 
@@ -82,6 +86,7 @@ struct TwinResult {
   std::vector<std::string> names;       ///< of the rows, where the source gives names (scenario.hpp)
   std::vector<TwinDecision> decisions;  ///< in the order they were carried out
   TwinSums sums;
+  std::map<std::pair<std::int64_t, int>, std::int64_t> service;   ///< by tick of 10 s and tenant, as VTC counts it
   Time end{};
 };
 
