@@ -37,7 +37,7 @@ mutate(station_plan.cpp "lane.run.valid" "std::int64_t{1} << 40")               
 mutate(station_plan.cpp "ledger_.available() + lane.group.need(0)" "ledger_.available() + lane.group.need(0) + Blocks{2}")
 mutate(station_step.cpp "lane.steps_since_admission += lane.k" "lane.steps_since_admission += 1")
 mutate(station_step.cpp "lane.run.first + lane.run.step" "lane.run.first" "itl_run(first, lane.run.first + lane.run.step")
-mutate(station_step.cpp "lane.run.step, lane.k}" "lane.run.step, lane.k - lane.k / 2}")              # what observers are told
+mutate(station_step.cpp "lane.k" "lane.k - lane.k / 2" "lane.run.step, lane.k}")                     # what observers are told
 # The decode group.
 mutate(decode_group.hpp "p.joined + ahead != d.clock()" "false")                                    # stale entries are taken
 mutate(decode_group.hpp "p.lane != lane_" "false")                                                 # those of another lane too
