@@ -1,5 +1,5 @@
-/// Tenants of generated workloads (/workload/tenants): drawn for each request of one stream, or each with a stream of its
-/// own. Tenant i of the list has the number i + 1 in requests; 0 is nobody.
+/// Tenants of generated workloads (/workload/tenants): drawn for each request of one stream, or each with a stream of
+/// its own. Tenant i of the list has the number i + 1 in requests; 0 is nobody.
 ///
 ///   SharedTenants one(std::move(source), {0.75, 0.25}, seed);
 ///   TenantStreams two(std::move(sources), 20000);
@@ -31,8 +31,8 @@ class SharedTenants final : public RequestSource {
   std::uint64_t seed_;
 };
 
-/// The streams merged by time (at one instant in the order of the list) until `requests` have come. Numbers and sessions
-/// are made unique. Memory: one entry a request in flight where a stream waits for answers.
+/// The streams merged by time (at one instant in the order of the list) until `requests` have come. Numbers and
+/// sessions are made unique. Memory: one entry a request in flight where a stream waits for answers.
 class TenantStreams final : public RequestSource {
  public:
   TenantStreams(std::vector<std::unique_ptr<RequestSource>> streams, std::int64_t requests)

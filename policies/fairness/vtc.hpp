@@ -1,21 +1,24 @@
 /// VTC, the Virtual Token Counter (Sheng et al., OSDI'24, Algorithm 2; slora/server/router/vtc_req_queue.py of the
 /// artifact): fair sharing of a continuously batched server between tenants.
 /// Each tenant has a counter of the service it got, over its weight. Whoever has the smallest goes next; a prompt is
-/// charged when it is admitted, an output token when it is delivered. A tenant that comes back after having had nothing in
-/// the queue is lifted to the smallest counter of those who have, so that credit is not saved up. Nobody is preempted.
+/// charged when it is admitted, an output token when it is delivered. A tenant that comes back after having had nothing
+/// in the queue is lifted to the smallest counter of those who have, so that credit is not saved up. Nobody is
+/// preempted.
 ///
-/// It is a queue order, not a batcher: every batcher of this program can serve in it. "Repeat: the tenant with the smallest
-/// counter, its head, charge it" is the order of virtual start times: a waiting call's key is its tenant's counter plus
-/// what is charged for the tenant's calls before it. Counters are of one replica; keys cost O(waiting) a plan, and while
-/// calls wait the engine steps.
-/// Bound (Theorem 4.4): between two tenants that are backlogged, |W_f - W_g| <= 2 max(w_p L_in, w_q M) with M tokens of KV.
+/// It is a queue order, not a batcher: every batcher of this program can serve in it. "Repeat: the tenant with the
+/// smallest counter, its head, charge it" is the order of virtual start times: a waiting call's key is its tenant's
+/// counter plus what is charged for the tenant's calls before it. Counters are of one replica; keys cost O(waiting) a
+/// plan, and while calls wait the engine steps.
+/// Bound (Theorem 4.4): between two tenants that are backlogged, |W_f - W_g| <= 2 max(w_p L_in, w_q M) with M tokens of
+/// KV.
 ///
 /// Defaults: w_p = 1, w_q = 2. `lift: false` is the least-counter-first baseline (LCF). `charge_predicted` charges the
-/// predicted output at admission and corrects it by what comes (VTC with length prediction; with the predictor `oracle` its
-/// oracle). Weights are the classes' (/classes/*/weight).
-/// Modelled: counters, lift, weights, both ways to charge. Not modelled: the profiled cost function (h(x, y) of section 4.2);
-/// the artifact's own predictor (moving average of a tenant's last outputs). A call that was thrown out for memory comes
-/// back before all others and is not charged again, but for the tokens that it then delivers after its first.
+/// predicted output at admission and corrects it by what comes (VTC with length prediction; with the predictor `oracle`
+/// its oracle). Weights are the classes' (/classes/*/weight).
+/// Modelled: counters, lift, weights, both ways to charge. Not modelled: the profiled cost function (h(x, y) of section
+/// 4.2); the artifact's own predictor (moving average of a tenant's last outputs). A call that was thrown out for
+/// memory comes back before all others and is not charged again, but for the tokens that it then delivers after its
+/// first.
 ///
 ///   {"order": {"name": "vtc", "charge_predicted": true}, "predictor": "oracle"}
 #pragma once

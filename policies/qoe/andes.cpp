@@ -90,7 +90,8 @@ void Andes::act(const StationView& s, BatchPlan& plan) const {
   std::vector<Candidate> running, chosen = outside(s);
   for (CallId id : s.group.members) running.push_back(candidate(s, id, true));
   std::sort(running.begin(), running.end(), [&](const Candidate& a, const Candidate& b) {
-    return a.per_block() != b.per_block() ? a.per_block() < b.per_block() : s.call(a.call).number > s.call(b.call).number;
+    const double x = a.per_block(), y = b.per_block();
+    return x != y ? x < y : s.call(a.call).number > s.call(b.call).number;
   });
   double best = chosen.front().per_block();
   for (const Candidate& c : chosen) best = std::max(best, c.per_block());

@@ -2,17 +2,18 @@
 /// scheduler for vLLM 0.6.1 (andes_scheduler.py, andes_utils/), a batcher:
 ///   every 10th iteration, while at least 90 % of KV is in use:
 ///   1. value of a call = (QoE at the end of the horizon if served, less that if it waits), a tenth more if it runs
-///   2. preemptions, at most as many as the slack of the tenth most urgent reader pays for, at 3 s a 90,000 tokens moved
-///   3. running calls worth less a block than the best that waits give way; the freed and free blocks are packed greedily,
+///   2. preemptions, at most as many as the slack of the tenth most urgent reader pays for, at 3 s a 90,000 tokens
+///   moved 3. running calls worth less a block than the best that waits give way; the freed and free blocks are packed
+///   greedily,
 ///      most value for squared size first
 ///   with less KV in use, waiting calls are admitted by value for size at any iteration. Decodes and admitted prompts
 ///   share the step. Calls leave as the KvPolicy says: recompute (default) or swap.
 ///
 /// Defaults: horizon 10 s, every 10 iterations, 0.9, bonus 0.1 (spec of the survey; the code's history has others),
-/// token latency 50 ms (the code's constant). What a reader expects is the class's qoe {ttft, tpot}; a class without one
-/// counts as `ttft` and `tpot` here: 1 s and 0.2 s, about the mean reading speed of the paper.
-/// Modelled: as above, objective average QoE. Not modelled: the objective of the minimum; the dynamic-programming packer;
-/// fitting the token latency at run time. "Ahead of schedule" is judged now, not at the last token.
+/// token latency 50 ms (the code's constant). What a reader expects is the class's qoe {ttft, tpot}; a class without
+/// one counts as `ttft` and `tpot` here: 1 s and 0.2 s, about the mean reading speed of the paper.
+/// Modelled: as above, objective average QoE. Not modelled: the objective of the minimum; the dynamic-programming
+/// packer; fitting the token latency at run time. "Ahead of schedule" is judged now, not at the last token.
 /// Stepped while calls wait; O(calls log calls) where it acts.
 ///
 ///   {"batching": {"name": "andes", "horizon": "10s"}}

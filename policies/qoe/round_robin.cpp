@@ -46,7 +46,8 @@ void RoundRobinBatching::take(const StationView& s, BatchPlan& plan, const std::
 
 /// Ends turns until the next call would fit.
 void RoundRobinBatching::make_room(const StationView& s, BatchPlan& plan, CallId next) const {
-  const Blocks need = s.kv.blocks_for(std::max(s.target(next), s.context(next)) + 1_tok) + s.kv.watermark + s.group.needed;
+  const Tokens room = std::max(s.target(next), s.context(next)) + 1_tok;
+  const Blocks need = s.kv.blocks_for(room) + s.kv.watermark + s.group.needed;
   std::vector<CallId> over;
   for (CallId id : s.group.members)
     if (s.group.clock - s.progress(id).joined >= config_.quantum && s.context(id) < s.kv.largest_lease())

@@ -1,6 +1,6 @@
-/// Round robin over calls, the preemptive baseline of Andes (arXiv 2404.16283, section 6.1): when calls wait and find no
-/// room, those that have run for `quantum` iterations give way, the longest turn first, and go behind all that have had
-/// fewer turns. Decodes and admitted prompts share the step; calls leave as the KvPolicy says.
+/// Round robin over calls, the preemptive baseline of Andes (arXiv 2404.16283, section 6.1): when calls wait and find
+/// no room, those that have run for `quantum` iterations give way, the longest turn first, and go behind all that have
+/// had fewer turns. Decodes and admitted prompts share the step; calls leave as the KvPolicy says.
 /// Default: 50 iterations a turn, as in the paper.
 /// Modelled: turns counted by preemptions. Not modelled: a turn of a call that was thrown out for memory counts as one.
 /// Stepped while calls wait.

@@ -9,8 +9,8 @@
 namespace orrery {
 namespace {
 
-/// VTC that keeps the service of each tenant (a prompt when admitted, tokens when delivered, as the theorem counts), and
-/// how far two that are both backlogged drift apart within one such time.
+/// VTC that keeps the service of each tenant (a prompt when admitted, tokens when delivered, as the theorem counts),
+/// and how far two that are both backlogged drift apart within one such time.
 class Watched final : public QueueOrder {
  public:
   explicit Watched(VtcConfig config) : vtc_(config) {}

@@ -37,8 +37,8 @@ TEST(Qoe, ALateStartIsLost) {
 /// After a late start the rest comes at once, but is not read faster.
 TEST(Qoe, HasteDoesNotMakeUpForALateStart) { EXPECT_EQ(qoe({3s, 3s, 3s}, kV2), qoe({3s, 4s, 5s}, kV2)); }
 
-/// The pause of the authors' test: five tokens from 0 on, five from 10 on. Taken up at 0, 1, 2, 3, 4 (each a second before
-/// its time) and 10, 11, 12, 13, 14 (four seconds after). All read by 15: S = 10 (30 - 2 - 10) / 2 = 90.
+/// The pause of the authors' test: five tokens from 0 on, five from 10 on. Taken up at 0, 1, 2, 3, 4 (each a second
+/// before its time) and 10, 11, 12, 13, 14 (four seconds after). All read by 15: S = 10 (30 - 2 - 10) / 2 = 90.
 TEST(Qoe, FormulasDifferInWhatEarlyTokensAreWorth) {
   std::vector<Duration> tokens;
   for (int i = 0; i < 5; ++i) tokens.push_back(i * 200ms);
