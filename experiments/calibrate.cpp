@@ -35,7 +35,8 @@ void write_whole(const std::filesystem::path& path, const std::string& text) {
 void check(const CalibrateOptions& o) {
   if (!o.from.empty()) throw ConfigError("--from: not available in this version");
   if (o.out.empty()) throw ConfigError("--out: give the file to write, HW.json");
-  if (std::filesystem::path(o.out).extension() != ".json") throw ConfigError("--out: expected a name that ends in .json");
+  if (std::filesystem::path(o.out).extension() != ".json")
+    throw ConfigError("--out: expected a name that ends in .json");
 }
 
 }  // namespace

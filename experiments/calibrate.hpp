@@ -13,8 +13,9 @@ struct CalibrateOptions {
   bool quick = false, force = false, json = false, quiet = false;
 };
 
-/// Writes OUT and, beside it, OUT without ".json" + ".samples.jsonl", which a killed run leaves behind and the next one goes
-/// on from; complete samples are fitted again without measuring. 0, or 2 if the sentinels moved too far: measure again.
+/// Writes OUT and, beside it, OUT without ".json" + ".samples.jsonl", which a killed run leaves behind and the next one
+/// goes on from; complete samples are fitted again without measuring. 0, or 2 if the sentinels moved too far: measure
+/// again.
 int calibrate_verb(const CalibrateOptions& options, std::ostream& out, std::ostream& err);
 
 }  // namespace orrery

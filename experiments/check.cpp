@@ -35,13 +35,14 @@ StepShape prefill_step(const ChunkShape& chunk) {
 
 /// Time of a step over all stages, the floor that the device sets, and whether it is inside the fitted range.
 Value step_value(const DeploymentParts& d, const std::string& what, const StepShape& shape) {
-  const OperatorCostModel& cost = *d.hardware->cost;
+  const OperatorCostModel& operators = *d.hardware->cost;
+  const CostModel& cost = *d.cost;
   Duration time{}, floor{};
   bool in_range = true;
   for (int stage = 0; stage < cost.stages(); ++stage) {
     const StepRun run = cost.price({&shape, 1}, stage);
     time += run.first;
-    floor += cost.roofline(shape, stage);
+    floor += operators.roofline(shape, stage);
     in_range = in_range && run.in_range;
     if (stage > 0) time += cost.hop(shape.prefill + shape.decodes);
   }

@@ -107,7 +107,8 @@ void fill_facts(const Deployment& d, const RunConfig& c, const ModelChoice& mode
   f.pp = d.parallel.pp;
   f.weight_bytes_per_gpu = static_cast<double>(d.kv.weight_bytes);
   f.memory_bytes_per_gpu = static_cast<double>(d.kv.memory_bytes);
-  f.kv_bytes_per_token = static_cast<double>(kv_bytes_per_token(d.model, variants.format, d.hardware.specs.value_bytes));
+  f.kv_bytes_per_token =
+      static_cast<double>(kv_bytes_per_token(d.model, variants.format, d.hardware.specs.value_bytes));
   f.block_tokens = d.kv.block_tokens;
   f.map_s_per_token = d.cost->map_seconds_per_token();
   f.quality = quality_of(variants.format);

@@ -60,8 +60,10 @@ PaperCheck read_check(const Value& v, const PaperExperiment& e, ErrorList& error
   c.band = read_band(in, in.take("band"));
   const auto configs = names_of_configs(e);
   int expect = 0;
-  in.choice("expect", expect, {{"holds", static_cast<int>(Verdict::kHolds)}, {"differs", static_cast<int>(Verdict::kDiffers)},
-                               {"needs-gpu", static_cast<int>(Verdict::kNeedsGpu)}});
+  in.choice("expect", expect,
+            {{"holds", static_cast<int>(Verdict::kHolds)},
+             {"differs", static_cast<int>(Verdict::kDiffers)},
+             {"needs-gpu", static_cast<int>(Verdict::kNeedsGpu)}});
   c.expect = static_cast<Verdict>(expect);
   if (c.expect == Verdict::kNeedsGpu) {
     if (c.notes.empty()) in.error("notes", "a check that needs a GPU says what has run and what has not");
@@ -70,7 +72,8 @@ PaperCheck read_check(const Value& v, const PaperExperiment& e, ErrorList& error
   }
   c.metric = read_expression(in, "metric", configs);
   c.control = read_expression(in, "control", configs);
-  if (c.expect == Verdict::kDiffers && c.notes.empty()) in.error("notes", "a check that differs says why and what was tried");
+  if (c.expect == Verdict::kDiffers && c.notes.empty())
+    in.error("notes", "a check that differs says why and what was tried");
   if ((c.metric.searches() || c.control.searches()) && e.search.high <= e.search.low) {
     in.error("metric", "max_rate needs /search with low below high");
   }
@@ -133,7 +136,8 @@ PaperExperiment read_paper(const std::string& name, const Value& document, Error
   in.strings("needs", e.needs);
   in.boolean("heavy", e.heavy);
   read_systems(in, e);
-  if (!e.needs.empty() && e.twin.empty()) in.error("twin", "an experiment that needs data names the one that runs without it");
+  if (!e.needs.empty() && e.twin.empty())
+    in.error("twin", "an experiment that needs data names the one that runs without it");
   read_configs(in, e);
   section(in, "sla", [&](ObjectReader& s) {
     s.number("prompt_tokens_per_s", e.sla.prompt_rate, {0, 1e9});

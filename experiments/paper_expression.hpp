@@ -8,8 +8,8 @@
 /// A pointer ends at a blank, a comma or a closing parenthesis, so operators need blanks beside it. The left side of a
 /// limit is a pointer into the summary of the config that is searched, the right side any expression.
 ///
-///   PaperExpression e = PaperExpression::parse("a:/x / max(b:/x, 1)", {"a", "b"});   // throws ConfigError: "column 5: ..."
-///   double v = e.evaluate(runs);
+///   PaperExpression e = PaperExpression::parse("a:/x / max(b:/x, 1)", {"a", "b"});   // throws ConfigError: "column 5:
+///   ..." double v = e.evaluate(runs);
 #pragma once
 
 #include <functional>

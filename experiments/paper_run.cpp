@@ -134,7 +134,8 @@ class Runs final : public PaperRuns {
     const auto holds_at = [&](double rate) {
       std::vector<std::string> with_rate = sets;
       with_rate.push_back("/workload/arrival/rate=" + to_json(Value(rate), -1));
-      with_rate.push_back("/workload/requests=" + std::to_string(static_cast<std::int64_t>(std::ceil(rate * s.seconds))));
+      with_rate.push_back("/workload/requests=" +
+                          std::to_string(static_cast<std::int64_t>(std::ceil(rate * s.seconds))));
       return holds(with_rate);
     };
     double low = s.low, high = s.high;

@@ -122,6 +122,10 @@ void read_measured(Hardware& h, const Value& v) {
   h.pcie_efficiency = optional_number(v, "pcie_efficiency", h.pcie_efficiency);
   h.step_correction = optional_number(v, "step_correction", 1);
   h.map_group_s = optional_number(v, "map_group_s");
+  if (const Value* variants = v.find("variants")) {
+    h.variants = {optional_number(*variants, "unified_max"), optional_number(*variants, "fp8"),
+                  optional_number(*variants, "kivi_4"), optional_number(*variants, "kivi_2")};
+  }
   if (const Value* list = v.find("steps")) {
     for (const Value& s : list->items()) {
       h.whole_steps.push_back({s.at("model").as_string(), s.at("parameters").as_int(), step_law_from_json(s)});
@@ -155,7 +159,8 @@ const OperatorModel& Hardware::operator_model(Op op) const {
 }
 
 bool Hardware::all_reduce_fitted(int gpus) const {
-  return gpus == 1 || std::any_of(all_reduce.begin(), all_reduce.end(), [&](const AllReduce& a) { return a.gpus == gpus; });
+  return gpus == 1 ||
+         std::any_of(all_reduce.begin(), all_reduce.end(), [&](const AllReduce& a) { return a.gpus == gpus; });
 }
 
 double Hardware::all_reduce_seconds(int gpus, double bytes) const {

@@ -76,6 +76,12 @@ struct MeasuredSteps {
   StepLaw law;
 };
 
+/// What `orrery calibrate` found of other kernels, in times of the fitted decode attention at the same shape; 0: not known.
+/// KIVI: over the quantised part of the context.
+struct MeasuredVariants {
+  double unified_max = 0, fp8 = 0, kivi_4 = 0, kivi_2 = 0;
+};
+
 struct Hardware {
   std::string name;
   Grade grade = Grade::kDatasheet;
@@ -89,6 +95,7 @@ struct Hardware {
   // What only `orrery calibrate` knows:
   std::optional<HostTerms> host;     ///< of our engine on this device; count where the config names no preset
   double step_correction = 1;        ///< whole steps over the sum of their operators
+  MeasuredVariants variants;
   double map_group_s = 0;            ///< mapping a page group for KV; 0: as published
   std::vector<MeasuredSteps> whole_steps;
   PowerModel power;

@@ -10,14 +10,16 @@ namespace orrery {
 namespace {
 
 constexpr double kSlack = 1e-6;  // octaves; a shape at the edge is inside
-constexpr std::array<std::string_view, StepLaw::kFeatures> kFeatureNames{"tokens", "1+decode_context", "1+prefill_pairs",
-                                                                         "sequences"};
+constexpr std::array<std::string_view, StepLaw::kFeatures> kFeatureNames{"tokens", "1+decode_context",
+                                                                         "1+prefill_pairs", "sequences"};
 
 std::int64_t tokens_of(const StepShape& x) { return x.decodes.value() + x.prefill.value() + x.draft.value(); }
 
 double real(std::int64_t n) { return static_cast<double>(n); }
 
-std::int64_t slope_of(std::int64_t rise, std::int64_t run) { return rise >= 0 ? (rise + run / 2) / run : -((-rise + run / 2) / run); }
+std::int64_t slope_of(std::int64_t rise, std::int64_t run) {
+  return rise >= 0 ? (rise + run / 2) / run : -((-rise + run / 2) / run);
+}
 
 double number(const Value& v, std::string_view key) {
   const double x = v.at(key).as_double();

@@ -4,13 +4,13 @@
 ///
 ///   t = (step + token n + loose (n mod row_tile) + decode_context C + prefill_pair P + sequence s) * exp(g)
 ///
-/// n tokens computed, C = sum of the contexts of the decodes, P = sum over chunks of q (context + q/2), s sequences; g a
-/// residual over log2 of n, 1 + C, 1 + P and s. Loose rows are those that do not fill a tile of the engine's GEMM.
+/// n tokens computed, C = sum of the contexts of the decodes, P = sum over chunks of q (context + q/2), s sequences; g
+/// a residual over log2 of n, 1 + C, 1 + P and s. Loose rows are those that do not fill a tile of the engine's GEMM.
 ///
 ///   StepCostModel model(law);  model.price({&shape, 1}, 0).first;
 ///
-/// A decode step is an integer function, affine in C between knots (eight an octave), so `first + j * step` is exact for
-/// `valid` iterations. price() takes ~0.3 us: two knots, up to sixteen corners of the residual each. Immutable.
+/// A decode step is an integer function, affine in C between knots (eight an octave), so `first + j * step` is exact
+/// for `valid` iterations. price() takes ~0.3 us: two knots, up to sixteen corners of the residual each. Immutable.
 #pragma once
 
 #include <array>

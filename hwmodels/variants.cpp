@@ -64,7 +64,8 @@ void describe(Describer& d, KvLayout& l) {
 
 double KvFormat::bytes_per_value(double full) const {
   if (name == Name::kFp8) return 1;
-  if (name == Name::kKivi) return static_cast<double>(bits) / 8 + 4 / static_cast<double>(group);  // 16-bit scale and zero
+  if (name == Name::kKivi)
+    return static_cast<double>(bits) / 8 + 4 / static_cast<double>(group);  // 16-bit scale and zero
   return full;
 }
 
@@ -86,26 +87,35 @@ double fa3_over_fa2(double head_dim, double length) {
 VariantCost::VariantCost(const Variants& v, const Hardware& hardware)
     : variants_(v), hardware_(&hardware), grade_(hardware.grade) {
   attention_of(v.kernels.attention);
-  if (v.kernels.softmax == Kernels::Softmax::kUnifiedMax) {
-    note(Grade::kDatasheet, "softmax unified-max: decode attention 1.14 times, prefill 1.05 times as fast, 1 in 10,000 rows "
-                            "again (FlashDecoding++, A100)");
+  if (v.kernels.softmax == Kernels::Softmax::kUnifiedMax && hardware.variants.unified_max == 0) {
+    note(Grade::kDatasheet,
+         "softmax unified-max: decode attention 1.14 times, prefill 1.05 times as fast, 1 in 10,000 rows "
+         "again (FlashDecoding++, A100)");
+  }
+  if (v.kernels.gemm != Kernels::Gemm::kCublas && hardware.grade == Grade::kMeasured) {
+    throw ConfigError("gemm: no figures of other implementations for " + hardware.name);
   }
   if (v.kernels.gemm != Kernels::Gemm::kCublas) {
-    note(Grade::kDatasheet, "small GEMMs: flat at most 1.52 times, GEMV 1.22 times cuBLAS, at most 92 % of the memory's data "
-                            "sheet (FlashDecoding++, A100)");
+    note(Grade::kDatasheet,
+         "small GEMMs: flat at most 1.52 times, GEMV 1.22 times cuBLAS, at most 92 % of the memory's data "
+         "sheet (FlashDecoding++, A100)");
   }
-  if (v.format.name == KvFormat::Name::kFp8) {
+  if (v.format.name != KvFormat::Name::kFp16 && measured_dequantisation() > 0) {
+    // nothing to add: measured on this device
+  } else if (v.format.name == KvFormat::Name::kFp8) {
     note(Grade::kDatasheet, "KV fp8: half the bytes, dequantisation 1.14 times their time (assumed)");
   } else if (v.format.name == KvFormat::Name::kKivi) {
-    note(Grade::kDatasheet, "KV kivi: bytes with scales and the residual window, dequantisation 1.3 times their time (bound of "
-                            "KIVI's card); prefill over quantised context costs as over 16-bit");
+    note(Grade::kDatasheet,
+         "KV kivi: bytes with scales and the residual window, dequantisation 1.3 times their time (bound of "
+         "KIVI's card); prefill over quantised context costs as over 16-bit");
   }
   if (v.layout.name != KvLayout::Name::kPaged) {
-    note(Grade::kDatasheet, "KV " + std::string(v.layout.name == KvLayout::Name::kVirtual ? "virtually contiguous" : "contiguous") +
-                                ": prefill attention without the slowdown of paging (FA2 1.27 times at 192K tokens, vAttention; "
-                                "other kernels: none known)");
+    note(Grade::kDatasheet,
+         "KV " + std::string(v.layout.name == KvLayout::Name::kVirtual ? "virtually contiguous" : "contiguous") +
+             ": prefill attention without the slowdown of paging (FA2 1.27 times at 192K tokens, vAttention; "
+             "other kernels: none known)");
   }
-  if (v.layout.name == KvLayout::Name::kVirtual && !v.layout.premap) {
+  if (v.layout.name == KvLayout::Name::kVirtual && !v.layout.premap && hardware.map_group_s == 0) {
     note(Grade::kDatasheet, "mapping: 69 us a page group of 2 MB, 8 us of 64 KB (vAttention, from memory)");
   }
 }
@@ -120,14 +130,19 @@ void VariantCost::attention_of(Attention wanted) {
   const std::string& own = hardware_->attention_family;
   const bool hopper = own == "fa3";
   if (own.empty() || (!hopper && wanted != Attention::kFa2)) {
-    throw ConfigError("attention: " + std::string(wanted == Attention::kFa2 ? "fa2" : wanted == Attention::kFa3 ? "fa3" : "fa3-fp8") +
+    throw ConfigError("attention: " +
+                      std::string(wanted == Attention::kFa2   ? "fa2"
+                                  : wanted == Attention::kFa3 ? "fa3"
+                                                              : "fa3-fp8") +
                       ": no figures for " + hardware_->name + (own.empty() ? "" : "; its tables have " + own));
   }
   if (hopper && wanted == Attention::kFa2) {
-    note(Grade::kFitted, "attention fa2: the device's prefill attention slowed by FlashAttention-3's figures (H100, fp16, causal)");
+    note(Grade::kFitted,
+         "attention fa2: the device's prefill attention slowed by FlashAttention-3's figures (H100, fp16, causal)");
   }
   if (wanted == Attention::kFa3Fp8) {
-    note(Grade::kDatasheet, "attention fa3-fp8: 1.56 times fa3 at every length (FlashAttention-3, 16k tokens, head size 128)");
+    note(Grade::kDatasheet,
+         "attention fa3-fp8: 1.56 times fa3 at every length (FlashAttention-3, 16k tokens, head size 128)");
   }
 }
 
@@ -137,11 +152,13 @@ double VariantCost::gemm_seconds(double m, double n, double k) const {
   const Kernels::Gemm choice = variants_.kernels.gemm;
   if (choice == Kernels::Gemm::kCublas) return cublas;
   const auto not_below_memory = [&](double t, double rows, double slowest) {
-    return std::max(t, std::min(slowest, law_bytes(Op::kGemm, {rows, n, k}) / (kReachable * hardware_->specs.memory_bytes_per_s)));
+    return std::max(
+        t, std::min(slowest, law_bytes(Op::kGemm, {rows, n, k}) / (kReachable * hardware_->specs.memory_bytes_per_s)));
   };
   const double slope = fast_log2(kGemvAtFour / kGemvAtOne) / 2;
   const double gemv = not_below_memory(cublas * kGemvAtOne * fast_exp2(slope * fast_log2(m)), m, cublas);
-  const double passes = std::ceil(m / kFlatRows), padded = std::min(kFlatRows, kFlatPad * std::ceil(m / passes / kFlatPad));
+  const double passes = std::ceil(m / kFlatRows),
+               padded = std::min(kFlatRows, kFlatPad * std::ceil(m / passes / kFlatPad));
   const double gain = fast_exp2(fast_log2(kFlatGain) * (1 - fast_log2(padded / kFlatPad) / 3));
   const double one_pass = table.seconds({padded, n, k});
   const double flat = passes * not_below_memory(one_pass / gain, padded, one_pass);
@@ -164,23 +181,37 @@ double VariantCost::prefill_seconds(const Shape& x) const {
     t *= fa3_over_fa2(x[5], fast_exp2(features(Op::kPrefill, x)[1]));
   }
   if (wanted == Attention::kFa3Fp8) t /= kFp8OverFp16;
-  if (variants_.kernels.softmax == Kernels::Softmax::kUnifiedMax) t *= kUnifiedPrefill;
+  const bool unified = variants_.kernels.softmax == Kernels::Softmax::kUnifiedMax;
+  if (unified && hardware_->variants.unified_max == 0) t *= kUnifiedPrefill;   // measured for decode alone
   if (variants_.layout.name != KvLayout::Name::kPaged) t /= paged_slowdown();
   return t;
 }
 
-/// A quantised cache takes as long as a shorter one with as many bytes, times what dequantising adds.
+double VariantCost::measured_dequantisation() const {
+  const MeasuredVariants& m = hardware_->variants;
+  if (variants_.format.name == KvFormat::Name::kFp8) return m.fp8;
+  if (variants_.format.name != KvFormat::Name::kKivi) return 0;
+  return variants_.format.bits == 4 ? m.kivi_4 : m.kivi_2;
+}
+
+/// Where nothing was measured, a quantised cache takes as long as a shorter one with as many bytes, times what
+/// dequantising adds.
 double VariantCost::decode_seconds(const Shape& x) const {
-  Shape read = x;
-  double dequantise = 1;
   const KvFormat& f = variants_.format;
-  if (f.name != KvFormat::Name::kFp16) {
-    const double full = hardware_->specs.value_bytes, recent = std::min(x[1], f.mean_residual());
+  const double recent = std::min(x[1], f.mean_residual()), full = hardware_->specs.value_bytes;
+  double t = 0;
+  if (const double measured = measured_dequantisation(); measured > 0) {
+    t = hardware_->decode.seconds(x) * (1 + (measured - 1) * (1 - recent / x[1]));
+  } else if (f.name == KvFormat::Name::kFp16) {
+    t = hardware_->decode.seconds(x);
+  } else {
+    Shape read = x;
     read[1] = std::max(1.0, recent + (x[1] - recent) * f.bytes_per_value(full) / full);
-    dequantise = f.name == KvFormat::Name::kKivi ? kDequantKivi : kDequantFp8;
+    t = hardware_->decode.seconds(read) * (f.name == KvFormat::Name::kKivi ? kDequantKivi : kDequantFp8);
   }
-  double t = hardware_->decode.seconds(read) * dequantise;
-  if (variants_.kernels.softmax == Kernels::Softmax::kUnifiedMax) t *= kUnifiedDecode + kOverflow;
+  if (variants_.kernels.softmax == Kernels::Softmax::kUnifiedMax) {
+    t *= hardware_->variants.unified_max > 0 ? hardware_->variants.unified_max : kUnifiedDecode + kOverflow;
+  }
   return t;
 }
 
@@ -188,7 +219,8 @@ double VariantCost::map_seconds_per_token(std::int64_t block_tokens, std::int64_
   const KvLayout& l = variants_.layout;
   if (l.name != KvLayout::Name::kVirtual || l.premap) return 0;
   // Calls dominate: a power law between the two sizes that are known.
-  const double slope = fast_log2(kMapLarge / kMapSmall) / 5, size = fast_log2(static_cast<double>(l.group_bytes()) / kLargeGroup);
+  const double slope = fast_log2(kMapLarge / kMapSmall) / 5,
+               size = fast_log2(static_cast<double>(l.group_bytes()) / kLargeGroup);
   const double group = hardware_->map_group_s > 0 ? hardware_->map_group_s : kMapLarge * fast_exp2(slope * size);
   return group * static_cast<double>(tensors) / static_cast<double>(block_tokens);
 }

@@ -1,10 +1,10 @@
-/// Kernels, KV format and KV layout other than those that a device's tables were measured with, as factors on the fitted
-/// operators. No GPU of ours has measured them: every factor is a published figure, a bound of a paper's card, or assumed,
-/// and `notes()` says which. What the tables have (the device's own attention kernels, cuBLAS, 16-bit paged KV) costs
-/// exactly what they say.
+/// Kernels, KV format and KV layout other than those that a device's tables were measured with, as factors on the
+/// fitted operators. No GPU of ours has measured them: every factor is a published figure, a bound of a paper's card,
+/// or assumed, and `notes()` says which. What the tables have (the device's own attention kernels, cuBLAS, 16-bit paged
+/// KV) costs exactly what they say.
 ///
-///   Variants v{.kernels = {.attention = Kernels::Attention::kFa2}, .format = {.name = KvFormat::Name::kKivi, .bits = 2}};
-///   VariantCost cost(v, hardware);                   // throws ConfigError: fa3 where there are no such figures
+///   Variants v{.kernels = {.attention = Kernels::Attention::kFa2}, .format = {.name = KvFormat::Name::kKivi, .bits =
+///   2}}; VariantCost cost(v, hardware);                   // throws ConfigError: fa3 where there are no such figures
 ///   double t = cost.decode_seconds({64, 2000, 32, 8, 128});
 ///
 /// Immutable, O(1) a call. The ledger's part (bytes of a token, tokens of a block) is in kv_capacity.hpp.
@@ -53,7 +53,9 @@ struct KvLayout {
   double paged_slowdown = 0;         ///< prefill attention over paged KV over the same over contiguous; 0: as published
 
   /// Page groups are powers of two: "2MB" in a config, 2,000,000 bytes, means 2 MiB.
-  std::int64_t group_bytes() const { return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(page_group.value()))); }
+  std::int64_t group_bytes() const {
+    return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(page_group.value())));
+  }
 };
 void describe(Describer&, KvLayout&);
 
@@ -86,6 +88,7 @@ class VariantCost {
  private:
   void attention_of(Kernels::Attention wanted);
   double paged_slowdown() const;
+  double measured_dequantisation() const;   ///< 0: not on this device
   void note(Grade grade, std::string text);
 
   Variants variants_;

@@ -14,8 +14,14 @@ std::int32_t small(std::int64_t n) { return static_cast<std::int32_t>(n); }
 
 DecoderShape decoder_shape(const ModelShape& m, std::int64_t positions) {
   if (!m.gated) throw ConfigError("model \"" + m.name + "\": the CPU engine has gated feed-forward layers only");
-  return {.layers = small(m.layers), .hidden = small(m.hidden), .heads = small(m.heads), .kv_heads = small(m.kv_heads),
-          .head_dim = small(m.head_dim), .ffn = small(m.ffn), .vocab = small(m.vocabulary), .max_positions = small(positions)};
+  return {.layers = small(m.layers),
+          .hidden = small(m.hidden),
+          .heads = small(m.heads),
+          .kv_heads = small(m.kv_heads),
+          .head_dim = small(m.head_dim),
+          .ffn = small(m.ffn),
+          .vocab = small(m.vocabulary),
+          .max_positions = small(positions)};
 }
 
 class CpuStepEngine final : public StepEngine {
@@ -40,8 +46,8 @@ class CpuStepEngine final : public StepEngine {
     for (const Tokens context : batch.decodes) add(context.value() - 1, 1);
     for (std::size_t i = 0, at = 0; i < work_.size(); at += work_[i++].tokens.size()) {  // tokens_ has its final place
       work_[i].tokens = {tokens_.data() + at, work_[i].tokens.size()};
-      const auto need = static_cast<std::size_t>(
-          ceil_div(work_[i].context + static_cast<std::int64_t>(work_[i].tokens.size()), memory_.config().block_tokens));
+      const auto need = static_cast<std::size_t>(ceil_div(
+          work_[i].context + static_cast<std::int64_t>(work_[i].tokens.size()), memory_.config().block_tokens));
       const auto pages = static_cast<std::size_t>(pages_), first = i * pages;
       if (need > pages || first + need > blocks_.size()) {
         throw std::length_error("cpu step engine: a batch larger than max_sequences sequences of max_context tokens");
@@ -52,15 +58,19 @@ class CpuStepEngine final : public StepEngine {
     next_.resize(work_.size());
     const double begin = thread_cpu_seconds();
     const auto logits = decoder_.step(work_, memory_);
-    sample(SampleArgs<float>{.logits = logits.data(), .vocab = shape_.vocab, .rows = static_cast<std::int64_t>(work_.size()),
-                             .params = params.data(), .out = next_.data()});
+    sample(SampleArgs<float>{.logits = logits.data(),
+                             .vocab = shape_.vocab,
+                             .rows = static_cast<std::int64_t>(work_.size()),
+                             .params = params.data(),
+                             .out = next_.data()});
     return thread_cpu_seconds() - begin;
   }
 
  private:
   void add(std::int64_t context, std::int64_t q) {
     const auto at = tokens_.size();
-    for (std::int64_t t = 0; t < q; ++t) tokens_.push_back(small(static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(shape_.vocab)))));
+    for (std::int64_t t = 0; t < q; ++t)
+      tokens_.push_back(small(static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(shape_.vocab)))));
     work_.push_back({.context = small(context), .tokens = {tokens_.data() + at, static_cast<std::size_t>(q)}});
   }
 

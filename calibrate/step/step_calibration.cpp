@@ -30,10 +30,12 @@ StepBatch random_batch(const StepCalibrationOptions& o, std::uint64_t index) {
     b.decodes.push_back(Tokens{std::min(o.max_context, drawn(rng, 1, 2 * typical, false))});
   }
   std::int64_t left = o.token_budget - decodes, sequences = o.max_sequences - decodes;
-  const std::int64_t chunks = chunked ? std::min<std::int64_t>(sequences, 1 + static_cast<std::int64_t>(rng.below(3))) : 0;
+  const std::int64_t chunks =
+      chunked ? std::min<std::int64_t>(sequences, 1 + static_cast<std::int64_t>(rng.below(3))) : 0;
   for (std::int64_t i = 0; i < chunks && left > 0; ++i) {
     const std::int64_t q = drawn(rng, 1, std::min(left, o.max_context), logarithmic);
-    const std::int64_t context = rng.below(2) == 0 ? 0 : drawn(rng, 1, std::max<std::int64_t>(1, o.max_context - q), false);
+    const std::int64_t context =
+        rng.below(2) == 0 ? 0 : drawn(rng, 1, std::max<std::int64_t>(1, o.max_context - q), false);
     b.chunks.push_back({Tokens{std::min(context, o.max_context - q)}, Tokens{q}});
     left -= q;
   }

@@ -1,6 +1,7 @@
-/// Calibration of whole steps in the process that will be compared: random batches, measured in rounds between which the
-/// caller may do other things (replay a workload), then fitted. Each round runs every batch once in a new random order, so
-/// that a batch meets the caches as a replay leaves them and drift hits all batches alike; a batch's time is its median.
+/// Calibration of whole steps in the process that will be compared: random batches, measured in rounds between which
+/// the caller may do other things (replay a workload), then fitted. Each round runs every batch once in a new random
+/// order, so that a batch meets the caches as a replay leaves them and drift hits all batches alike; a batch's time is
+/// its median.
 ///
 ///   auto engine = make_cpu_step_engine(model, {.max_sequences = 24, .max_context = 512});
 ///   StepCalibrator c(*engine, {.max_sequences = 24, .token_budget = 128, .max_context = 512});
@@ -34,7 +35,7 @@ struct StepCalibration {
   StepLaw law;
   StepError held_out;                ///< five folds
   double noise = 0;                  ///< percent: median over batches of half the interquartile range
-  double drift = 0;                  ///< percent: largest change of the median batch between two rounds, the first left out
+  double drift = 0;  ///< percent: largest change of the median batch between two rounds, the first left out
   std::vector<StepSample> samples;
 };
 

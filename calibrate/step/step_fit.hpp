@@ -1,6 +1,6 @@
-/// Fits the law of whole steps (hwmodels/step_model.hpp) to measured ones: its terms by least squares on relative errors
-/// with no coefficient below zero, then a Gaussian-process residual. A residual is what the terms cannot say: GEMM
-/// tiles, caches, the shape of a batch behind its sums.
+/// Fits the law of whole steps (hwmodels/step_model.hpp) to measured ones: its terms by least squares on relative
+/// errors with no coefficient below zero, then a Gaussian-process residual. A residual is what the terms cannot say:
+/// GEMM tiles, caches, the shape of a batch behind its sums.
 ///
 ///   StepLaw law = fit_step_law(samples, engine.row_tile());
 ///   StepError e = held_out_steps(samples, engine.row_tile());        // five folds; e.mape, e.p95 in percent

@@ -1,5 +1,5 @@
-/// A device to be swept: it prepares a point (allocates, fills with random numbers) and runs it any number of times. How
-/// often, in which order, what is kept is the protocol's business (protocol.hpp), the same for all devices.
+/// A device to be swept: it prepares a point (allocates, fills with random numbers) and runs it any number of times.
+/// How often, in which order, what is kept is the protocol's business (protocol.hpp), the same for all devices.
 ///
 ///   auto backend = make_sweep_backend("cpu", model, options);        // throws ConfigError that says why not
 ///   auto trial = backend->prepare(point);
@@ -19,8 +19,8 @@ namespace orrery {
 class Trial {
  public:
   virtual ~Trial() = default;
-  /// Seconds of `launches` launches one after the other, each on other buffers than the one before, of more memory together
-  /// than the cache next to the processor holds, as the layers of a model are.
+  /// Seconds of `launches` launches one after the other, each on other buffers than the one before, of more memory
+  /// together than the cache next to the processor holds, as the layers of a model are.
   virtual double run(std::int64_t launches) = 0;
   virtual bool repeats() const { return true; }      ///< false: one launch a sample (whole steps)
 };
@@ -38,6 +38,7 @@ class SweepBackend {
   virtual std::unique_ptr<Trial> prepare(const SweepPoint& point) = 0;
 };
 
-std::unique_ptr<SweepBackend> make_sweep_backend(std::string_view name, const ModelShape& model, const SweepOptions& options);
+std::unique_ptr<SweepBackend> make_sweep_backend(std::string_view name, const ModelShape& model,
+                                                 const SweepOptions& options);
 
 }  // namespace orrery

@@ -31,20 +31,43 @@ std::string shape_text(Op op, const Shape& x) {
   std::string out;
   const auto names = shape_names(op);
   for (std::size_t d = 0; d < names.size(); ++d) {
-    out += (d > 0 ? " " : "") + std::string(names[d]) + "=" + std::to_string(static_cast<std::int64_t>(std::lround(x[d])));
+    out +=
+        (d > 0 ? " " : "") + std::string(names[d]) + "=" + std::to_string(static_cast<std::int64_t>(std::lround(x[d])));
   }
   return out;
 }
 
-double noise_of(const std::vector<double>& s) { return 100 * 0.5 * (quantile(s, 0.75) - quantile(s, 0.25)) / quantile(s, 0.5); }
+std::string_view key_of(DecodeVariant v) {
+  constexpr std::string_view keys[] = {"unified_max", "fp8", "kivi_4", "kivi_2"};
+  return keys[static_cast<std::size_t>(v)];
+}
+
+KvFormat format_of(DecodeVariant v) {
+  if (v == DecodeVariant::kUnifiedMax) return {};
+  if (v == DecodeVariant::kFp8) return {.name = KvFormat::Name::kFp8};
+  return {.name = KvFormat::Name::kKivi,
+          .bits = v == DecodeVariant::kKivi4 ? 4 : 2,
+          .group = 32,
+          .residual = kSweptResidual};
+}
+
+std::string two_digits(double x) {
+  char out[32];
+  std::snprintf(out, sizeof out, "%.2g", x);
+  return out;
+}
+
+double noise_of(const std::vector<double>& s) {
+  return 100 * 0.5 * (quantile(s, 0.75) - quantile(s, 0.25)) / quantile(s, 0.5);
+}
 
 class Fitter {
  public:
   Fitter(const SweepPlan& plan, const Journal& journal, const ModelShape& model, const CalibrationLabels& labels)
       : plan_(plan), journal_(journal), model_(model), labels_(labels), device_(journal.header().at("device")) {
     const Value& probe = journal.header().at("probe");
-    light_ = {probe.at("flops_per_s").as_double(), probe.at("bytes_per_s").as_double(), probe.at("cache_bytes").as_double(),
-              probe.at("cache_bytes_per_s").as_double()};
+    light_ = {probe.at("flops_per_s").as_double(), probe.at("bytes_per_s").as_double(),
+              probe.at("cache_bytes").as_double(), probe.at("cache_bytes_per_s").as_double()};
     value_bytes_ = device_.at("value_bytes").as_double();
   }
 
@@ -53,6 +76,7 @@ class Fitter {
     describe_device();
     for (const SweepOp op : {SweepOp::kGemm, SweepOp::kPrefill, SweepOp::kDecode}) fit_one(op);
     ragged();
+    variants();
     small_kernels();
     memory();
     steps();
@@ -76,8 +100,8 @@ class Fitter {
     s["cache_mb"] = light_.cache_bytes * 1e-6;
     s["sm_count"] = device_.at("units").as_double();
     s["value_bytes"] = value_bytes_;
-    s["source"] = "probed: multiply-adds in registers (" + std::string(value_bytes_ == 4 ? "fp32" : "16-bit") + ", whatever the key's name), reads of memory; " +
-                  header.at("machine").at("processor").as_string();
+    s["source"] = "probed: multiply-adds in registers (" + std::string(value_bytes_ == 4 ? "fp32" : "16-bit") +
+                  ", whatever the key's name), reads of memory; " + header.at("machine").at("processor").as_string();
     Value& p = hardware_["power"];
     for (const auto* key : {"idle_w", "active_w", "joules_per_flop", "joules_per_byte"}) p[key] = 0;
     p["limit_w"] = 1;
@@ -174,6 +198,32 @@ class Fitter {
     report("ragged decode", Op::kDecode, rows, predicted, noise);
   }
 
+  /// One factor a variant, on the decode attention over what of the context is quantised; errors are those of the factor
+  /// alone.
+  void variants() {
+    for (const DecodeVariant variant : kDecodeVariants) {
+      const KvFormat format = format_of(variant);
+      std::vector<Sample> rows;
+      std::vector<double> base, quantised, ratios, noise;
+      for (std::size_t i = 0; i < plan_.points.size(); ++i) {
+        const SweepPoint& p = plan_.points[i];
+        if (p.op != SweepOp::kVariant || p.x[5] != static_cast<double>(variant)) continue;
+        Shape x = p.x;
+        x[5] = 0;
+        rows.push_back({x, median(i)});
+        base.push_back(models_.at(SweepOp::kDecode).seconds(x));
+        quantised.push_back(1 - std::min(1.0, format.mean_residual() / x[1]));
+        ratios.push_back(1 + (median(i) / base.back() - 1) / std::max(quantised.back(), 1e-3));
+        noise.push_back(noise_of(samples(i)));
+      }
+      if (rows.empty()) continue;
+      const double factor = quantile(ratios, 0.5);
+      for (std::size_t i = 0; i < base.size(); ++i) base[i] *= 1 + (factor - 1) * quantised[i];
+      report(std::string(key_of(variant)) + " decode, x " + two_digits(factor), Op::kDecode, rows, base, noise);
+      hardware_["variants"][key_of(variant)] = factor;
+    }
+  }
+
   /// Two norms, rope with append and activation of a layer: launches and bytes, least squares on relative errors.
   void small_kernels() {
     std::map<double, double> layer;
@@ -185,8 +235,10 @@ class Fitter {
       noise.push_back(noise_of(samples(i)));
     }
     // As OperatorCostModel counts: five kernels, and these values a token.
-    const double heads = static_cast<double>(model_.heads), kv = static_cast<double>(model_.kv_heads), d = static_cast<double>(model_.head_dim);
-    const double values = 8 * static_cast<double>(model_.hidden) + 2 * (heads + kv) * d + 4 * kv * d + (model_.gated ? 3 : 2) * static_cast<double>(model_.ffn);
+    const double heads = static_cast<double>(model_.heads), kv = static_cast<double>(model_.kv_heads),
+                 d = static_cast<double>(model_.head_dim);
+    const double values = 8 * static_cast<double>(model_.hidden) + 2 * (heads + kv) * d + 4 * kv * d +
+                          (model_.gated ? 3 : 2) * static_cast<double>(model_.ffn);
     MatrixXd a(static_cast<Index>(layer.size()), 2);
     Index i = 0;
     for (const auto& [rows, seconds] : layer) {
@@ -289,8 +341,9 @@ class Fitter {
       row.mape += std::abs(error) / static_cast<double>(steps.size());
       if (std::abs(error) <= largest) continue;
       largest = std::abs(error);
-      row.worst = {"decodes=" + std::to_string(x.decodes.value()) + " context=" + std::to_string(x.decode_context.value()) + " prefill=" +
-                   std::to_string(x.prefill.value()) + " chunks=" + std::to_string(x.chunks.size()) + ": " + percent(error)};
+      row.worst = {"decodes=" + std::to_string(x.decodes.value()) + " context=" +
+                   std::to_string(x.decode_context.value()) + " prefill=" + std::to_string(x.prefill.value()) +
+                   " chunks=" + std::to_string(x.chunks.size()) + ": " + percent(error)};
     }
     row.p95 = quantile(errors, 0.95);
     row.noise = quantile(noise, 0.5);
@@ -314,8 +367,8 @@ class Fitter {
 
 bool FitReport::noisy() const { return drift > kDriftLimit; }
 
-Value sweep_header(const SweepPlan& plan, const ModelShape& model, const SweepOptions& options, const SweepBackend& backend,
-                   const SpeedOfLight& probe) {
+Value sweep_header(const SweepPlan& plan, const ModelShape& model, const SweepOptions& options,
+                   const SweepBackend& backend, const SpeedOfLight& probe) {
   Value v = Value::object();
   v["format"] = "orrery sweep 1";
   v["backend"] = backend.name();
@@ -335,7 +388,8 @@ Value sweep_header(const SweepPlan& plan, const ModelShape& model, const SweepOp
   return v;
 }
 
-Calibration fit_sweep(const SweepPlan& plan, const Journal& journal, const ModelShape& model, const CalibrationLabels& labels) {
+Calibration fit_sweep(const SweepPlan& plan, const Journal& journal, const ModelShape& model,
+                      const CalibrationLabels& labels) {
   return Fitter(plan, journal, model, labels).run();
 }
 
@@ -343,9 +397,11 @@ std::string text(const FitReport& r) {
   std::string out = "held out                          points   error    p95   noise   worst\n";
   for (const FitReport::Row& row : r.rows) {
     char line[160];
-    std::snprintf(line, sizeof line, "%-33s %6zu %6.1f %% %5.1f %% %5.1f %%", row.what.c_str(), row.points, row.mape, row.p95, row.noise);
+    std::snprintf(line, sizeof line, "%-33s %6zu %6.1f %% %5.1f %% %5.1f %%", row.what.c_str(), row.points, row.mape,
+                  row.p95, row.noise);
     out += line;
-    for (std::size_t i = 0; i < row.worst.size(); ++i) out += (i == 0 ? "  " : std::string(67, ' ')) + row.worst[i] + "\n";
+    for (std::size_t i = 0; i < row.worst.size(); ++i)
+      out += (i == 0 ? "  " : std::string(67, ' ')) + row.worst[i] + "\n";
     if (row.worst.empty()) out += "\n";
   }
   out += "the step law's terms without residual: " + percent(r.terms_mape) + "\n";

@@ -1,12 +1,12 @@
-/// From the samples of a sweep to a `measured` hardware model and a report of its errors. A pure function of the journal
-/// and the plan: fits are repeated without measuring.
+/// From the samples of a sweep to a `measured` hardware model and a report of its errors. A pure function of the
+/// journal and the plan: fits are repeated without measuring.
 ///
 ///   Calibration c = fit_sweep(plan, journal, model, {.name = "HW", .date = "2026-11-24"});
 ///   write(c.hardware);  std::cout << c.text();
 ///
-/// Operators: roof and residual as for published tables (calibrate/fit/). Small kernels: a launch and a bandwidth. Whole
-/// steps: host terms and one correction on the sum of the operators, and a law of the steps themselves; both fitted to
-/// random batches and tested on others and on lines that no fit has seen.
+/// Operators: roof and residual as for published tables (calibrate/fit/). Small kernels: a launch and a bandwidth.
+/// Whole steps: host terms and one correction on the sum of the operators, and a law of the steps themselves; both
+/// fitted to random batches and tested on others and on lines that no fit has seen.
 #pragma once
 
 #include <map>
@@ -45,10 +45,11 @@ struct CalibrationLabels {
 };
 
 /// What is known of the device, for the journal's header.
-Value sweep_header(const SweepPlan& plan, const ModelShape& model, const SweepOptions& options, const SweepBackend& backend,
-                   const SpeedOfLight& probe);
+Value sweep_header(const SweepPlan& plan, const ModelShape& model, const SweepOptions& options,
+                   const SweepBackend& backend, const SpeedOfLight& probe);
 
-Calibration fit_sweep(const SweepPlan& plan, const Journal& journal, const ModelShape& model, const CalibrationLabels& labels);
+Calibration fit_sweep(const SweepPlan& plan, const Journal& journal, const ModelShape& model,
+                      const CalibrationLabels& labels);
 
 std::string text(const FitReport& report);
 Value to_value(const FitReport& report);

@@ -16,6 +16,8 @@
 #include "kernels/common/attention_core.hpp"
 #include "kernels/copy_blocks/copy_blocks.hpp"
 #include "kernels/gemm/gemm.hpp"
+#include "kernels/kv_quant/fp8_kv.hpp"
+#include "kernels/kv_quant/kivi.hpp"
 #include "kernels/rmsnorm/rmsnorm.hpp"
 #include "kernels/rope_append/rope_append.hpp"
 #include "kernels/swiglu/swiglu.hpp"
@@ -31,8 +33,8 @@ constexpr std::int32_t kPage = 16;
 std::int64_t whole(double x) { return static_cast<std::int64_t>(x); }
 std::int32_t small(double x) { return static_cast<std::int32_t>(x); }
 
-/// Random numbers that all trials share as weights, inputs and caches, so that preparing one is cheap: points are visited
-/// many times. Buffers of a trial lie in it one behind the other and are used in turn.
+/// Random numbers that all trials share as weights, inputs and caches, so that preparing one is cheap: points are
+/// visited many times. Buffers of a trial lie in it one behind the other and are used in turn.
 class Arena {
  public:
   Arena() : floats_(kArenaFloats) {
@@ -75,7 +77,12 @@ class GemmTrial final : public CpuTrial {
 
  private:
   void launch(std::size_t turn) override {
-    gemm(GemmArgs<float>{.x = arena_.behind(0), .w = arena_.at(turn, static_cast<std::size_t>(n_ * k_)), .y = y_.data(), .m = m_, .n = n_, .k = k_});
+    gemm(GemmArgs<float>{.x = arena_.behind(0),
+                         .w = arena_.at(turn, static_cast<std::size_t>(n_ * k_)),
+                         .y = y_.data(),
+                         .m = m_,
+                         .n = n_,
+                         .k = k_});
   }
   Arena& arena_;
   std::int64_t m_, n_, k_;
@@ -106,14 +113,25 @@ struct Pools {
 
 class DecodeTrial final : public CpuTrial {
  public:
-  DecodeTrial(Arena& arena, const std::vector<std::int64_t>& contexts, std::int32_t heads, std::int32_t kv_heads, std::int32_t d)
-      : pools_(arena, contexts, kv_heads, d), length_(contexts.begin(), contexts.end()),
+  DecodeTrial(Arena& arena, const std::vector<std::int64_t>& contexts, std::int32_t heads, std::int32_t kv_heads,
+              std::int32_t d)
+      : pools_(arena, contexts, kv_heads, d),
+        length_(contexts.begin(), contexts.end()),
         plan_(plan_decode({.contexts = length_, .kv_heads = kv_heads, .block = kKvBlock, .rule = SplitRule::kNone})),
-        space_(plan_, heads, d), out_(contexts.size() * static_cast<std::size_t>(heads * d)) {
-    args_.rows = {.q = arena.behind(0), .out = out_.data(), .kv_len = length_.data(), .batch = small(static_cast<double>(length_.size())),
-                  .heads = heads, .kv_heads = kv_heads, .head_dim = d, .q_stride = 0,
-                  .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d))), .tiles = plan_.tiles.data(),
-                  .tile_count = static_cast<std::int64_t>(plan_.tiles.size()), .partials = space_.partials()};
+        space_(plan_, heads, d),
+        out_(contexts.size() * static_cast<std::size_t>(heads * d)) {
+    args_.rows = {.q = arena.behind(0),
+                  .out = out_.data(),
+                  .kv_len = length_.data(),
+                  .batch = small(static_cast<double>(length_.size())),
+                  .heads = heads,
+                  .kv_heads = kv_heads,
+                  .head_dim = d,
+                  .q_stride = 0,
+                  .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d))),
+                  .tiles = plan_.tiles.data(),
+                  .tile_count = static_cast<std::int64_t>(plan_.tiles.size()),
+                  .partials = space_.partials()};
   }
 
  private:
@@ -129,6 +147,96 @@ class DecodeTrial final : public CpuTrial {
   DecodeArgs<float> args_;
 };
 
+/// The same over fp8 or KIVI's codes, or with a maximum chosen beforehand. Codes lie in the arena; KIVI's scales do not
+/// move, they are few.
+class VariantTrial final : public CpuTrial {
+ public:
+  VariantTrial(Arena& arena, const Shape& x)
+      : variant_(static_cast<DecodeVariant>(whole(x[5]))),
+        batch_(static_cast<std::size_t>(x[0])),
+        kv_heads_(small(x[3])),
+        d_(small(x[4])),
+        pools_(arena, std::vector<std::int64_t>(batch_, whole(x[1])), kv_heads_, d_),
+        length_(batch_, small(x[1])),
+        plan_(plan_decode({.contexts = length_, .kv_heads = kv_heads_, .block = kKvBlock, .rule = SplitRule::kNone})),
+        space_(plan_, small(x[2]), d_),
+        out_(batch_ * static_cast<std::size_t>(x[2] * x[4])),
+        scale_(static_cast<std::size_t>(kv_heads_), 0.01F) {
+    rows_ = {.q = arena.behind(0),
+             .out = out_.data(),
+             .kv_len = length_.data(),
+             .batch = small(x[0]),
+             .heads = small(x[2]),
+             .kv_heads = kv_heads_,
+             .head_dim = d_,
+             .q_stride = 0,
+             .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d_))),
+             .tiles = plan_.tiles.data(),
+             .tile_count = static_cast<std::int64_t>(plan_.tiles.size()),
+             .partials = space_.partials()};
+    if (variant_ == DecodeVariant::kUnifiedMax) {
+      rows_.softmax = SoftmaxMode::kUnified;
+      rows_.outside = space_.outside();
+    }
+    constexpr std::uint16_t kHundredth = 0x211F, kMinusTenth = 0xAE66;  // 0.01 and -0.1 in 16 bits
+    kivi_pages_ = ceil_div(whole(x[1]), kKiviGroup);
+    const auto groups = batch_ * static_cast<std::size_t>(kivi_pages_ * kv_heads_ * d_);
+    step_.assign(groups, Half{kHundredth});
+    zero_.assign(groups, Half{kMinusTenth});
+    for (std::int64_t p = 0; p < static_cast<std::int64_t>(batch_) * kivi_pages_; ++p)
+      kivi_table_.push_back(small(static_cast<double>(p)));
+  }
+
+ private:
+  void launch(std::size_t turn) override {
+    const PagedKv<float> kv = pools_.at(turn);
+    auto* const k = reinterpret_cast<std::uint8_t*>(kv.k);
+    auto* const v = reinterpret_cast<std::uint8_t*>(kv.v);
+    if (variant_ == DecodeVariant::kUnifiedMax) {
+      attention_decode(DecodeArgs<float>{rows_, kv});
+    } else if (variant_ == DecodeVariant::kFp8) {
+      const PagedKv<Fp8> codes{reinterpret_cast<Fp8*>(k),
+                               reinterpret_cast<Fp8*>(v),
+                               kv.table,
+                               kv.max_pages,
+                               kv.page_tokens,
+                               kv.kv_heads,
+                               kv.head_dim};
+      fp8_decode(Fp8DecodeArgs<float>{rows_, codes, scale_.data(), scale_.data()});
+    } else {
+      const int bits = variant_ == DecodeVariant::kKivi4 ? 4 : 2;
+      kivi_decode(KiviDecodeArgs<float>{rows_,
+                                        {.k_codes = k,
+                                         .k_scale = step_.data(),
+                                         .k_zero = zero_.data(),
+                                         .v_codes = v,
+                                         .v_scale = step_.data(),
+                                         .v_zero = zero_.data(),
+                                         .k_recent = recent_.data(),
+                                         .v_recent = recent_.data(),
+                                         .table = kivi_table_.data(),
+                                         .max_pages = small(static_cast<double>(kivi_pages_)),
+                                         .kv_heads = kv_heads_,
+                                         .head_dim = d_,
+                                         .bits = bits,
+                                         .residual = small(kSweptResidual)}});
+    }
+  }
+  DecodeVariant variant_;
+  std::size_t batch_;
+  std::int32_t kv_heads_, d_;
+  Pools pools_;
+  std::vector<std::int32_t> length_, kivi_table_;
+  LaunchPlan plan_;
+  SplitSpace<float> space_;
+  std::vector<float> out_, scale_;
+  DecodeRows<float> rows_;
+  std::int64_t kivi_pages_ = 1;
+  std::vector<Half> step_, zero_;
+  std::vector<float> recent_ =
+      std::vector<float>(batch_ * static_cast<std::size_t>(kSweptResidual * kv_heads_ * d_), 0.25F);
+};
+
 class PrefillTrial final : public CpuTrial {
  public:
   PrefillTrial(Arena& arena, const Shape& x)
@@ -142,10 +250,17 @@ class PrefillTrial final : public CpuTrial {
 
  private:
   void launch(std::size_t turn) override {
-    attention_prefill(PrefillArgs<float>{.q = arena_.behind(0), .out = out_.data(), .q_offset = offset_.data(), .context = context_.data(),
-                                         .kv = pools_.at(turn), .sequences = small(static_cast<double>(batch_)), .heads = heads_,
-                                         .q_stride = 0, .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d_))),
-                                         .tiles = plan_.tiles.data(), .tile_count = static_cast<std::int64_t>(plan_.tiles.size())});
+    attention_prefill(PrefillArgs<float>{.q = arena_.behind(0),
+                                         .out = out_.data(),
+                                         .q_offset = offset_.data(),
+                                         .context = context_.data(),
+                                         .kv = pools_.at(turn),
+                                         .sequences = small(static_cast<double>(batch_)),
+                                         .heads = heads_,
+                                         .q_stride = 0,
+                                         .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d_))),
+                                         .tiles = plan_.tiles.data(),
+                                         .tile_count = static_cast<std::int64_t>(plan_.tiles.size())});
   }
   Arena& arena_;
   std::size_t batch_;
@@ -159,10 +274,16 @@ class PrefillTrial final : public CpuTrial {
 class NormTrial final : public CpuTrial {
  public:
   NormTrial(Arena& arena, std::int64_t rows, std::int64_t dim)
-      : arena_(arena), rows_(rows), dim_(dim), residual_(static_cast<std::size_t>(rows * dim), 0.5F), out_(residual_.size()) {}
+      : arena_(arena),
+        rows_(rows),
+        dim_(dim),
+        residual_(static_cast<std::size_t>(rows * dim), 0.5F),
+        out_(residual_.size()) {}
 
  private:
-  void launch(std::size_t) override { rmsnorm(RmsNormArgs<float>{arena_.behind(0), residual_.data(), arena_.behind(0), out_.data(), rows_, dim_}); }
+  void launch(std::size_t) override {
+    rmsnorm(RmsNormArgs<float>{arena_.behind(0), residual_.data(), arena_.behind(0), out_.data(), rows_, dim_});
+  }
   Arena& arena_;
   std::int64_t rows_, dim_;
   std::vector<float> residual_, out_;
@@ -183,8 +304,14 @@ class ActivationTrial final : public CpuTrial {
 class RopeTrial final : public CpuTrial {
  public:
   RopeTrial(Arena& arena, std::int64_t rows, std::int32_t heads, std::int32_t kv_heads, std::int32_t d)
-      : rows_(rows), heads_(heads), stride_((heads + 2 * kv_heads) * d), rope_(rows, d, 500000), pools_(arena, {rows}, kv_heads, d),
-        qkv_(arena.behind(0), arena.behind(static_cast<std::size_t>(rows * stride_))), sequence_(static_cast<std::size_t>(rows)), position_(sequence_.size()) {
+      : rows_(rows),
+        heads_(heads),
+        stride_((heads + 2 * kv_heads) * d),
+        rope_(rows, d, 500000),
+        pools_(arena, {rows}, kv_heads, d),
+        qkv_(arena.behind(0), arena.behind(static_cast<std::size_t>(rows * stride_))),
+        sequence_(static_cast<std::size_t>(rows)),
+        position_(sequence_.size()) {
     std::iota(position_.begin(), position_.end(), 0);
     keys_ = std::int64_t{heads} * d;
     values_ = keys_ + std::int64_t{kv_heads} * d;
@@ -192,9 +319,17 @@ class RopeTrial final : public CpuTrial {
 
  private:
   void launch(std::size_t turn) override {
-    rope_append(RopeAppendArgs<float>{.q = qkv_.data(), .k = qkv_.data() + keys_, .v = qkv_.data() + values_,
-                                      .sequence = sequence_.data(), .position = position_.data(), .kv = pools_.at(turn),
-                                      .cosine = rope_.cosine(), .sine = rope_.sine(), .tokens = rows_, .heads = heads_, .stride = stride_});
+    rope_append(RopeAppendArgs<float>{.q = qkv_.data(),
+                                      .k = qkv_.data() + keys_,
+                                      .v = qkv_.data() + values_,
+                                      .sequence = sequence_.data(),
+                                      .position = position_.data(),
+                                      .kv = pools_.at(turn),
+                                      .cosine = rope_.cosine(),
+                                      .sine = rope_.sine(),
+                                      .tokens = rows_,
+                                      .heads = heads_,
+                                      .stride = stride_});
   }
   std::int64_t rows_;
   std::int32_t heads_;
@@ -228,9 +363,13 @@ class CopyTrial final : public CpuTrial {
 class MapTrial final : public Trial {
  public:
   MapTrial(const ModelShape& m, double groups)
-      : blocks_(std::max<std::int64_t>(1, whole(groups) / (2 * m.layers))), groups_(blocks_ * 2 * m.layers),
-        pool_({.layers = small(static_cast<double>(m.layers)), .slots = 1, .max_tokens = blocks_ * (65536 / (4 * m.kv_heads * m.head_dim)),
-               .kv_heads = small(static_cast<double>(m.kv_heads)), .head_dim = small(static_cast<double>(m.head_dim)),
+      : blocks_(std::max<std::int64_t>(1, whole(groups) / (2 * m.layers))),
+        groups_(blocks_ * 2 * m.layers),
+        pool_({.layers = small(static_cast<double>(m.layers)),
+               .slots = 1,
+               .max_tokens = blocks_ * (65536 / (4 * m.kv_heads * m.head_dim)),
+               .kv_heads = small(static_cast<double>(m.kv_heads)),
+               .head_dim = small(static_cast<double>(m.head_dim)),
                .page_groups = groups_}) {}
 
   /// Of x[0] groups, as the point says; the pool maps whole blocks.
@@ -266,7 +405,8 @@ class StepTrial final : public Trial {
 class CpuBackend final : public SweepBackend {
  public:
   CpuBackend(const ModelShape& model, const SweepOptions& o)
-      : model_(model), engine_(make_cpu_step_engine(model, {.max_sequences = o.max_sequences, .max_context = o.max_context})) {}
+      : model_(model),
+        engine_(make_cpu_step_engine(model, {.max_sequences = o.max_sequences, .max_context = o.max_context})) {}
 
   std::string_view name() const override { return "cpu"; }
   Value machine() const override { return cpu_fingerprint(); }
@@ -283,17 +423,22 @@ class CpuBackend final : public SweepBackend {
       case SweepOp::kGemm: return std::make_unique<GemmTrial>(arena_, x);
       case SweepOp::kPrefill: return std::make_unique<PrefillTrial>(arena_, x);
       case SweepOp::kDecode:
-        return std::make_unique<DecodeTrial>(arena_, std::vector<std::int64_t>(static_cast<std::size_t>(x[0]), whole(x[1])), small(x[2]), small(x[3]), small(x[4]));
+        return std::make_unique<DecodeTrial>(arena_,
+                                             std::vector<std::int64_t>(static_cast<std::size_t>(x[0]), whole(x[1])),
+                                             small(x[2]), small(x[3]), small(x[4]));
       case SweepOp::kRagged: {
         std::vector<std::int64_t> contexts;
         for (const Tokens t : p.batch.decodes) contexts.push_back(t.value());
         return std::make_unique<DecodeTrial>(arena_, contexts, small(x[2]), small(x[3]), small(x[4]));
       }
       case SweepOp::kNorm: return std::make_unique<NormTrial>(arena_, whole(x[0]), model_.hidden);
-      case SweepOp::kRope: return std::make_unique<RopeTrial>(arena_, whole(x[0]), dim(model_.heads), dim(model_.kv_heads), dim(model_.head_dim));
+      case SweepOp::kRope:
+        return std::make_unique<RopeTrial>(arena_, whole(x[0]), dim(model_.heads), dim(model_.kv_heads),
+                                           dim(model_.head_dim));
       case SweepOp::kActivation: return std::make_unique<ActivationTrial>(arena_, whole(x[0]), model_.ffn);
       case SweepOp::kCopy: return std::make_unique<CopyTrial>(x[0]);
       case SweepOp::kMap: return std::make_unique<MapTrial>(model_, x[0]);
+      case SweepOp::kVariant: return std::make_unique<VariantTrial>(arena_, x);
       case SweepOp::kStep: break;
     }
     return std::make_unique<StepTrial>(*engine_, p.batch);
@@ -309,7 +454,8 @@ constexpr std::int64_t kLargestParameters = 100'000'000;  // 400 MB of fp32; a s
 
 }  // namespace
 
-std::unique_ptr<SweepBackend> make_sweep_backend(std::string_view name, const ModelShape& model, const SweepOptions& options) {
+std::unique_ptr<SweepBackend> make_sweep_backend(std::string_view name, const ModelShape& model,
+                                                 const SweepOptions& options) {
   if (name == "cuda") {
     struct stat device{};
     const bool driver = ::stat("/dev/nvidiactl", &device) == 0;
@@ -318,8 +464,8 @@ std::unique_ptr<SweepBackend> make_sweep_backend(std::string_view name, const Mo
   }
   if (name != "cpu") throw ConfigError("backend \"" + std::string(name) + "\": expected cpu or cuda");
   if (model.parameters() > kLargestParameters) {
-    throw ConfigError("model \"" + model.name + "\": too large for the CPU backend (" + std::to_string(model.parameters() / 1'000'000) +
-                      " million parameters, at most 100)");
+    throw ConfigError("model \"" + model.name + "\": too large for the CPU backend (" +
+                      std::to_string(model.parameters() / 1'000'000) + " million parameters, at most 100)");
   }
   return std::make_unique<CpuBackend>(model, options);
 }

@@ -22,7 +22,8 @@ constexpr int kChains = 12;
 template <class Isa>
 KERNEL_INLINE float arithmetic(std::int64_t rounds) {
   using Eight = Lanes<float, Isa>;
-  const float one[kLanes] = {1, 1, 1, 1, 1, 1, 1, 1}, little[kLanes] = {1e-9F, 1e-9F, 1e-9F, 1e-9F, 1e-9F, 1e-9F, 1e-9F, 1e-9F};
+  const float one[kLanes] = {1, 1, 1, 1, 1, 1, 1, 1},
+              little[kLanes] = {1e-9F, 1e-9F, 1e-9F, 1e-9F, 1e-9F, 1e-9F, 1e-9F, 1e-9F};
   Eight sum[kChains], a, b;
   a.load(one);
   b.load(little);
@@ -123,7 +124,9 @@ SpeedOfLight probe_cpu() {
   return s;
 }
 
-double cpu_memory_bytes() { return static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE)); }
+double cpu_memory_bytes() {
+  return static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
 
 Value cpu_fingerprint() {
   utsname system{};

@@ -1,5 +1,5 @@
-/// What this processor cannot beat with the instructions that the CPU kernels use: multiply-adds in registers, and reads
-/// from the first cache and from memory. One thread; thread CPU time; the best of several tries.
+/// What this processor cannot beat with the instructions that the CPU kernels use: multiply-adds in registers, and
+/// reads from the first cache and from memory. One thread; thread CPU time; the best of several tries.
 #pragma once
 
 #include "calibrate/fit/table.hpp"

@@ -17,6 +17,7 @@ class Planner {
   std::vector<SweepPoint> points() {
     gemms();
     attention();
+    variants();
     small_kernels();
     memory();
     steps();
@@ -32,9 +33,13 @@ class Planner {
   void gemms() {
     const double hidden = static_cast<double>(m_.hidden), width = static_cast<double>(m_.heads * m_.head_dim);
     const double kv = static_cast<double>(2 * m_.kv_heads * m_.head_dim), ffn = static_cast<double>(m_.ffn);
-    const std::pair<double, double> shapes[] = {
-        {width + kv, hidden}, {hidden, width}, {(m_.gated ? 2 : 1) * ffn, hidden}, {hidden, ffn}, {static_cast<double>(m_.vocabulary), hidden}};
-    const std::vector<double> full{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 65, 96, 128, 129, 192, 256}, few{1, 3, 8, 24, 65, 192};
+    const std::pair<double, double> shapes[] = {{width + kv, hidden},
+                                                {hidden, width},
+                                                {(m_.gated ? 2 : 1) * ffn, hidden},
+                                                {hidden, ffn},
+                                                {static_cast<double>(m_.vocabulary), hidden}};
+    const std::vector<double> full{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 65, 96, 128, 129, 192, 256},
+        few{1, 3, 8, 24, 65, 192};
     for (const auto& [n, k] : shapes) {
       for (const double rows : o_.quick ? few : full) add(SweepOp::kGemm, {rows, n, k});
     }
@@ -44,10 +49,11 @@ class Planner {
   }
 
   void attention() {
-    const double heads = static_cast<double>(m_.heads), kv = static_cast<double>(m_.kv_heads), d = static_cast<double>(m_.head_dim);
+    const double heads = static_cast<double>(m_.heads), kv = static_cast<double>(m_.kv_heads),
+                 d = static_cast<double>(m_.head_dim);
     const double longest = static_cast<double>(2 * o_.max_context);
     for (std::size_t i = 0; i < some(60, 14); ++i) {
-      const double q = drawn(1, static_cast<double>(2 * o_.token_budget)), context = i % 3 == 0 ? 0 : drawn(1, longest);
+      const double q = drawn(2, static_cast<double>(2 * o_.token_budget)), context = i % 3 == 0 ? 0 : drawn(1, longest);
       add(SweepOp::kPrefill, {i % 4 == 0 ? drawn(1, 4) : 1, q, context, heads, kv, d});
     }
     for (std::size_t i = 0; i < some(60, 14); ++i) {
@@ -58,11 +64,27 @@ class Planner {
       const double batch = drawn(2, static_cast<double>(o_.max_sequences)), typical = drawn(16, longest / 4);
       double sum = 0;
       for (double b = 0; b < batch; ++b) {
-        p.batch.decodes.push_back(Tokens{static_cast<std::int64_t>(std::min(longest, drawn(std::max(1.0, typical / 4), 4 * typical)))});
+        p.batch.decodes.push_back(
+            Tokens{static_cast<std::int64_t>(std::min(longest, drawn(std::max(1.0, typical / 4), 4 * typical)))});
         sum += static_cast<double>(p.batch.decodes.back().value());
       }
       p.x = {batch, sum / batch, heads, kv, d};
       points_.push_back(std::move(p));
+    }
+  }
+
+  /// Kernels of the values of engine.kernels and engine.kv_format, over few shapes: one factor each comes of it.
+  void variants() {
+    const double heads = static_cast<double>(m_.heads), kv = static_cast<double>(m_.kv_heads);
+    const double d = static_cast<double>(m_.head_dim);
+    for (std::size_t i = 0; i < some(10, 4); ++i) {
+      const double batch = drawn(1, static_cast<double>(o_.max_sequences));
+      const double context = drawn(64, static_cast<double>(2 * o_.max_context));
+      for (const DecodeVariant v : kDecodeVariants) {
+        const bool kivi = v == DecodeVariant::kKivi4 || v == DecodeVariant::kKivi2;
+        if (!kivi || m_.head_dim % 32 == 0)
+          add(SweepOp::kVariant, {batch, context, heads, kv, d, static_cast<double>(v)});
+      }
     }
   }
 
@@ -79,14 +101,18 @@ class Planner {
 
   void step(StepBatch batch, SweepUse use, std::string_view family) {
     SweepPoint p{SweepOp::kStep, use, {}, std::move(batch), family};
-    p.x = {static_cast<double>(p.batch.tokens()), static_cast<double>(p.batch.decodes.size()), static_cast<double>(p.batch.chunks.size())};
+    p.x = {static_cast<double>(p.batch.tokens()), static_cast<double>(p.batch.decodes.size()),
+           static_cast<double>(p.batch.chunks.size())};
     points_.push_back(std::move(p));
   }
 
   /// Random batches to fit and to test; and lines along which one quantity changes, for tests alone.
   void steps() {
-    StepCalibrationOptions s{.max_sequences = o_.max_sequences, .token_budget = o_.token_budget, .max_context = o_.max_context,
-                             .batches = static_cast<int>(some(240, 60)), .seed = o_.seed};
+    StepCalibrationOptions s{.max_sequences = o_.max_sequences,
+                             .token_budget = o_.token_budget,
+                             .max_context = o_.max_context,
+                             .batches = static_cast<int>(some(240, 60)),
+                             .seed = o_.seed};
     for (StepBatch& b : random_batches(s)) step(std::move(b), SweepUse::kFit, "");
     s.batches = static_cast<int>(some(100, 20));
     s.seed = hash_combine(o_.seed, 1);
@@ -98,7 +124,8 @@ class Planner {
     for (std::int64_t c = 1; c <= o_.max_context; c += o_.quick ? o_.max_context / 4 : o_.max_context / 12) {
       step({{}, std::vector<Tokens>(8, Tokens{c})}, SweepUse::kTest, "decode context");
     }
-    for (std::int64_t q = 1; q <= o_.token_budget; q += o_.quick ? 40 : 11) step({{{Tokens{}, Tokens{q}}}, {}}, SweepUse::kTest, "chunk");
+    for (std::int64_t q = 1; q <= o_.token_budget; q += o_.quick ? 40 : 11)
+      step({{{Tokens{}, Tokens{q}}}, {}}, SweepUse::kTest, "chunk");
   }
 
   const ModelShape& m_;
@@ -121,7 +148,8 @@ SweepPlan plan_sweep(const ModelShape& model, const SweepOptions& o) {
   SweepPlan plan;
   plan.points = Planner(model, o).points();
   const auto drawn = shuffled(plan.points.size(), o.seed);
-  for (std::size_t i = 0; i < std::min<std::size_t>(o.quick ? 8 : 20, drawn.size()); ++i) plan.sentinels.push_back(drawn[i]);
+  for (std::size_t i = 0; i < std::min<std::size_t>(o.quick ? 8 : 20, drawn.size()); ++i)
+    plan.sentinels.push_back(drawn[i]);
   const auto watch = [&](int pass) {
     for (const std::size_t p : plan.sentinels) plan.order.push_back({p, kSentinelVisits + pass});
   };
@@ -136,7 +164,8 @@ SweepPlan plan_sweep(const ModelShape& model, const SweepOptions& o) {
   for (const SweepPoint& p : plan.points) {
     for (const char c : to_json(to_value(p), -1)) plan.hash = hash_combine(plan.hash, static_cast<std::uint64_t>(c));
   }
-  for (const SweepEntry& e : plan.order) plan.hash = hash_combine(plan.hash, e.point * 4096 + static_cast<std::size_t>(e.visit));
+  for (const SweepEntry& e : plan.order)
+    plan.hash = hash_combine(plan.hash, e.point * 4096 + static_cast<std::size_t>(e.visit));
   return plan;
 }
 

@@ -4,11 +4,12 @@
 ///   SweepPlan plan = plan_sweep(load_model("llama-tiny", {}), {});
 ///   for (const SweepEntry& e : plan.order) measure(plan.points[e.point]);
 ///
-/// Every point is visited several times, each visit a sample, in rounds of random order: on a machine with neighbours the
-/// speed changes over milliseconds and seconds, and samples taken in one go agree with each other and with nothing else.
-/// Sentinels are measured before the first round, in the middle and at the end.
+/// Every point is visited several times, each visit a sample, in rounds of random order: on a machine with neighbours
+/// the speed changes over milliseconds and seconds, and samples taken in one go agree with each other and with nothing
+/// else. Sentinels are measured before the first round, in the middle and at the end.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -20,12 +21,31 @@
 
 namespace orrery {
 
-enum class SweepOp : std::uint8_t { kGemm, kPrefill, kDecode, kRagged, kNorm, kRope, kActivation, kCopy, kMap, kStep };
+enum class SweepOp : std::uint8_t {
+  kGemm,
+  kPrefill,
+  kDecode,
+  kRagged,
+  kNorm,
+  kRope,
+  kActivation,
+  kCopy,
+  kMap,
+  kVariant,
+  kStep
+};
 
 constexpr std::string_view name(SweepOp op) {
-  constexpr std::string_view names[] = {"gemm", "prefill", "decode", "ragged decode", "norm", "rope", "activation", "copy", "map", "step"};
+  constexpr std::string_view names[] = {"gemm",       "prefill", "decode", "ragged decode",  "norm", "rope",
+                                        "activation", "copy",    "map",    "decode variant", "step"};
   return names[static_cast<std::size_t>(op)];
 }
+
+/// Decode attention with another softmax or over another KV format.
+enum class DecodeVariant : std::uint8_t { kUnifiedMax, kFp8, kKivi4, kKivi2 };
+inline constexpr std::array kDecodeVariants{DecodeVariant::kUnifiedMax, DecodeVariant::kFp8, DecodeVariant::kKivi4,
+                                            DecodeVariant::kKivi2};
+inline constexpr std::int64_t kSweptResidual = 32;      ///< of the KIVI points
 
 enum class SweepUse : std::uint8_t { kFit, kTest };   ///< kTest: never seen by any fit
 
@@ -33,14 +53,15 @@ struct SweepPoint {
   SweepOp op = SweepOp::kGemm;
   SweepUse use = SweepUse::kFit;
   /// kGemm, kPrefill, kDecode: as in laws.hpp. kRagged: batch, mean context. kNorm, kRope, kActivation: rows.
-  /// kCopy: bytes. kMap: page groups. kStep: tokens, decodes, chunks (its batch is below).
+  /// kVariant: as kDecode, and the DecodeVariant as the sixth. kCopy: bytes. kMap: page groups. kStep: tokens, decodes,
+  /// chunks (its batch is below).
   Shape x{};
   StepBatch batch;                 ///< of kStep; the decodes of kRagged
   std::string_view family;         ///< of a kTest step: "random", "decode batch", "decode context", "chunk"
 };
 
 inline constexpr int kVisits = 7;                        ///< whose median counts
-inline constexpr int kSentinelVisits = 1000;             ///< visits 1000, 1001, 1002: as a sentinel at start, middle, end
+inline constexpr int kSentinelVisits = 1000;  ///< visits 1000, 1001, 1002: as a sentinel at start, middle, end
 
 struct SweepEntry {
   std::size_t point;

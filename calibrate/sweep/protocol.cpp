@@ -46,7 +46,8 @@ double take_sample(Trial& trial) {
   return trial.run(launches) / static_cast<double>(launches);
 }
 
-Journal::Journal(std::string path, const Value& header, const SweepPlan& plan) : path_(std::move(path)), header_(header) {
+Journal::Journal(std::string path, const Value& header, const SweepPlan& plan)
+    : path_(std::move(path)), header_(header) {
   file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (file_ < 0) throw ConfigError(path_ + ": " + std::strerror(errno));
   try {
@@ -63,7 +64,8 @@ Journal::~Journal() { ::close(file_); }
 void Journal::read(const SweepPlan& plan) {
   const std::string text = contents(path_);
   const std::size_t end = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
-  if (end != text.size() && ::ftruncate(file_, static_cast<off_t>(end)) != 0) throw ConfigError(path_ + ": " + std::strerror(errno));
+  if (end != text.size() && ::ftruncate(file_, static_cast<off_t>(end)) != 0)
+    throw ConfigError(path_ + ": " + std::strerror(errno));
   if (end == 0) return write(to_json(header_, -1));
   Value here;  // this machine
   int line = 0;
@@ -108,7 +110,8 @@ void Journal::add(SweepEntry e, const SweepPoint& point, double seconds) {
 
 std::vector<double> Journal::samples(std::size_t point) const {
   std::vector<double> out;
-  for (auto it = done_.lower_bound({point, 0}); it != done_.end() && it->first.point == point && it->first.visit < kSentinelVisits; ++it) {
+  for (auto it = done_.lower_bound({point, 0});
+       it != done_.end() && it->first.point == point && it->first.visit < kSentinelVisits; ++it) {
     out.push_back(it->second);
   }
   return out;
@@ -128,7 +131,8 @@ double sentinel_drift(const SweepPlan& plan, const Journal& journal) {
   std::array<std::vector<double>, 3> passes;
   for (const std::size_t p : plan.sentinels) {
     std::array<double, 3> t{};
-    for (int pass = 0; pass < 3; ++pass) t[static_cast<std::size_t>(pass)] = journal.sample({p, kSentinelVisits + pass});
+    for (int pass = 0; pass < 3; ++pass)
+      t[static_cast<std::size_t>(pass)] = journal.sample({p, kSentinelVisits + pass});
     const double mean = (t[0] + t[1] + t[2]) / 3;
     for (std::size_t i = 0; i < 3; ++i) passes[i].push_back(t[i] / mean);
   }

@@ -1,6 +1,6 @@
-/// How a sweep is run, on any backend: one sample a visit, in the plan's order; every sample is in a journal before the next
-/// is taken. All visits are alike, amid whole steps and other points: more of them for what scatters, at the end, would
-/// find warmer caches (on the CPU half the time).
+/// How a sweep is run, on any backend: one sample a visit, in the plan's order; every sample is in a journal before the
+/// next is taken. All visits are alike, amid whole steps and other points: more of them for what scatters, at the end,
+/// would find warmer caches (on the CPU half the time).
 ///
 ///   Journal journal(path, header, plan);                // continues what is there
 ///   run_sweep(plan, *backend, journal, progress);
@@ -21,13 +21,13 @@ inline constexpr double kSampleSeconds = 5e-4;  ///< a sample takes at least thi
 /// Seconds of one launch. The first launch, which finds buffers cold that no model has cold, is not counted.
 double take_sample(Trial& trial);
 
-/// A file of JSON lines: a header that says what is measured where, then one line a sample, complete before anybody is told
-/// of it. Whoever is killed loses the line it was writing and no other; opening the file again drops that line. The file is
-/// locked while it is open.
+/// A file of JSON lines: a header that says what is measured where, then one line a sample, complete before anybody is
+/// told of it. Whoever is killed loses the line it was writing and no other; opening the file again drops that line.
+/// The file is locked while it is open.
 class Journal {
  public:
-  /// Throws ConfigError: another plan or backend, an unfinished sweep of another machine, a line that cannot be read, a file
-  /// that another process writes.
+  /// Throws ConfigError: another plan or backend, an unfinished sweep of another machine, a line that cannot be read, a
+  /// file that another process writes.
   Journal(std::string path, const Value& header, const SweepPlan& plan);
   ~Journal();
   Journal(const Journal&) = delete;

@@ -55,7 +55,8 @@ TEST(StepFit, RecoversAKnownLawExactly) {
   StepCalibrator c(engine, {});
   c.round();
   const StepCalibration fit = c.result();
-  for (std::size_t i = 0; i < StepLaw::kTerms; ++i) EXPECT_NEAR(fit.law.seconds[i] / known_law().seconds[i], 1, 1e-6) << i;
+  for (std::size_t i = 0; i < StepLaw::kTerms; ++i)
+    EXPECT_NEAR(fit.law.seconds[i] / known_law().seconds[i], 1, 1e-6) << i;
   EXPECT_LT(fit.held_out.mape, 0.01);
 }
 
@@ -67,8 +68,10 @@ TEST(StepFit, NoiseOfFivePercentIsAveragedOverRoundsAndBatches) {
   EXPECT_LT(fit.held_out.mape, 2.5);        // of a median of seven: mean absolute error 1.9 %
   EXPECT_NEAR(fit.noise, 3.4, 1.0);         // quartiles of a normal: 0.674 sigma
   EXPECT_LT(fit.drift, 2.0);
-  const StepError truth = error_of(fit.law, std::vector<StepSample>{
-      {{.chunks = {}, .decodes = std::vector<Tokens>(16, 200_tok)}, {known_law().predict(StepBatch{{}, std::vector<Tokens>(16, 200_tok)}.shape())}}});
+  const StepError truth = error_of(
+      fit.law,
+      std::vector<StepSample>{{{.chunks = {}, .decodes = std::vector<Tokens>(16, 200_tok)},
+                               {known_law().predict(StepBatch{{}, std::vector<Tokens>(16, 200_tok)}.shape())}}});
   EXPECT_LT(truth.mape, 2);
 }
 
@@ -105,7 +108,8 @@ TEST(CpuStepEngine, AFittedLawPredictsBatchesThatWereNotFitted) {
   std::vector<double> times;
   for (const StepSample& sample : fit.samples) times.push_back(sample.median());
   double spread = 0;                                   // error of saying "the middle one" for every batch
-  for (const double t : times) spread += 100 * std::abs(quantile(times, 0.5) / t - 1) / static_cast<double>(times.size());
+  for (const double t : times)
+    spread += 100 * std::abs(quantile(times, 0.5) / t - 1) / static_cast<double>(times.size());
   EXPECT_LT(fit.held_out.mape, 0.4 * spread);
   StepBatch few{{}, {16_tok}}, many{{}, std::vector<Tokens>(8, 100_tok)};
   EXPECT_LT(3 * fit.law.predict(few.shape()) / 2, fit.law.predict(many.shape()));

@@ -72,7 +72,8 @@ TEST(Variants, UnifiedMaximumIsThePapersGainLessTheRowsThatAreRepeated) {
 /// FlashDecoding++ section 5, Llama-2-7B on an A100: GEMV wins at one row, tensor cores at four, cuBLAS when many.
 TEST(Variants, AutoIsTheBestOfTheThree) {
   const auto with = [&](Kernels::Gemm g) { return VariantCost({.kernels = {.gemm = g}}, a100()); };
-  const VariantCost best = with(Kernels::Gemm::kAuto), flat = with(Kernels::Gemm::kFlat), gemv = with(Kernels::Gemm::kGemv);
+  const VariantCost best = with(Kernels::Gemm::kAuto), flat = with(Kernels::Gemm::kFlat),
+                    gemv = with(Kernels::Gemm::kGemv);
   for (const auto& [n, k] : {std::pair{12288.0, 4096.0}, {4096.0, 4096.0}, {11008.0, 4096.0}, {4096.0, 11008.0}}) {
     for (double m = 1; m <= 512; m *= 2) {
       const double cublas = a100().gemm.seconds({m, n, k});
@@ -83,7 +84,8 @@ TEST(Variants, AutoIsTheBestOfTheThree) {
     EXPECT_GT(gemv.gemm_seconds(4, n, k), 1.9 * a100().gemm.seconds({4, n, k}));
     EXPECT_LT(flat.gemm_seconds(8, n, k), a100().gemm.seconds({8, n, k}));
     EXPECT_EQ(flat.gemm_seconds(1, n, k), flat.gemm_seconds(8, n, k));               // padded to 8
-    EXPECT_NEAR(flat.gemm_seconds(128, n, k) / (2 * flat.gemm_seconds(64, n, k)), 1, 1e-9);   // two passes over the weights
+    EXPECT_NEAR(flat.gemm_seconds(128, n, k) / (2 * flat.gemm_seconds(64, n, k)), 1,
+                1e-9);  // two passes over the weights
     EXPECT_EQ(best.gemm_seconds(512, n, k), a100().gemm.seconds({512, n, k}));
   }
   // No faster than memory: 2 m n k bytes at the data sheet's rate.
@@ -93,7 +95,8 @@ TEST(Variants, AutoIsTheBestOfTheThree) {
 TEST(Variants, BytesOfAFormatHaveItsScales) {
   EXPECT_EQ(KvFormat{}.bytes_per_value(2), 2);
   EXPECT_EQ(KvFormat{.name = KvFormat::Name::kFp8}.bytes_per_value(2), 1);
-  EXPECT_EQ((KvFormat{.name = KvFormat::Name::kKivi, .bits = 2, .group = 32}.bytes_per_value(2)), 0.375);   // 5.33 times less
+  EXPECT_EQ((KvFormat{.name = KvFormat::Name::kKivi, .bits = 2, .group = 32}.bytes_per_value(2)),
+            0.375);  // 5.33 times less
   EXPECT_EQ((KvFormat{.name = KvFormat::Name::kKivi, .bits = 4, .group = 32}.bytes_per_value(2)), 0.625);
   EXPECT_EQ(kv_bytes_per_token(load_model("llama-3.1-8b", {}), {}, 2), 131072);
   EXPECT_EQ(kv_bytes_per_token(load_model("llama-3.1-8b", {}), {.name = KvFormat::Name::kKivi}, 2), 24576);
@@ -116,19 +119,21 @@ TEST(Variants, AQuantisedCacheReadsFewerBytesAndKeepsTheLatency) {
   const VariantCost fp8({.format = {.name = KvFormat::Name::kFp8}}, a100());
   const Shape large{64, 8192, 32, 32, 128}, small{1, 64, 32, 32, 128};
   const double full = a100().decode.seconds(large);
-  EXPECT_NEAR(fp8.decode_seconds(large) / full, 0.57, 0.03);                          // half the bytes, 1.14 times their time
+  EXPECT_NEAR(fp8.decode_seconds(large) / full, 0.57, 0.03);  // half the bytes, 1.14 times their time
   EXPECT_NEAR(kivi.decode_seconds(large) / full, 1.3 * (96 + 8096 * 0.1875) / 8192, 0.03);
-  EXPECT_GT(kivi.decode_seconds(small), a100().decode.seconds(small));                // all in the window; dequantisation
+  EXPECT_GT(kivi.decode_seconds(small), a100().decode.seconds(small));  // all in the window; dequantisation
   EXPECT_EQ(kivi.append_bytes(1000), 2375);
 }
 
 /// vAttention, section 5: 64 KB page groups of Llama-3-8B hold 32 tokens of a layer's keys, 2 MB hold 1024.
 TEST(Variants, APageGroupIsABlock) {
-  const KvLayout small{.name = KvLayout::Name::kVirtual, .page_group = Bytes{64 << 10}}, large{.name = KvLayout::Name::kVirtual};
+  const KvLayout small{.name = KvLayout::Name::kVirtual, .page_group = Bytes{64 << 10}},
+      large{.name = KvLayout::Name::kVirtual};
   EXPECT_EQ(virtual_block_tokens(small, {}, 8, 128, 2), 32);
   EXPECT_EQ(virtual_block_tokens(large, {}, 8, 128, 2), 1024);
   EXPECT_EQ(virtual_block_tokens({.name = KvLayout::Name::kVirtual, .page_group = 2000000_B}, {}, 8, 128, 2), 1024);
-  EXPECT_THROW(virtual_block_tokens({.name = KvLayout::Name::kVirtual, .page_group = Bytes{1024}}, {}, 8, 128, 2), ConfigError);
+  EXPECT_THROW(virtual_block_tokens({.name = KvLayout::Name::kVirtual, .page_group = Bytes{1024}}, {}, 8, 128, 2),
+               ConfigError);
   EXPECT_EQ(deploy(request({.layout = large}, "llama-3.1-8b", "a100-80g")).kv.block_tokens, 1024);
 }
 
@@ -159,7 +164,9 @@ TEST(Variants, AStepCarriesItsMapping) {
 
 TEST(Variants, PagingCostsWhatIsSaidOfIt) {
   const Shape x{1, 8192, 0, 32, 8, 128};
-  const auto ratio = [&](KvLayout l) { return a100().prefill.seconds(x) / VariantCost({.layout = l}, a100()).prefill_seconds(x); };
+  const auto ratio = [&](KvLayout l) {
+    return a100().prefill.seconds(x) / VariantCost({.layout = l}, a100()).prefill_seconds(x);
+  };
   EXPECT_NEAR(ratio({.name = KvLayout::Name::kVirtual}), 7.0 / 5.5, 1e-9);
   EXPECT_NEAR(ratio({.name = KvLayout::Name::kVirtual, .paged_slowdown = 1}), 1, 1e-9);
   EXPECT_NEAR(ratio({.name = KvLayout::Name::kVirtual, .paged_slowdown = 1.5}), 1.5, 1e-9);
