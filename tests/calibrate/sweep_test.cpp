@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -117,7 +119,7 @@ class Sweep : public testing::Test {
  protected:
   void SetUp() override {
     path_ = (fs::temp_directory_path() /
-             ("orrery-sweep-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name())))
+             ("orrery-sweep-" + std::to_string(::getpid()) + "-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name())))
                 .string();
     fs::remove(path_);
   }

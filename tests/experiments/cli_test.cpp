@@ -54,8 +54,8 @@ std::vector<std::string> quick(std::vector<std::string> more = {}) {
 class Cli : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() /
-              ("orrery-cli-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    const std::string name = testing::UnitTest::GetInstance()->current_test_info()->name();
+    folder_ = fs::temp_directory_path() / ("orrery-cli-" + std::to_string(::getpid()) + "-" + name);
     fs::remove_all(folder_);
     fs::create_directories(folder_);
   }
