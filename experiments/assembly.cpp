@@ -270,6 +270,7 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
   parts.clients = client_rules(a.config.classes);
   if (tenants) parts.observers.push_back(tenants->meter());
   if (qoe.watches()) parts.observers.push_back(&qoe);
+  if (watch.observer) parts.observers.push_back(watch.observer);
   if (!a.predictor.empty()) {
     out.predictor.name = a.predictor;
     out.predictor.oracle = a.oracle;

@@ -47,6 +47,7 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins = {
 /// What one run may be asked for besides its result. Nothing is owned.
 struct Watch {
   RowSink* rows = nullptr;
+  Observer* observer = nullptr;
   TimelineSink* timeline = nullptr;
   bool exact = false, fast_forward = true, verify_fast_forward = false;
   bool resample = false;                     ///< a block bootstrap of the workload, by the seed

@@ -142,6 +142,7 @@ PaperExperiment read_paper(const std::string& name, const Value& document, Error
   section(in, "sla", [&](ObjectReader& s) {
     s.number("prompt_tokens_per_s", e.sla.prompt_rate, {0, 1e9});
     s.number("output_tokens_per_s", e.sla.output_rate, {0, 1e9});
+    s.integer("moving_average", e.sla.moving_average, {0, 1000000});
   });
   section(in, "search", [&](ObjectReader& s) {
     for (const char* key : {"low", "high"}) s.require(key);

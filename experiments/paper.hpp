@@ -59,10 +59,12 @@ struct PaperCheck {
   Verdict expect = Verdict::kHolds;
 };
 
-/// A request keeps its service level if its first token came within prompt / prompt_rate and its others, on average, at
-/// output_rate or faster.
+/// A request keeps its service level if its first token came within prompt / prompt_rate and its others at output_rate
+/// or faster: on average, or, with a span, at every token in the exponential moving average of the gaps so far
+/// (weights (1 - a)^i with a = 2 / (span + 1), normalised: pandas' ewm(span), as FastGen's benchmark has it).
 struct PaperSla {
   double prompt_rate = 0, output_rate = 0; ///< tokens a second; 0: no limit
+  std::int64_t moving_average = 0;         ///< span in tokens; 0: the mean of the request
 };
 
 struct PaperSearch {
