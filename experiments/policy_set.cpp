@@ -8,14 +8,16 @@
 namespace orrery {
 namespace {
 
+struct Names {
+  std::vector<std::string> names, aliases;
+};
+
 template <class Interface>
-std::vector<std::string> names_of(const Registry& registry) {
-  std::vector<std::string> names;
+void add_names(const Registry& registry, Names& out) {
   for (const auto& e : registry.entries<Interface>()) {
-    names.push_back(e.name);
-    names.insert(names.end(), e.aliases.begin(), e.aliases.end());
+    out.names.push_back(e.name);
+    out.aliases.insert(out.aliases.end(), e.aliases.begin(), e.aliases.end());
   }
-  return names;
 }
 
 template <class Interface>
@@ -37,7 +39,9 @@ std::unique_ptr<Interface> make(const PolicyChoice& choice, const Registry& regi
   constexpr std::string_view slot = slot_name<Interface>();
   const PolicyEntry<Interface>* entry = registry.find<Interface>(choice.name);
   if (entry == nullptr) {
-    errors.add("/policy/" + std::string(slot), unknown_name(slot, choice.name, names_of<Interface>(registry)));
+    Names known;
+    add_names<Interface>(registry, known);
+    errors.add("/policy/" + std::string(slot), unknown_name(slot, choice.name, known.names, known.aliases));
     return nullptr;
   }
   const std::size_t before = errors.lines().size();
@@ -140,14 +144,14 @@ Value list_policies(const Registry& registry, std::string_view name) {
   list_slot<Router>(registry, name, out);
   list_slot<AdmissionPolicy>(registry, name, out);
   if (!name.empty() && out.items().empty()) {
-    std::vector<std::string> known;
-    for (const auto& names :
-         {names_of<Batcher>(registry), names_of<QueueOrder>(registry), names_of<LengthPredictor>(registry),
-          names_of<KvPolicy>(registry), names_of<Router>(registry),
-          names_of<AdmissionPolicy>(registry)}) {
-      known.insert(known.end(), names.begin(), names.end());
-    }
-    throw ConfigError(unknown_name("policy", name, known));
+    Names known;
+    add_names<Batcher>(registry, known);
+    add_names<QueueOrder>(registry, known);
+    add_names<LengthPredictor>(registry, known);
+    add_names<KvPolicy>(registry, known);
+    add_names<Router>(registry, known);
+    add_names<AdmissionPolicy>(registry, known);
+    throw ConfigError(unknown_name("policy", name, known.names, known.aliases));
   }
   return out;
 }

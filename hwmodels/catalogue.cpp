@@ -44,6 +44,18 @@ std::string file_in(Catalogue kind, const std::string& wanted, const std::vector
   return "";
 }
 
+std::vector<std::string> built_in_aliases(Catalogue kind) {
+  std::vector<std::string> out;
+  for (const EmbeddedFile& file : embedded_files()) {
+    if (file.folder != folder_of(kind)) continue;
+    const Value entry = parse_json(file.text, std::string(file.name));
+    const Value* aliases = entry.find("aliases");
+    if (aliases == nullptr) continue;
+    for (const Value& a : aliases->items()) out.push_back(a.as_string());
+  }
+  return out;
+}
+
 CatalogueEntry from_file(const std::string& path) {
   Value v = parse_json_file(path);
   std::string name = v.at("name").as_string();
@@ -77,7 +89,7 @@ CatalogueEntry find_entry(Catalogue kind, std::string_view name, const std::vect
       if (is_called(v, wanted)) return {std::string(file.name), std::move(v), "built in"};
     }
   }
-  throw ConfigError(unknown_name(word_for(kind), name, built_in_names(kind)));
+  throw ConfigError(unknown_name(word_for(kind), name, built_in_names(kind), built_in_aliases(kind)));
 }
 
 }  // namespace orrery

@@ -9,6 +9,43 @@ namespace {
 constexpr std::size_t kMaxNames = 40;    // a list longer than this helps nobody
 constexpr std::size_t kMaxLength = 200;  // hostile input must not cost a quadratic table
 
+/// What engines, load generators and other simulators call the same thing; a line a meaning.
+constexpr std::string_view kSameMeaning[] = {
+    "max_running max_num_seqs max_batch_size max_running_requests max_concurrent_requests max_seqs batch_size max_bs",
+    "token_budget max_num_batched_tokens max_num_tokens max_batch_prefill_tokens chunk_size chunked_prefill_size",
+    "prefill_budget max_prefill_tokens",
+    "chunked_prefill enable_chunked_prefill enable_chunked_context",
+    "prefix_cache enable_prefix_caching prefix_caching enable_block_reuse radix_cache",
+    "max_model_len max_seq_len context_length context_len max_context max_total_tokens",
+    "gpu_memory_utilization free_gpu_memory_fraction mem_fraction_static gpu_memory_fraction memory_utilization",
+    "block_size tokens_per_block page_size",
+    "kv_blocks num_gpu_blocks num_gpu_blocks_override",
+    "swap_space host_cache_size cpu_swap_space",
+    "tp tensor_parallel_size tensor_parallel tp_size",
+    "pp pipeline_parallel_size pipeline_parallel pp_size",
+    "replicas num_replicas replica_num instances gpus num_gpus nodes data_parallel_size dp dp_size",
+    "kv_dtype kv_cache_dtype",
+    "batching scheduler batcher scheduling batch scheduling_policy",
+    "router routing routing_policy load_balancer load_balancing lb",
+    "order queue queue_order ordering priority_policy",
+    "predictor length_predictor",
+    "kv kv_cache allocator memory",
+    "hardware gpu device accelerator gpu_type",
+    "rate qps rps request_rate arrival_rate requests_per_second",
+    "requests num_requests num_prompts n",
+    "users clients num_clients concurrency max_concurrency num_users",
+    "cv burstiness",
+    "lengths length dataset",
+    "prompt input input_len input_tokens isl prompt_tokens",
+    "output output_len output_tokens osl max_new_tokens",
+    "slo sla slos",
+    "seeds replications repeats runs",
+    "itl_p99 tbt_p99 tbt itl inter_token_latency",
+    "tpot_p99 tpot time_per_output_token",
+    "ttft_p99 ttft time_to_first_token",
+    "e2e_p99 e2e e2el latency e2e_latency",
+};
+
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c == '_' ? '-' : c; }
 
 bool contains(std::string_view text, std::string_view part) {
@@ -56,14 +93,36 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   return holder == known.end() ? "" : *holder;
 }
 
+std::string same_meaning(std::string_view name, const std::vector<std::string>& known) {
+  const auto calls = [](std::string_view words, std::string_view word) {
+    for (std::size_t from = 0; from < words.size();) {
+      const std::size_t to = std::min(words.find(' ', from), words.size());
+      if (edit_distance(words.substr(from, to - from), word) == 0) return true;   // case and dashes aside
+      from = to + 1;
+    }
+    return false;
+  };
+  if (name.empty() || name.size() > kMaxLength) return "";
+  for (const std::string_view words : kSameMeaning) {
+    if (!calls(words, name)) continue;
+    for (const std::string& key : known)
+      if (calls(words, key)) return key;
+  }
+  return "";
+}
+
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& known) {
-  const std::string nearest = nearest_name(name, known);
+  std::string nearest = same_meaning(name, known);
+  if (nearest.empty()) nearest = nearest_name(name, known);
   return nearest.empty() ? "" : "; did you mean " + quoted(nearest) + "?";
 }
 
-std::string unknown_name(std::string_view kind, std::string_view name, const std::vector<std::string>& known) {
+std::string unknown_name(std::string_view kind, std::string_view name, const std::vector<std::string>& known,
+                         const std::vector<std::string>& aliases) {
   std::string message = "unknown " + std::string(kind) + " " + quoted(name);
-  const std::string hint = did_you_mean(name, known);
+  std::vector<std::string> all = known;
+  all.insert(all.end(), aliases.begin(), aliases.end());
+  const std::string hint = did_you_mean(name, all);
   if (!hint.empty() || known.empty()) return message + hint;
   message += "; known: ";
   for (std::size_t i = 0; i < std::min(known.size(), kMaxNames); ++i) message += (i == 0 ? "" : ", ") + known[i];

@@ -206,9 +206,9 @@ void ObjectReader::finish() {
   }
   for (const Value::Member& m : object_.members()) {
     if (ignored(m.first) || std::find(known_.begin(), known_.end(), m.first) != known_.end()) continue;
-    const std::string nearest = nearest_name(m.first, unused);
+    const std::string hint = did_you_mean(m.first, unused);
     // A name that is given already is a poor suggestion, but better than none.
-    error(m.first, "unknown key" + did_you_mean(m.first, nearest.empty() ? available : unused));
+    error(m.first, "unknown key" + (hint.empty() ? did_you_mean(m.first, available) : hint));
   }
 }
 

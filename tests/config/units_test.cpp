@@ -90,6 +90,24 @@ TEST(Names, EditDistanceIsAMetricOnExamples) {
   EXPECT_EQ(edit_distance("same", "same"), 0);
 }
 
+TEST(Names, WhatOtherProgramsCallAKeyIsUnderstood) {
+  EXPECT_EQ(same_meaning("tensor_parallel_size", {"replicas", "tp", "pp"}), "tp");
+  EXPECT_EQ(same_meaning("max_num_seqs", {"token_budget", "max_running"}), "max_running");
+  EXPECT_EQ(same_meaning("max-running", {"max_num_seqs"}), "max_num_seqs");
+  EXPECT_EQ(same_meaning("qps", {"process", "rate"}), "rate");
+  EXPECT_EQ(same_meaning("qps", {"process"}), "");
+  EXPECT_EQ(same_meaning("", {"tp"}), "");
+  EXPECT_EQ(did_you_mean("gpus", {"pp", "tp", "replicas"}), "; did you mean \"replicas\"?");
+}
+
+TEST(Names, AliasesAreSuggestedButNotListed) {
+  EXPECT_EQ(unknown_name("policy", "trtlm", {"tensorrt-llm", "tgi"}, {"trtllm"}),
+            "unknown policy \"trtlm\"; did you mean \"trtllm\"?");
+  EXPECT_EQ(unknown_name("policy", "vllm_v2", {"vllm", "vllm-v1"}, {"vllm_v0"}),
+            "unknown policy \"vllm_v2\"; did you mean \"vllm-v1\"?");
+  EXPECT_EQ(unknown_name("policy", "zzzz", {"vllm", "tgi"}, {"vllm_v0"}), "unknown policy \"zzzz\"; known: vllm, tgi");
+}
+
 TEST(Names, MessagesListWhatIsKnownWhenNothingIsNear) {
   EXPECT_EQ(unknown_name("model", "lama", {"llama", "opt"}), "unknown model \"lama\"; did you mean \"llama\"?");
   EXPECT_EQ(unknown_name("model", "zzzz", {"llama", "opt"}), "unknown model \"zzzz\"; known: llama, opt");

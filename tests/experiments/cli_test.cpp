@@ -303,6 +303,18 @@ TEST_F(Cli, UnknownNamesListTheNearest) {
               StartsWith("orrery: /engine/preset: unknown engine preset \"vlm-0.24\"; did you mean \"vllm-0.24\"?\n"));
 }
 
+TEST_F(Cli, AliasesAndTheWordsOfOtherProgramsAreUnderstood) {
+  EXPECT_EQ(error_of("/policy/batching=trtlm"),
+            "orrery: /policy/batching: unknown batching \"trtlm\"; did you mean \"trtllm\"?\n");
+  EXPECT_EQ(error_of("/hardware=h20o"), "orrery: /hardware: unknown hardware \"h20o\"; did you mean \"h20\"?\n");
+  EXPECT_EQ(error_of("/cluster/tensor_parallel_size=2"),
+            "orrery: /cluster/tensor_parallel_size: unknown key; did you mean \"tp\"?\n");
+  EXPECT_EQ(error_of("/policy/batching={\"name\": \"sarathi\", \"max_num_seqs\": 4}"),
+            "orrery: /policy/batching/max_num_seqs: unknown key; did you mean \"max_running\"?\n");
+  EXPECT_EQ(error_of("/policy/scheduler=orca"), "orrery: /policy/scheduler: unknown key; did you mean \"batching\"?\n");
+  EXPECT_EQ(error_of("/slo={\"tbt_p99\": \"1s\"}"), "orrery: /slo/tbt_p99: unknown key; did you mean \"itl_p99\"?\n");
+}
+
 TEST_F(Cli, UnknownKeysTypesAndRanges) {
   EXPECT_EQ(error_of("/clutser/tp=2"), "orrery: /clutser: unknown key; did you mean \"cluster\"?\n");
   EXPECT_EQ(error_of("/policy/batching={\"name\": \"sarathi\", \"token_budget\": -5}"),
