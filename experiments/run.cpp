@@ -285,12 +285,22 @@ RunResult simulate(const Assembly& a, const RunOptions& o, Files& files, std::os
   return r;
 }
 
+/// " out        DIR: config.json requests.csv ...", for the screen.
+std::string files_line(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  std::string out = " out        " + folder + ":";
+  for (const std::string& name : names) out += " " + name;
+  return out + "\n";
+}
+
 int report(const RunResult& r, const Value& summary, const RunOptions& o, std::ostream& out) {
   const std::string missed = missed_slo(summary);
   if (o.json) {
     out << to_json(summary) << '\n';
   } else if (!o.quiet) {
-    out << screen_of(summary);
+    out << screen_of(summary, o.out.empty() ? "" : files_line(o.out));
   } else if (!missed.empty()) {
     out << missed << '\n';
   }

@@ -81,9 +81,10 @@ struct Row {
   std::string label, target, verdict;
 };
 
-/// Target and verdict of a metric's first limit.
+/// Targets and verdict of a metric, with the smallest share of requests within one of its limits.
 Row slo_row(const Value& s, std::string_view metric) {
   Row row;
+  double within = 1;
   const Value* limits = find_path(s, "slo.limits");
   if (limits == nullptr) return row;
   for (const Value& l : limits->items()) {
@@ -93,7 +94,9 @@ Row slo_row(const Value& s, std::string_view metric) {
     row.target += (row.target.empty() ? "" : ", ") + key.substr(key.rfind("_p") + 1) + " " +
                   seconds_text(l.at("limit_s").as_double());
     row.verdict = met && row.verdict != "MISSED" ? "MET" : "MISSED";
+    within = std::min(within, l.at("attainment").as_double());
   }
+  if (!row.verdict.empty()) row.verdict += " (" + percent(within) + ")";
   return row;
 }
 
@@ -152,7 +155,9 @@ std::string deployment_lines(const Value& s) {
   std::string workload = text_at(s, "workload.text");
   if (const std::string notes = joined(*find_path(s, "workload.notes"), "; "); !notes.empty())
     workload += " (" + notes + ")";
-  return line("model", what) + line("workload", workload) + line("policy", policy) +
+  const std::string convention = text_at(s, "metrics_convention");
+  const std::string metrics = convention == "vllm" ? "" : line("metrics", "as " + convention + " defines them");
+  return metrics + line("model", what) + line("workload", workload) + line("policy", policy) +
          line("engine", engine + " | " + short_source(text_at(s, "deployment.host"), ""));
 }
 
@@ -168,13 +173,19 @@ std::string requests_line(const Value& s) {
   return line("requests", out);
 }
 
+std::string replications_met(const Value& s) {
+  if (find_path(s, "slo.replications_met") == nullptr) return "";
+  return " | SLO met in " + std::to_string(count_at(s, "slo.replications_met")) + " of " +
+         std::to_string(s.at("seeds").items().size()) + " replications";
+}
+
 std::string rate_lines(const Value& s) {
   std::string out;
   if (find_path(s, "slo.limits") != nullptr) {
     out += line("goodput", significant(number_at(s, "slo.goodput_rps"), 4) + bracket(s, "slo.goodput_rps", 1) +
                                " good req/s of " + significant(number_at(s, "throughput.offered_per_s"), 4) +
                                " offered | attainment " + percent(number_at(s, "slo.attainment")) +
-                               bracket(s, "slo.attainment", 100));
+                               bracket(s, "slo.attainment", 100) + replications_met(s));
   }
   out += line("throughput",
               significant(number_at(s, "throughput.requests_per_s"), 4) + " req/s | prompt " +
@@ -306,9 +317,9 @@ std::string missed_slo(const Value& summary) {
   return out;
 }
 
-std::string screen_of(const Value& s) {
+std::string screen_of(const Value& s, const std::string& more) {
   std::string out = head_line(s) + deployment_lines(s) + latency_table(s) + requests_line(s) + rate_lines(s) +
-                    state_line(s) + headroom_line(s) + trust_lines(s);
+                    state_line(s) + headroom_line(s) + trust_lines(s) + more;
   const std::string missed = missed_slo(s);
   return missed.empty() ? out : out + missed + "\n";
 }

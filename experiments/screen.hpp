@@ -10,7 +10,7 @@
 
 namespace orrery {
 
-std::string screen_of(const Value& summary);
+std::string screen_of(const Value& summary, const std::string& more = {});
 
 /// "SLO missed: ttft_p99 612 ms > 500 ms"; "" if none is given or all are met.
 std::string missed_slo(const Value& summary);

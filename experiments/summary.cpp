@@ -95,6 +95,7 @@ Value slo(const Summary& s, const std::vector<std::string>& classes) {
     if (r.limit.request_class >= 0 && index < classes.size()) l["class"] = classes[index];
     l["limit_s"] = to_seconds(r.limit.limit);
     l["value_s"] = r.value_s;  // null: misses reach into this percentile
+    l["attainment"] = r.attainment;
     l["met"] = r.met;
     v["limits"].push_back(std::move(l));
   }
@@ -237,8 +238,9 @@ Value body_of(const Replication& r, const RunResult& result) {
   return v;
 }
 
-/// With several replications a limit is met if its mean over them is; a percentile that is missed once has no mean.
-void judge_again(Value& body) {
+/// With several replications a limit is met if its mean over them is; a percentile that is missed once has no mean. How
+/// many of them met all limits by themselves is told beside it.
+void judge_again(Value& body, const std::vector<Value>& bodies) {
   if (body.at("slo").find("limits") == nullptr) return;
   bool met = true;
   Value& limits = body["slo"]["limits"];
@@ -249,6 +251,8 @@ void judge_again(Value& body) {
     met = met && ok;
   }
   body["slo"]["met"] = met;
+  body["slo"]["replications_met"] = static_cast<std::int64_t>(
+      std::count_if(bodies.begin(), bodies.end(), [](const Value& b) { return b.at("slo").at("met").as_bool(); }));
 }
 
 std::vector<Value> bodies_of(const std::vector<Replication>& replications, const RunResult& r) {
@@ -378,7 +382,7 @@ Value summary_of(const RunResult& r) {
   const std::vector<Value> bodies = bodies_of(r.replications, r);
   const Spread spread = spread_of({bodies, bodies_of(r.resamples, r), bodies_of(r.perturbed, r)});
   Value body = combined(bodies);
-  if (bodies.size() > 1) judge_again(body);
+  if (bodies.size() > 1) judge_again(body, bodies);
   std::uint64_t fingerprint = r.replications.front().outcome.fingerprint;
   Value seeds = Value::array();
   for (const auto* part : {&r.replications, &r.resamples, &r.perturbed}) {

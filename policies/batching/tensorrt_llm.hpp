@@ -7,8 +7,8 @@
 ///
 /// Defaults: max_batch_size 2048, max_num_tokens 8192, no chunked context (trtllm-build, LLM API).
 /// Modelled: the three capacity policies, mixed iterations, first-come-first-served chunking; after a pause nobody
-/// new is taken in that iteration. Not modelled: equal-progress chunking, LoRA (PEFT) cache, priority eviction,
-/// encoder step.
+/// new is taken in that iteration. Not modelled: equal-progress chunking, LoRA (PEFT) cache, priorities of cached
+/// blocks and their host tier (host_cache_size; eviction is LRU, leaves first), encoder step.
 ///
 ///   {"batching": {"name": "tensorrt-llm", "chunked_prefill": true}, "kv": {"name": "paged", "reserve": "on-demand"}}
 #pragma once

@@ -53,6 +53,17 @@ std::int64_t Histogram::percentile_or_miss(double p) const {
   return misses_ > 0 ? kMiss : 0;
 }
 
+double Histogram::share_within(std::int64_t value) const {
+  if (count_ + misses_ == 0) return 0;
+  std::int64_t low = 0, high = count_;   // ranks: low is within, those above high are not
+  while (low < high) {
+    const std::int64_t middle = low + (high - low + 1) / 2;
+    if (at_rank(middle) <= value) low = middle;
+    else high = middle - 1;
+  }
+  return static_cast<double>(low) / static_cast<double>(count_ + misses_);
+}
+
 std::int64_t Histogram::at_rank(std::int64_t rank) const {
   if (count_ == 0) return 0;
   if (exact_) return exact_at_rank(rank);

@@ -53,6 +53,8 @@ class Histogram {
   std::int64_t percentile(double p) const { return at_rank(rank(p, count_)); }
   /// With misses as +infinity: kMiss if the rank falls on one.
   std::int64_t percentile_or_miss(double p) const;
+  /// Share of all, misses included, that are at most `value`; 0 of none. At least p/100 where percentile_or_miss(p) is.
+  double share_within(std::int64_t value) const;
 
  private:
   using Octave = std::array<std::int64_t, std::size_t{1} << kBits>;

@@ -226,11 +226,13 @@ void Recorder::fill_slo(Summary& s, const std::vector<PerClass>& classes, const 
   for (const SloLimit& limit : config_.slo) {
     const PerClass& c = limit.request_class < 0 ? all : classes[static_cast<std::size_t>(limit.request_class)];
     const Histogram* of[] = {&c.ttft, &c.tpot, &itl, &c.e2e, &c.queue};
-    const std::int64_t value = of[static_cast<int>(limit.metric)]->percentile_or_miss(limit.percentile);
+    const Histogram& values = *of[static_cast<int>(limit.metric)];
+    const std::int64_t value = values.percentile_or_miss(limit.percentile);
     SloResult r;
     r.limit = limit;
     const bool missed = value == Histogram::kMiss;
     r.value_s = missed ? std::numeric_limits<double>::infinity() : static_cast<double>(value) * 1e-12;
+    r.attainment = values.share_within(to_ps(limit.limit));
     r.met = c.arrived > 0 && value <= to_ps(limit.limit);
     s.slo.met = s.slo.met && r.met;
     s.slo.limits.push_back(r);

@@ -73,6 +73,7 @@ struct SloResult {
   SloLimit limit;
   double value_s = 0;            ///< with misses as +infinity
   bool met = false;
+  double attainment = 0;         ///< share of requests (ITL: of gaps) within the limit
 };
 
 struct Summary {

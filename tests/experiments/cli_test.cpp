@@ -195,6 +195,30 @@ TEST_F(Cli, SeedsGiveIntervalsWhereSomethingIsRandom) {
   EXPECT_EQ(to_json(s.at("intervals").at("random"), -1), "[\"workload\"]");
 }
 
+TEST_F(Cli, PoliciesSayWhetherTheyAreRandom) {
+  write("trace.csv", "arrival_s,prompt_tokens,output_tokens\n0,100,10\n0,200,20\n0,50,5\n1,70,9\n");
+  const std::string config =
+      write("t.json", R"({"model": "llama-3.1-8b", "cluster": {"replicas": 2}, "workload": {"trace": "trace.csv"}})");
+  auto random = [&](const std::string& set) {
+    const Answer a = orrery({"run", config, "--json", "--seeds", "2", "--set", set});
+    return to_json(parse_json(a.out).at("intervals").at("random"), -1);
+  };
+  EXPECT_EQ(random("/policy/router=random"), "[\"router random\"]");
+  EXPECT_EQ(random("/policy/router=power-of-two"), "[\"router power-of-two\"]");
+  EXPECT_EQ(random("/policy/router=session-sticky"), "[]");
+  EXPECT_EQ(random("/policy/predictor=gaussian"), "[\"predictor gaussian\"]");
+  EXPECT_EQ(random("/policy/predictor=oracle"), "[]");
+}
+
+TEST_F(Cli, TheScreenNamesConventionSharesReplicationsAndFiles) {
+  const Answer a = orrery(quick({"--out", path("out"), "--metrics", "guidellm", "--seeds", "2"}));
+  EXPECT_THAT(a.out, HasSubstr("\n metrics    as guidellm defines them\n"));
+  EXPECT_THAT(a.out, HasSubstr("MET (100 %)"));
+  EXPECT_THAT(a.out, HasSubstr("| SLO met in 2 of 2 replications\n"));
+  EXPECT_THAT(a.out, HasSubstr("\n out        " + path("out") +
+                               ": actions.csv config.json requests.csv summary.json timeline.csv\n"));
+}
+
 TEST_F(Cli, ATraceUnderDeterministicPoliciesHasNoInterval) {
   write("trace.csv", "arrival_s,prompt_tokens,output_tokens\n0,100,10\n1,200,20\n2,50,5\n");
   const std::string config = write("t.json", R"({"model": "llama-3.1-8b", "workload": {"trace": "trace.csv"}})");

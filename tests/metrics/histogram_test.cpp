@@ -89,6 +89,21 @@ TEST(Histogram, MergingIsAddingAll) {
 }
 
 /// 97 values and 3 misses: p97 is the largest value, p98 is a miss; the plain percentile knows of none.
+TEST(Histogram, ShareWithinIsTheInverseOfPercentiles) {
+  Histogram h, exact(true);
+  EXPECT_EQ(h.share_within(5), 0);
+  const auto v = values(2, 5000, 20, 40);
+  for (const auto x : v) h.add(x), exact.add(x);
+  h.add_miss(100), exact.add_miss(100);
+  for (const std::int64_t at : {std::int64_t{0}, v[7], v[70], std::int64_t{1} << 41}) {
+    const auto within = std::count_if(v.begin(), v.end(), [&](std::int64_t x) { return x <= at; });
+    EXPECT_EQ(exact.share_within(at), static_cast<double>(within) / 5100);
+    EXPECT_NEAR(h.share_within(at), static_cast<double>(within) / 5100, 1e-3);
+    for (const double p : {1.0, 50.0, 99.0})
+      EXPECT_EQ(h.share_within(at) >= p / 100, h.percentile_or_miss(p) <= at) << at << " " << p;
+  }
+}
+
 TEST(Histogram, MissesAreInfinite) {
   Histogram h;
   for (std::int64_t x = 1; x <= 97; ++x) h.add(x);
