@@ -16,6 +16,7 @@
 #include "experiments/policy_set.hpp"
 #include "experiments/result.hpp"
 #include "experiments/run_config.hpp"
+#include "sim/metrics/observer.hpp"
 #include "sim/metrics/timeline.hpp"
 #include "sim/registry.hpp"
 #include "traces/make_source.hpp"
