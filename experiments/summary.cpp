@@ -234,7 +234,6 @@ Value body_of(const Replication& r, const RunResult& result) {
     }
   }
   v["littles_law"]["mean_in_system"] = s.mean_in_system;
-  v["steps"] = s.steps;
   return v;
 }
 
@@ -327,11 +326,12 @@ Value deployment_of(const DeploymentFacts& d) {
 }
 
 Value simulator_of(const RunResult& r) {
-  std::int64_t events = 0, iterations = 0;
+  std::int64_t events = 0, steps = 0, iterations = 0;
   double simulated = 0;
   for (const auto* part : {&r.replications, &r.resamples, &r.perturbed}) {
     for (const Replication& one : *part) {
       events += one.outcome.events;
+      steps += one.outcome.summary.steps;
       iterations += one.outcome.iterations;
       simulated += one.outcome.summary.duration_s;
     }
@@ -340,6 +340,7 @@ Value simulator_of(const RunResult& r) {
   v["wall_s"] = r.simulator.wall_s;
   v["cpu_s"] = r.simulator.cpu_s;
   v["events"] = events;
+  v["steps"] = steps;   // as the engine took them: fewer where several iterations are one
   v["iterations"] = iterations;
   v["peak_rss_bytes"] = r.simulator.peak_rss_bytes;
   v["speed_over_real_time"] = r.simulator.wall_s > 0 ? simulated / r.simulator.wall_s : 0.0;

@@ -14,12 +14,29 @@ template <int B>
 struct Knots {
   static constexpr std::int64_t kExact = std::int64_t{2} << B;  ///< below it every integer is a knot
 
-  static constexpr std::size_t index(std::int64_t x) {
-    if (x < kExact) return static_cast<std::size_t>(x < 0 ? 0 : x);
-    const int exponent = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(x))) - 1;
-    const auto within = static_cast<std::size_t>(x >> (exponent - B)) & ((std::size_t{1} << B) - 1);
-    return static_cast<std::size_t>(kExact) + static_cast<std::size_t>(exponent - B - 1) * (std::size_t{1} << B) + within;
+  /// Where x lies: the knot at or before it, how far beyond it, and 2^shift, the distance to the next knot.
+  struct Spot {
+    std::size_t index;
+    std::int64_t past;
+    unsigned shift;
+  };
+  /// x >= 0.
+  static constexpr Spot spot(std::int64_t x) {
+    const auto u = static_cast<std::uint64_t>(x);
+    const auto shift = static_cast<unsigned>(std::bit_width(u | (kExact - 1))) - (B + 1);
+    return {(std::size_t{shift} << B) + (u >> shift), static_cast<std::int64_t>(u & ((std::uint64_t{1} << shift) - 1)), shift};
   }
+  /// The same with at most the knot `last`, and the distance from it in steps to the next one; exact.
+  struct Along {
+    std::size_t index;
+    double steps;
+  };
+  static constexpr Along along(std::int64_t x, std::size_t last) {
+    const Spot s = spot(x);
+    if (s.index <= last) return {s.index, static_cast<double>(s.past) * std::bit_cast<double>(std::uint64_t{1023 - s.shift} << 52)};
+    return {last, static_cast<double>(x - value(last)) * inverse_width(last)};
+  }
+  static constexpr std::size_t index(std::int64_t x) { return spot(x < 0 ? 0 : x).index; }
 
   static constexpr std::int64_t value(std::size_t i) {
     if (i < static_cast<std::size_t>(kExact)) return static_cast<std::int64_t>(i);

@@ -37,19 +37,23 @@ class Curve {
   template <class F>
   Curve(std::int64_t limit, const F& seconds) {
     const std::size_t n = TokenKnots::index(limit) + 1;
-    for (std::size_t i = 0; i < n; ++i) base_.push_back(picoseconds(seconds(static_cast<double>(TokenKnots::value(i)))));
-    for (std::size_t i = 0; i + 1 < n; ++i) {
-      slope_.push_back(slope_of(base_[i + 1] - base_[i], TokenKnots::value(i + 1) - TokenKnots::value(i)));
-    }
-    slope_.push_back(slope_.back());
+    for (std::size_t i = 0; i < n; ++i)
+      pieces_.push_back({picoseconds(seconds(static_cast<double>(TokenKnots::value(i)))), 0});
+    for (std::size_t i = 0; i + 1 < n; ++i)
+      pieces_[i].slope = slope_of(pieces_[i + 1].base - pieces_[i].base, TokenKnots::value(i + 1) - TokenKnots::value(i));
+    pieces_.back().slope = pieces_[n - 2].slope;
   }
   std::int64_t at(std::int64_t x) const {
-    const std::size_t i = std::min(TokenKnots::index(x), base_.size() - 1);
-    return base_[i] + slope_[i] * (x - TokenKnots::value(i));
+    const TokenKnots::Spot spot = TokenKnots::spot(x);
+    if (spot.index < pieces_.size()) return pieces_[spot.index].base + pieces_[spot.index].slope * spot.past;
+    return pieces_.back().base + pieces_.back().slope * (x - TokenKnots::value(pieces_.size() - 1));
   }
 
  private:
-  std::vector<std::int64_t> base_, slope_;
+  struct Piece {
+    std::int64_t base, slope;
+  };
+  std::vector<Piece> pieces_;
 };
 
 }  // namespace
@@ -83,10 +87,11 @@ struct OperatorCostModel::ChunkTable {
     std::size_t index;
     double u, v;
     Place(std::int64_t q, std::int64_t context) {
-      const std::size_t i = std::min(QueryKnots::index(q), kRows - 2), j = std::min(PrefixKnots::index(context), kColumns - 2);
-      index = i * kColumns + j;
-      u = static_cast<double>(q - QueryKnots::value(i)) * QueryKnots::inverse_width(i);
-      v = static_cast<double>(context - PrefixKnots::value(j)) * PrefixKnots::inverse_width(j);
+      const QueryKnots::Along row = QueryKnots::along(q, kRows - 2);
+      const PrefixKnots::Along column = PrefixKnots::along(context, kColumns - 2);
+      index = row.index * kColumns + column.index;
+      u = row.steps;
+      v = column.steps;
     }
   };
 
@@ -220,7 +225,7 @@ void OperatorCostModel::bake_stage(Stage& s) const {
                       bytes(static_cast<double>(s.layers * (8 * model_.hidden * parallel_.tp + 3 * model_.ffn)), value_bytes_);
 }
 
-double OperatorCostModel::nanojoules(double seconds, double flops, double bytes) const {
+inline double OperatorCostModel::nanojoules(double seconds, double flops, double bytes) const {
   const PowerModel& p = hardware_->power;
   const double joules = p.active_w * parallel_.tp * seconds + p.joules_per_flop * flops + p.joules_per_byte * bytes;
   return 1e9 * std::min(joules, p.limit_w * parallel_.tp * seconds);
@@ -285,21 +290,24 @@ std::unique_ptr<OperatorCostModel::ChunkTable> OperatorCostModel::bake_chunks(co
   return table;
 }
 
-const OperatorCostModel::Row& OperatorCostModel::row(const Stage& s, std::int64_t n) const {
+inline const OperatorCostModel::Row& OperatorCostModel::row(const Stage& s, std::int64_t n) const {
   const auto i = static_cast<std::size_t>(n);
   if (i >= s.rows.size()) s.rows.resize(i + i / 2 + 64);
   if (!s.rows[i]) s.rows[i] = bake_row(s, n);
   return *s.rows[i];
 }
 
-const OperatorCostModel::ChunkTable& OperatorCostModel::chunks(const Stage& s, std::size_t level) const {
+inline const OperatorCostModel::ChunkTable& OperatorCostModel::chunks(const Stage& s, std::size_t level) const {
   if (!s.chunk_tables[level]) s.chunk_tables[level] = bake_chunks(s, level);
   return *s.chunk_tables[level];
 }
 
 StepRun OperatorCostModel::price(std::span<const StepShape> members, int stage) const {
   const Stage& s = *stages_[static_cast<std::size_t>(stage)];
-  if (members.size() == 1) return price_one(members[0], s);
+  return members.size() == 1 ? price_one(members[0], s) : price_longest(members, s);
+}
+
+StepRun OperatorCostModel::price_longest(std::span<const StepShape> members, const Stage& s) const {
   StepRun longest;
   for (const StepShape& member : members) {
     StepRun run = price_one(member, s);
@@ -337,6 +345,13 @@ StepRun OperatorCostModel::price_decode(const StepShape& x, const Stage& s) cons
   return run;
 }
 
+inline double OperatorCostModel::chunk_alone(std::int64_t q, std::int64_t context, const Stage& s, bool& in_range) const {
+  const ChunkTable& table = chunks(s, 0);
+  const ChunkTable::Place place(q, context);
+  in_range = in_range && table.in_range_at(place);
+  return table.at(place);
+}
+
 /// All chunks run in one launch: a launch of as many equal chunks with the same tokens and pairs, and never less than
 /// the largest chunk alone.
 double OperatorCostModel::chunk_picoseconds(const StepShape& x, const Stage& s, bool& in_range) const {
@@ -356,12 +371,7 @@ double OperatorCostModel::chunk_picoseconds(const StepShape& x, const Stage& s, 
     }
   }
   if (q <= 0) return 0;
-  if (count == 1) {
-    const std::int64_t context = x.chunks.empty() ? std::max<std::int64_t>(0, pairs2 / q - q + 1) / 2 : longest_context;
-    const ChunkTable::Place place(q, context);
-    in_range = in_range && chunks(s, 0).in_range_at(place);
-    return chunks(s, 0).at(place);
-  }
+  if (count == 1) return chunk_alone(q, std::max<std::int64_t>(0, pairs2 / q - q + 1) / 2, s, in_range);
   const std::int64_t mean_q = std::max<std::int64_t>(1, (q + count / 2) / count);
   const std::int64_t mean_context = std::max<std::int64_t>(0, (pairs2 / (count * mean_q) - mean_q) / 2);
   if (longest_q == 0) behind_context = mean_context > 0;  // from sums alone unequal prompts look like a context
@@ -378,7 +388,7 @@ double OperatorCostModel::chunk_picoseconds(const StepShape& x, const Stage& s, 
   return longest_q == 0 ? together : std::max(together, chunks(s, 0).at({longest_q, longest_context}));
 }
 
-Duration OperatorCostModel::transfer(const StepShape& x) const {
+inline Duration OperatorCostModel::transfer(const StepShape& x) const {
   const std::int64_t bytes = std::max(x.host_in.value(), x.host_out.value());  // PCIe is full duplex
   if (bytes == 0) return Duration{};
   const double rate = hardware_->specs.pcie_bytes_per_s * hardware_->pcie_efficiency * devices();
@@ -397,7 +407,11 @@ StepRun OperatorCostModel::price_mixed(const StepShape& x, const Stage& s) const
     device += k.attention + k.attention_slope * (x.decode_context.value() - k.context);
     run.in_range = run.in_range && k.in_range;
   }
-  if (x.prefill.value() > 0) device += rounded(chunk_picoseconds(x, s, run.in_range));
+  if (x.chunks.size() == 1 && x.chunks[0].q.value() > 0) {
+    device += rounded(chunk_alone(x.chunks[0].q.value(), x.chunks[0].context.value(), s, run.in_range));
+  } else if (x.prefill.value() > 0) {
+    device += rounded(chunk_picoseconds(x, s, run.in_range));
+  }
   run.host = Duration{tokens > 0 ? s.host + x.sequences * s.host_per_sequence : 0};
   const Duration compute = run.host + Duration{tokens > 0 ? std::max(device, s.launch) : 0};
   run.first = std::max(compute, transfer(x));

@@ -32,31 +32,7 @@ void QueueOrder::rank(const StationView& view, std::span<std::int64_t> keys) con
   }
 }
 
-void BatchPlan::reset(const StationView& station, const Batcher& batcher) {
-  station_ = &station;
-  batcher_ = &batcher;
-  available_ = station.kv.available();
-  promised_ = station.kv.promised;
-  pending_ = Blocks{};
-  host_free_ = station.kv.host_free;
-  if (station.kv.runs) runs_ = *station.kv.runs;
-  needed_ = station.group.needed;
-  running_ = station.running;
-  decoding_ = Tokens{};
-  decodes_ = false;
-  leave_.clear();
-  resume_.clear();
-  admit_.clear();
-  chunks_.clear();
-  padding_ = {};
-  repeat = Repeat::once();
-}
-
-bool BatchPlan::has_left(CallId call) const {
-  return std::any_of(leave_.begin(), leave_.end(), [&](const Departure& d) { return d.call == call; });
-}
-
-Tokens BatchPlan::decode(const GroupView& group) {
+void BatchPlan::make_room() {
   const StationView& s = *station_;
   for (CallId id : s.full)
     if (!has_left(id) && s.kv_policy->regrow(s.call(id), s.progress(id).reserved) > Tokens{})
@@ -66,15 +42,6 @@ Tokens BatchPlan::decode(const GroupView& group) {
     if (!victim.valid()) break;
     preempt(victim);
   }
-  if (needed_ > available_) return Tokens{};  // wait for the swap to end
-  std::int32_t left = group.size + static_cast<std::int32_t>(resume_.size());
-  for (const Departure& d : leave_) left -= s.decoding(d.call);
-  if (left == 0) return Tokens{};
-  available_ -= needed_;
-  needed_ = Blocks{};
-  decodes_ = true;
-  decoding_ += Tokens{left};
-  return Tokens{left};
 }
 
 bool BatchPlan::admit(CallId id, Tokens chunk) {
@@ -112,40 +79,7 @@ bool BatchPlan::admit(CallId id, Tokens target, Tokens chunk, PrefixMatch hit) {
   return true;
 }
 
-Tokens BatchPlan::held(CallId id) const {
-  Tokens room = station_->progress(id).reserved;
-  for (const Admission& a : admit_)
-    if (a.call == id) room = a.reserve;
-  return room;
-}
-
-Tokens BatchPlan::remaining(CallId id) const {
-  Tokens left = station_->progress(id).stage == Stage::kWaiting ? station_->target(id) : station_->remaining(id);
-  for (const Admission& a : admit_)
-    if (a.call == id) left -= a.cached;
-  return left;
-}
-
-Tokens BatchPlan::prefill(CallId id, Tokens q) {
-  const StationView& s = *station_;
-  const Tokens left = remaining(id);
-  q = std::min(q, left);
-  if (q <= Tokens{}) return Tokens{};
-  const Tokens done = s.target(id) - left;
-  const Tokens room = held(id);
-  if (done + q > room) {  // on demand: take blocks for this chunk, as many as there are
-    const Blocks have = s.kv.blocks_for(room);
-    const Blocks more = std::min(s.kv.blocks_for(done + q) - have, std::max(available_, Blocks{}));
-    q = std::min(q, s.kv.block_tokens * (have + more).value() - done);
-    if (q <= Tokens{}) return Tokens{};
-    available_ -= s.kv.blocks_for(done + q) - have;
-  }
-  chunks_.push_back({id, q});
-  return q;
-}
-
-Tokens BatchPlan::continue_prefill(CallId id, Tokens q) {
-  if (has_left(id)) return Tokens{};
+Tokens BatchPlan::find_room_and_prefill(CallId id, Tokens q) {
   const StationView& s = *station_;
   q = std::min(q, remaining(id));
   const Tokens upto = s.target(id) - remaining(id) + q;

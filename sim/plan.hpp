@@ -100,7 +100,11 @@ class BatchPlan {
   bool empty() const { return !changes() && !decodes_; }
 
  private:
+  const Admission* admission(CallId call) const;   ///< of this plan; null for calls that were admitted before
   Tokens held(CallId call) const;              ///< tokens the call has room for, bookings of this plan included
+  Tokens prefill(CallId call, Tokens q, Tokens target, Tokens done, Tokens room);
+  Tokens find_room_and_prefill(CallId call, Tokens q);
+  void make_room();                            ///< for the group: members that must leave, then victims
   Blocks releasable(CallId call) const;
   Blocks watermark() const;
   bool admit(CallId call, Tokens target, Tokens chunk, PrefixMatch hit);
@@ -123,3 +127,5 @@ class BatchPlan {
 };
 
 }  // namespace orrery
+
+#include "sim/plan_inline.hpp"  // IWYU pragma: export

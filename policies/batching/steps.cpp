@@ -5,8 +5,6 @@
 namespace orrery {
 namespace {
 
-bool preempts(const StationView& s) { return s.order != nullptr && s.order->preempts(); }
-
 /// The first of the waiting and the swapped calls; invalid if there is none.
 CallId head_of_line(const StationView& s) {
   if (s.swapped.empty()) return s.waiting.empty() ? CallId{} : s.waiting.front();
@@ -37,6 +35,8 @@ std::int64_t steady(const StationView& s) {
   return out.value();
 }
 
+}  // namespace
+
 void give_way(const StationView& s, BatchPlan& plan, int max_running) {
   const CallId head = head_of_line(s);
   if (!head.valid() || s.group.size == 0) return;
@@ -54,26 +54,15 @@ void give_way(const StationView& s, BatchPlan& plan, int max_running) {
   }
 }
 
-}  // namespace
-
-Tokens decode_all(const StationView& station, BatchPlan& plan, int max_running) {
-  if (preempts(station)) give_way(station, plan, max_running);
-  return decode_batch(station, plan, max_running);
-}
-
-Tokens decode_batch(const StationView& station, BatchPlan& plan, int max_running) {
-  plan.decode(station.group);
-  if (!plan.leave().empty()) return plan.decoding();
+void bring_back(const StationView& station, BatchPlan& plan, int max_running) {
   for (CallId call : station.swapped) {
     const bool behind = preempts(station) && !station.waiting.empty() && station.before(station.waiting.front(), call);
     if (behind || plan.running() >= max_running || !plan.resume(call)) break;
   }
   if (!plan.decodes()) plan.decode(station.group);   // nobody ran, but some came back
-  return plan.decoding();
 }
 
-std::span<const CallId> newcomers(const StationView& station, const BatchPlan& plan) {
-  if (!plan.leave().empty()) return {};
+std::span<const CallId> newcomers_before_swapped(const StationView& station, const BatchPlan& plan) {
   const std::size_t back = plan.resumed().size();
   if (back == station.swapped.size()) return station.waiting;
   if (!preempts(station)) return {};

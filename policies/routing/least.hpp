@@ -13,12 +13,15 @@ namespace orrery {
 
 template <class Score>
 StationId least(std::span<const StationLoad> stations, std::uint64_t start, Score score) {
-  const std::size_t n = stations.size();
-  std::size_t best = start % n;
-  for (std::size_t i = 1; i < n; ++i) {
-    const std::size_t other = (start + i) % n;
-    if (score(stations[other]) < score(stations[best])) best = other;
-  }
+  const std::size_t first = start % stations.size();
+  std::size_t best = first;
+  auto lowest = score(stations[first]);
+  auto consider = [&](std::size_t i) {
+    const auto s = score(stations[i]);
+    if (s < lowest) lowest = s, best = i;
+  };
+  for (std::size_t i = first + 1; i < stations.size(); ++i) consider(i);
+  for (std::size_t i = 0; i < first; ++i) consider(i);
   return StationId{static_cast<std::int32_t>(best)};
 }
 

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <type_traits>
-#include <vector>
+#include <utility>
 
 namespace orrery {
 
@@ -15,43 +16,64 @@ class SmallVec {
   static_assert(std::is_trivially_copyable_v<T>);
 
  public:
+  SmallVec() = default;
+  SmallVec(const SmallVec& other) { *this = other; }
+  SmallVec& operator=(const SmallVec& other) {
+    size_ = 0;
+    while (capacity_ < other.size_) grow();
+    std::copy_n(other.data_, other.size_, data_);
+    size_ = other.size_;
+    return *this;
+  }
+
   void clear() { size_ = 0; }
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
   void push_back(const T& value) {
-    if (size_ < N) {
-      here_[size_++] = value;
-      return;
+    if (size_ == capacity_) {
+      const T kept = value;   // it may be an element
+      grow();
+      data_[size_++] = kept;
+    } else {
+      data_[size_++] = value;
     }
-    if (size_ == N) more_.assign(here_, here_ + N);
-    more_.resize(size_);
-    more_.push_back(value);
-    ++size_;
   }
   template <class Pred>
   void erase_if(Pred drop) {
-    const auto kept = static_cast<std::size_t>(std::remove_if(begin(), end(), drop) - begin());
-    if (kept <= N && size_ > N) std::copy_n(more_.data(), kept, here_);
-    if (size_ > N && kept > N) more_.resize(kept);
-    size_ = kept;
+    size_ = static_cast<std::size_t>(std::remove_if(begin(), end(), drop) - begin());
   }
-  T* data() { return size_ <= N ? here_ : more_.data(); }
-  const T* data() const { return size_ <= N ? here_ : more_.data(); }
-  T* begin() { return data(); }
-  T* end() { return data() + size_; }
-  const T* begin() const { return data(); }
-  const T* end() const { return data() + size_; }
-  T& operator[](std::size_t i) { return data()[i]; }
-  const T& operator[](std::size_t i) const { return data()[i]; }
-  T& back() { return data()[size_ - 1]; }
-  const T& back() const { return data()[size_ - 1]; }
-  operator std::span<const T>() const { return {data(), size_}; }  // NOLINT: a list is a span of its elements
+  void erase(const T& value) {
+    erase_if([&](const T& x) { return x == value; });
+  }
+  /// Keeps the first n, of at least as many.
+  void truncate(std::size_t n) { size_ = n; }
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  T* begin() { return data_; }
+  T* end() { return data_ + size_; }
+  const T* begin() const { return data_; }
+  const T* end() const { return data_ + size_; }
+  T& operator[](std::size_t i) { return data_[i]; }
+  const T& operator[](std::size_t i) const { return data_[i]; }
+  T& back() { return data_[size_ - 1]; }
+  const T& back() const { return data_[size_ - 1]; }
+  std::span<const T> view() const { return {data_, size_}; }
+  operator std::span<const T>() const { return view(); }  // NOLINT: a list is a span of its elements
   friend bool operator==(const SmallVec& a, const SmallVec& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 
  private:
-  std::size_t size_ = 0;
+  void grow() {
+    auto more = std::make_unique<T[]>(2 * capacity_);
+    std::copy_n(data_, size_, more.get());
+    more_ = std::move(more);
+    data_ = more_.get();
+    capacity_ *= 2;
+  }
+
+  T* data_ = here_;
+  std::size_t size_ = 0, capacity_ = N;
   T here_[N];
-  std::vector<T> more_;
+  std::unique_ptr<T[]> more_;
 };
 
 }  // namespace orrery

@@ -12,9 +12,9 @@ namespace orrery {
 
 class CallQueue {
  public:
-  bool empty() const { return head_ == items_.size(); }
-  std::size_t size() const { return items_.size() - head_; }
-  std::span<const CallId> view() const { return std::span(items_).subspan(head_); }
+  bool empty() const { return view_.empty(); }
+  std::size_t size() const { return view_.size(); }
+  std::span<const CallId> view() const { return view_; }
 
   void insert(CallId id, const CallTable& calls) {
     auto before = [&](CallId a, CallId b) {
@@ -30,14 +30,13 @@ class CallQueue {
       const auto first = items_.begin() + static_cast<std::ptrdiff_t>(head_);
       items_.insert(std::upper_bound(first, items_.end(), id, before), id);
     }
+    update();
   }
 
   void remove(CallId id) {
-    if (items_[head_] == id) {
-      ++head_;
-      return;
-    }
-    items_.erase(std::find(items_.begin() + static_cast<std::ptrdiff_t>(head_), items_.end(), id));
+    if (items_[head_] == id) ++head_;
+    else items_.erase(std::find(items_.begin() + static_cast<std::ptrdiff_t>(head_), items_.end(), id));
+    update();
   }
 
   /// Sorts anew after keys changed. O(n log n); O(n) if they are in order still.
@@ -62,8 +61,11 @@ class CallQueue {
     }
   }
 
+  void update() { view_ = std::span<const CallId>(items_).subspan(head_); }
+
   std::vector<CallId> items_;
   std::size_t head_ = 0;
+  std::span<const CallId> view_;   ///< asked for at every plan
 };
 
 }  // namespace orrery

@@ -31,6 +31,7 @@ class CallTable {
     if (free_.empty()) {
       rows_.emplace_back();
       secrets_.emplace_back();
+      view_ = rows_;
       return {static_cast<std::uint32_t>(rows_.size() - 1), 0};
     }
     const std::uint32_t index = free_.back();
@@ -65,7 +66,7 @@ class CallTable {
   CallSecret& secret(CallId id) { return secrets_[id.index]; }
   const CallSecret& secret(CallId id) const { return secrets_[id.index]; }
 
-  std::span<const CallRow> rows() const { return rows_; }
+  std::span<const CallRow> rows() const { return view_; }
   std::size_t in_flight() const { return rows_.size() - free_.size(); }
   template <class F>
   void for_each_alive(F&& f) const {
@@ -75,6 +76,7 @@ class CallTable {
 
  private:
   std::vector<CallRow> rows_;
+  std::span<const CallRow> view_;   ///< of rows_; asked for at every plan
   std::vector<CallSecret> secrets_;
   std::vector<std::uint32_t> free_;
 };

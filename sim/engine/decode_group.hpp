@@ -8,6 +8,8 @@
 ///
 /// What happens to a member at a known clock (its last token, its reservation full) is a 16-byte entry of a heap by
 /// clock. Entries of members that left are dropped when they come up.
+///
+/// The state that policies may see is kept as they see it, a GroupView.
 #pragma once
 
 #include <algorithm>
@@ -33,35 +35,39 @@ class DecodeGroup {
   /// `grows`: members whose reservation is used up take blocks one by one (false for contiguous runs).
   DecodeGroup(int lane, Tokens block, bool grows)
       : block_(block.value()), mask_((block_ & (block_ - 1)) == 0 ? block_ - 1 : -1), grows_(grows),
-        lane_(static_cast<std::int16_t>(lane)), phase_(static_cast<std::size_t>(block_)) {}
+        lane_(static_cast<std::int16_t>(lane)), phase_(static_cast<std::size_t>(block_)) {
+    now_.id = GroupId{lane};
+  }
 
-  std::int64_t clock() const { return clock_; }
-  std::int32_t size() const { return static_cast<std::int32_t>(members_.size()); }
-  bool empty() const { return members_.empty(); }
-  std::span<const CallId> members() const { return members_; }
-  Tokens context() const { return context_; }
-  std::int32_t roomy() const { return size() - growing_; }   ///< members with reserved room ahead
-  Tokens longest() const { return members_.empty() ? Tokens{} : Tokens{longest_ + clock_}; }
+  /// As policies see it; valid until it changes.
+  const GroupView& view() const { return now_; }
+  std::int64_t clock() const { return now_.clock; }
+  std::int32_t size() const { return now_.size; }
+  bool empty() const { return now_.size == 0; }
+  std::span<const CallId> members() const { return now_.members; }
+  Tokens context() const { return now_.context; }
+  std::int32_t roomy() const { return now_.size - growing_; }   ///< members with reserved room ahead
+  Tokens longest() const { return now_.longest; }
 
   /// The call has progress.computed tokens of KV and starts to decode with the next iteration.
   void join(CallId id, CallTable& calls) {
     Progress& p = calls.progress(id);
     const Call& call = calls.call(id);
     p.stage = Stage::kDecode;
-    p.joined = clock_;
+    p.joined = now_.clock;
     p.place = size();
-    if (members_.empty()) longest_ = p.computed.value() - clock_;
-    longest_ = std::max(longest_, p.computed.value() - clock_);
     members_.push_back(id);
-    context_ += p.computed;
-    remaining_max_ += call.max_tokens - p.emitted;
-    const std::int64_t done = clock_ + (calls.secret(id).output - p.emitted).value();
+    now_.context += p.computed;
+    now_.remaining_max += call.max_tokens - p.emitted;
+    now_.longest = std::max(now_.longest, Tokens{p.computed});
+    const std::int64_t done = now_.clock + (calls.secret(id).output - p.emitted).value();
     push({2 * done, id});
     if (p.reserved <= p.computed) {
       grow_by_blocks(p, 1);
-    } else if (const std::int64_t full = clock_ + (p.reserved - p.computed).value(); full < done) {
+    } else if (const std::int64_t full = now_.clock + (p.reserved - p.computed).value(); full < done) {
       push({2 * full + 1, id});
     }
+    members_changed();
   }
 
   /// Takes a member out before its last token.
@@ -74,55 +80,56 @@ class DecodeGroup {
   void leave(CallId id, CallTable& calls) {
     Progress& p = calls.progress(id);
     if (p.reserved <= p.computed) grow_by_blocks(p, -1);
-    const auto ran = static_cast<std::int32_t>(clock_ - p.joined);
+    const auto ran = static_cast<std::int32_t>(now_.clock - p.joined);
     p.emitted += Tokens32{ran};
     p.computed += Tokens32{ran};
-    context_ -= p.computed;
-    remaining_max_ -= calls.call(id).max_tokens - p.emitted;
+    now_.context -= p.computed;
+    now_.remaining_max -= calls.call(id).max_tokens - p.emitted;
     const CallId last = members_.back();
     members_[static_cast<std::size_t>(p.place)] = last;
     calls.progress(last).place = p.place;
     members_.pop_back();
     p.place = -1;
+    members_changed();
+    if (empty()) now_.longest = Tokens{};
   }
 
   /// A member whose reservation is full goes on block by block from here.
   void release_reservation(CallId id, CallTable& calls) {
     Progress& p = calls.progress(id);
-    const auto ran = static_cast<std::int32_t>(clock_ - p.joined);
+    const auto ran = static_cast<std::int32_t>(now_.clock - p.joined);
     p.emitted += Tokens32{ran};
     p.computed += Tokens32{ran};
-    p.joined = clock_;
+    p.joined = now_.clock;
     grow_by_blocks(p, 1);
+    now_.needed = need(0);
   }
 
-  void advance(std::int64_t k) {
-    clock_ += k;
-    context_ += Tokens{k * size()};
-    remaining_max_ -= Tokens{k * size()};
-  }
+  void advance(std::int64_t k) { advance(now_, k); }
 
   /// Iterations until a member is due, from now; at least 0. Large if nobody is.
   std::int64_t until_due(const CallTable& calls) {
     drop_stale(calls);
-    return due_.empty() ? kFar : due_.front().clock() - clock_;
+    return due_.empty() ? kFar : due_.front().clock() - now_.clock;
   }
+  /// False: nobody is due now. True: somebody may be.
+  bool anyone_due() const { return !due_.empty() && due_.front().clock() <= now_.clock; }
   /// Takes an entry that is due now, last tokens before full reservations, else in no order; false if none is.
   bool pop_due(const CallTable& calls, Due& out) {
     drop_stale(calls);
-    if (due_.empty() || due_.front().clock() > clock_) return false;
+    if (due_.empty() || due_.front().clock() > now_.clock) return false;
     out = due_.front();
     pop();
     return true;
   }
 
   /// Blocks needed for the iteration that starts at clock() + i.
-  Blocks need(std::int64_t i) const { return Blocks{growing_ ? phase_[index(clock_ + i)] : 0}; }
+  Blocks need(std::int64_t i) const { return Blocks{growing_ ? phase_[index(now_.clock + i)] : 0}; }
   /// Blocks needed for k iterations from now. O(min(k, B)).
   Blocks need_total(std::int64_t k) const {
     if (growing_ == 0) return Blocks{};
     std::int64_t sum = k / block_ * growing_;
-    for (std::int64_t i = 0, at = index_of(clock_); i < k % block_; ++i) {
+    for (std::int64_t i = 0, at = index_of(now_.clock); i < k % block_; ++i) {
       sum += phase_[static_cast<std::size_t>(at)];
       at = at == 0 ? block_ - 1 : at - 1;
     }
@@ -135,16 +142,15 @@ class DecodeGroup {
     if (rounds >= limit / block_ + 1) return limit;
     std::int64_t k = rounds * block_, left = available.value() - rounds * growing_;
     if (k >= limit) return limit;
-    while (k < limit && phase_[index(clock_ + k)] <= left) left -= phase_[index(clock_ + k++)];
+    while (k < limit && phase_[index(now_.clock + k)] <= left) left -= phase_[index(now_.clock + k++)];
     return k;
   }
 
-  /// As policies see it, `ahead` iterations from now (a look into a run that is under way).
-  GroupView view(GroupId id, std::int64_t ahead = 0) const {
-    return {.id = id, .clock = clock_ + ahead, .size = size(), .context = context_ + Tokens{ahead * size()},
-            .remaining_max = remaining_max_ - Tokens{ahead * size()},
-            .longest = members_.empty() ? Tokens{} : Tokens{longest_ + clock_ + ahead}, .needed = need(ahead),
-            .members = members_};
+  /// As policies see it `ahead` iterations from now (a look into a run that is under way).
+  GroupView view(std::int64_t ahead) const {
+    GroupView v = now_;
+    advance(v, ahead);
+    return v;
   }
 
   static constexpr std::int64_t kFar = std::int64_t{1} << 60;
@@ -157,6 +163,19 @@ class DecodeGroup {
   }
   std::int64_t index_of(std::int64_t clock) const { return wrap(-clock); }  // phase p needs a block when B | clock + p
   std::size_t index(std::int64_t clock) const { return static_cast<std::size_t>(index_of(clock)); }
+  void advance(GroupView& v, std::int64_t k) const {
+    const Tokens all{k * v.size};
+    v.needed = need(v.clock - now_.clock + k);
+    v.clock += k;
+    v.context += all;
+    v.remaining_max -= all;
+    if (v.size > 0) v.longest += Tokens{k};
+  }
+  void members_changed() {
+    now_.members = members_;
+    now_.size = static_cast<std::int32_t>(members_.size());
+    now_.needed = need(0);
+  }
   void grow_by_blocks(const Progress& p, std::int32_t delta) {
     if (!grows_) return;
     phase_[static_cast<std::size_t>(wrap(p.computed.value() - p.joined))] += delta;
@@ -188,9 +207,7 @@ class DecodeGroup {
   std::int64_t mask_;             ///< B - 1 if B is a power of two, else -1
   bool grows_;
   std::int16_t lane_;             ///< a call may come back in another group
-  std::int64_t clock_ = 0;
-  std::int64_t longest_ = 0;      ///< largest context - clock since the group was last empty
-  Tokens context_, remaining_max_;
+  GroupView now_;
   std::int32_t growing_ = 0;      ///< members that take blocks one by one
   std::vector<std::int32_t> phase_;   ///< of these, by phase
   std::vector<CallId> members_;

@@ -64,8 +64,9 @@ Tokens KvLedger::future(CallId id, Tokens context, Tokens reserved) const {
   return std::max(std::min(last, reserved) - context, Tokens{});
 }
 
-void KvLedger::take(Blocks blocks) {
-  if (blocks > free_ && prefix_) {
+/// Sees that so many blocks are free.
+void KvLedger::make_free(Blocks blocks) {
+  if (prefix_) {
     const Blocks more = prefix_->evict(blocks - free_);
     evicted_ += more.value();
     free_ += more;
@@ -73,7 +74,6 @@ void KvLedger::take(Blocks blocks) {
   }
   if (blocks > free_) broken("a plan took " + std::to_string(blocks.value()) + " blocks, " +
                              std::to_string(free_.value()) + " are free");
-  free_ -= blocks;
 }
 
 void KvLedger::adopt(std::span<const BatchPlan::Admission> admissions) {
@@ -114,20 +114,12 @@ void KvLedger::admit(const BatchPlan::Admission& a) {
   note(KvOp::kAlloc, a.call, a.reserve);
 }
 
-void KvLedger::extend(CallId id, Tokens upto) {
+void KvLedger::enlarge(CallId id, Tokens upto) {
   Progress& p = calls_->progress(id);
-  if (upto <= p.reserved) return;
   future_ += future(id, p.computed, upto) - future(id, p.computed, p.reserved);
   take(blocks_for(upto) - blocks_for(p.reserved));
   p.reserved = narrow<Tokens32>(upto);
   note(KvOp::kAlloc, id, upto);
-}
-
-void KvLedger::computed(CallId id, Tokens upto, bool prompt_done) {
-  const Progress& p = calls_->progress(id);
-  future_ += future(id, upto, p.reserved) - future(id, p.computed, p.reserved);
-  used_ += upto - p.computed;
-  if (prefix_ && (config_.prefix == PrefixKind::kHash || prompt_done)) publish(id, upto);
 }
 
 void KvLedger::publish(CallId id, Tokens upto) {
@@ -138,12 +130,6 @@ void KvLedger::publish(CallId id, Tokens upto) {
   l.published = upto;
   l.shared += taken;
   used_ -= taken.value() * config_.block_tokens;
-}
-
-void KvLedger::grow(Blocks blocks, Tokens used, Tokens filled) {
-  take(blocks);
-  used_ += used;
-  future_ -= filled;
 }
 
 void KvLedger::release(CallId id, Tokens context) {
@@ -216,15 +202,6 @@ void KvLedger::note_moves(CallId id) {
                         .from = config_.block_tokens * m.begin, .node = m.node});
   }
   moves_.clear();
-}
-
-KvUse KvLedger::use() const {
-  KvUse u{.held = config_.total - free_, .used = used_, .reserved = future_, .external = Blocks{}};
-  if (prefix_) {
-    u.held -= prefix_->evictable();
-    u.used += (prefix_->held() - prefix_->evictable()).value() * config_.block_tokens;
-  }
-  return u;
 }
 
 RunEnd::Station KvLedger::end() const {

@@ -84,9 +84,23 @@ class KvLedger final : public PrefixView {
   /// Pins the prefix hits of all admissions of a plan: before anything is evicted for any of them.
   void adopt(std::span<const BatchPlan::Admission> admissions);
   void admit(const BatchPlan::Admission& a);                ///< sets computed, cached and reserved
-  void extend(CallId id, Tokens upto);                      ///< room for `upto` tokens, if it has less
-  void computed(CallId id, Tokens upto, bool prompt_done);  ///< a chunk has ended: publishes what it completed
-  void grow(Blocks blocks, Tokens used, Tokens filled);     ///< the decode group took blocks and filled slots
+  void extend(CallId id, Tokens upto) {                     ///< room for `upto` tokens, if it has less
+    if (upto > calls_->progress(id).reserved) enlarge(id, upto);
+  }
+  /// A chunk of q tokens has ended, in slots that extend() reserved: publishes what it completed, up to `upto`.
+  void computed(CallId id, Tokens q, Tokens upto, bool prompt_done) {
+    used_ += q;
+    future_ -= q;
+    if (prefix_ && (config_.prefix == PrefixKind::kHash || prompt_done)) publish(id, upto);
+  }
+  void take(Blocks blocks) {                                ///< for the decode group; evicts what it must
+    if (blocks > free_) make_free(blocks);
+    free_ -= blocks;
+  }
+  void fill(Tokens used, Tokens reserved) {                 ///< the decode group computed tokens, so many in reserved slots
+    used_ += used;
+    future_ -= reserved;
+  }
   /// The call gives up its KV of `context` tokens: done, dropped or swapped out. What is full stays in the cache.
   void release(CallId id, Tokens context);
   void swap_out(CallId id, Tokens context);                 ///< books host memory; its blocks go with release()
@@ -94,7 +108,14 @@ class KvLedger final : public PrefixView {
   void drop_swapped(CallId id, Tokens context);
   void swap_in(CallId id, Tokens context);
 
-  KvUse use() const;
+  KvUse use() const {
+    KvUse u{.held = config_.total - free_, .used = used_, .reserved = future_, .external = Blocks{}};
+    if (prefix_) {
+      u.held -= prefix_->evictable();
+      u.used += (prefix_->held() - prefix_->evictable()).value() * config_.block_tokens;
+    }
+    return u;
+  }
   RunEnd::Station end() const;
   Tokens held_tokens() const { return used_; }
   std::int64_t evicted_blocks() const { return evicted_; }
@@ -118,8 +139,9 @@ class KvLedger final : public PrefixView {
   Lease& lease(CallId id);
   Tokens context(CallId id) const;
   Tokens future(CallId id, Tokens context, Tokens reserved) const;
-  void take(Blocks blocks);
   void book_host(Tokens t);
+  void enlarge(CallId id, Tokens upto);
+  void make_free(Blocks blocks);
   void publish(CallId id, Tokens upto);
   void note(KvOp::Kind kind, CallId id, Tokens tokens) {
     if (journaling_) journal_.push_back({.kind = kind, .call = id, .tokens = tokens});

@@ -29,18 +29,19 @@ Simulation::Simulation(SimulationParts parts)
 
 Simulation::~Simulation() = default;
 
-Time Simulation::next_instant() {
+inline Time Simulation::next_instant() {
   while (!patience_.empty() && !run_.calls.alive(patience_.top().id)) patience_.pop();
   while (!delayed_.empty() && !run_.calls.alive(delayed_.top().id)) delayed_.pop();
-  Time t = std::min(Time{Duration{events_.min()}}, parts_.source->peek());
+  Time t = std::min(Time{Duration{events_.min()}}, next_arrival_);
   if (!delayed_.empty()) t = std::min(t, delayed_.top().ready);
   if (!patience_.empty()) t = std::min(t, patience_.top().end);
   return t;
 }
 
 Outcome Simulation::run() {
+  next_arrival_ = parts_.source->peek();
   for (Time t = next_instant(); t != kNever; t = next_instant()) {
-    if (!parts_.drain && parts_.source->peek() == kNever) break;
+    if (!parts_.drain && next_arrival_ == kNever) break;
     if (staleness_ > Duration{} && t >= next_snapshot_) snapshot(t);
     run_.came_back = t == now_ && instants_ > 0;
     run_.now = now_ = t;
@@ -50,8 +51,8 @@ Outcome Simulation::run() {
       touch(s);
       events_.set(s, MinTree::kNone);
     }
-    deliver_impatience(t);
-    deliver_arrivals(t);
+    if (!patience_.empty()) deliver_impatience(t);
+    if (next_arrival_ == t || !delayed_.empty()) deliver_arrivals(t);
     if (touched_.size() > 1) std::sort(touched_.begin(), touched_.end());
     for (const std::size_t s : touched_) {
       stations_[s]->plan(t);
@@ -70,12 +71,6 @@ Outcome Simulation::run() {
   return finish();
 }
 
-void Simulation::touch(std::size_t station) {
-  if (is_touched_[station]) return;
-  is_touched_[station] = 1;
-  touched_.push_back(station);
-}
-
 /// The router's view is the state before the first event at or after each multiple of the staleness.
 void Simulation::snapshot(Time now) {
   seen_ = loads_;
@@ -89,9 +84,10 @@ void Simulation::deliver_arrivals(Time now) {
       const CallId id = delayed_.top().id;
       delayed_.pop();
       if (run_.calls.alive(id)) route(id, now);
-    } else if (parts_.source->peek() == now) {
+    } else if (next_arrival_ == now) {
       arriving_ = {};
       parts_.source->pop(arriving_);
+      next_arrival_ = parts_.source->peek();
       arrive(arriving_, now);
     } else {
       return;
@@ -267,6 +263,7 @@ void Simulation::leave(CallId id, const Row& row, Time now) {
   done.tenant = call.tenant;
   run_.calls.remove(id);
   parts_.source->on_done(done, now);
+  next_arrival_ = parts_.source->peek();
 }
 
 void Simulation::check_nobody_waits_forever() const {

@@ -105,7 +105,11 @@ class Simulation final : private LeaveListener {
   void leave_unserved(CallId id, Status status, Time now, bool for_good = true);
   void leave(CallId id, const Row& row, Time now);
   void write(CallId id, Row row);
-  void touch(std::size_t station);
+  void touch(std::size_t station) {
+    if (is_touched_[station]) return;
+    is_touched_[station] = 1;
+    touched_.push_back(station);
+  }
   void snapshot(Time now);
   void left(CallId id, const Row& row, Time now) override;
   Outcome finish();
@@ -123,7 +127,7 @@ class Simulation final : private LeaveListener {
   std::priority_queue<Patience, std::vector<Patience>, std::greater<>> patience_;
   Duration staleness_{};
   Time next_snapshot_{};
-  Time now_{};
+  Time now_{}, next_arrival_{};                   ///< the latter: what the source's peek() says
   std::uint64_t routed_ = 0, route_hash_ = 0;
   Request arriving_;                              ///< scratch
   bool keeps_paths_ = false, wants_done_ = false, interrupted_ = false;

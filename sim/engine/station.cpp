@@ -9,7 +9,8 @@ Station::Station(StationId id, const StationParts& parts, RunContext& run, Stati
     : id_(id), parts_(parts), run_(&run), load_(&load), ledger_(parts.kv, run.calls, run.paths),
       stage_free_(static_cast<std::size_t>(parts.cost ? parts.cost->stages() : 1)),
       batcher_events_(parts.batcher->wants_events()),
-      order_events_(parts.order != nullptr && parts.order->wants_events()), hash_(static_cast<std::uint64_t>(id.index)) {
+      order_events_(parts.order != nullptr && parts.order->wants_events()),
+      dynamic_order_(parts.order != nullptr && parts.order->dynamic()), hash_(static_cast<std::uint64_t>(id.index)) {
   const int lanes = static_cast<int>(stage_free_.size());
   lanes_.reserve(static_cast<std::size_t>(lanes));
   for (int i = 0; i < lanes; ++i) lanes_.emplace_back(i, parts.kv);
@@ -17,7 +18,8 @@ Station::Station(StationId id, const StationParts& parts, RunContext& run, Stati
   for (const Lane& lane : lanes_) groups.push_back(&lane.group);
   ledger_.attach(std::move(groups));
   for (Lane& lane : lanes_) prepare_view(lane);
-  ledger_.keep_journal(parts.executor->wants_journal());
+  live_ = parts.executor->wants_journal();
+  ledger_.keep_journal(live_);
   parts.executor->bind(run.paths);
 }
 
@@ -42,36 +44,6 @@ void Station::enqueue(CallId id, Time now) {
   tell(CallEvent::kArrived, id, now, 0);
 }
 
-Time Station::next() const {
-  Time t = kNever;
-  for (const Lane& lane : lanes_)
-    if (lane.state != State::kIdle) t = std::min(t, lane.at);
-  return t;
-}
-
-void Station::end_steps(Time now) {
-  for (Lane& lane : lanes_) {
-    if (lane.state != State::kRunning || lane.at != now) continue;
-    end_step(lane, now);
-    lane.state = State::kReady;
-    lane.at = std::max(now, lanes_.size() > 1 ? stage_free_.front() : now);
-  }
-}
-
-void Station::plan(Time now) {
-  if (lanes_.size() == 1 && lanes_.front().state == State::kRunning) return;
-  for (Lane& lane : lanes_)
-    if (lane.state == State::kIdle || (lane.state == State::kReady && lane.at <= now)) {
-      if (lanes_.size() > 1 && stage_free_.front() > now) {  // another lane has just taken the first stage
-        if (lane.state == State::kReady) lane.at = stage_free_.front();
-        else if (!waiting_.empty() || !swapped_.empty()) lane.state = State::kReady, lane.at = stage_free_.front();
-        continue;
-      }
-      start(lane, now);
-    }
-  tell_kv(now);
-}
-
 Tokens Station::context(CallId id) const {
   const Progress& p = run_->calls.progress(id);
   const bool decodes = p.stage == Stage::kDecode;
@@ -93,13 +65,6 @@ void Station::tell_policies(CallEvent::Kind kind, CallId id, Time now, int lane)
   const CallEvent event{kind, id, &run_->calls.call(id), now, lane};
   if (batcher_events_) parts_.batcher->on_event(event);
   if (order_events_) parts_.order->on_event(event);
-}
-
-void Station::decide(const Lane& lane, Decision kind, CallId id, Tokens tokens, Time now, std::int64_t ahead) {
-  const std::uint64_t number = id.valid() ? run_->calls.call(id).number : 0;
-  const DecisionRecord d{id_.index, lane.index, lane.group.clock() + ahead, kind, number, tokens.value()};
-  hash_ = fold(hash_, d);
-  if (run_->decisions) run_->decisions->decision(now, d);
 }
 
 }  // namespace orrery

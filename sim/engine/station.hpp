@@ -6,9 +6,11 @@
 /// step plus one plan and one price; nothing is proportional to the size of the batch but preemption.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
+#include "sim/base/small_vec.hpp"
 #include "sim/base/units.hpp"
 #include "sim/cost.hpp"
 #include "sim/engine/call_queue.hpp"
@@ -88,7 +90,12 @@ class Station final : private PrefixView {
   /// first boundary that is not before `now`), unless it is done by then; any other leaves at once.
   void cancel(CallId id, Status why, Time now);
   /// The next instant at which this station has something to do; kNever if it waits for calls.
-  Time next() const;
+  Time next() const {
+    Time t = kNever;
+    for (const Lane& lane : lanes_)
+      if (lane.state != State::kIdle) t = std::min(t, lane.at);
+    return t;
+  }
   void end_steps(Time now);
   void plan(Time now);
 
@@ -123,9 +130,9 @@ class Station final : private PrefixView {
     DecodeGroup group;
     BatchPlan plan;
     StationView view;
-    std::vector<CallId> prefilling, full, held, done;
-    std::vector<GivenUp> given_up;
-    std::vector<ChunkShape> chunks;
+    SmallVec<CallId> prefilling, full, held, done;
+    SmallVec<GivenUp> given_up;
+    SmallVec<ChunkShape> chunks;
     std::vector<SwapOut> swapping;
     Blocks taken;                    ///< by iterations of the running step after its first, ahead of its end
     Tokens host_returning;           ///< host memory given back when the step ends
@@ -136,7 +143,7 @@ class Station final : private PrefixView {
 
   // Planning (station_plan.cpp).
   void prepare_view(Lane& lane);
-  void fill_view(Lane& lane, Time now, std::int64_t ahead = 0);
+  void fill_view(Lane& lane, Time now);
   void refresh_keys(Lane& lane, Time now);
   void start(Lane& lane, Time now);
   void carry_out(Lane& lane, Time now);
@@ -154,6 +161,7 @@ class Station final : private PrefixView {
   // The end of a step (station_step.cpp).
   void end_step(Lane& lane, Time now);
   void end_swaps(Lane& lane);
+  void drop_given_up(Lane& lane, Time now);
   void advance_group(Lane& lane, Time now);
   void take_due(Lane& lane);
   void record_gaps(Lane& lane);
@@ -175,7 +183,13 @@ class Station final : private PrefixView {
     if (batcher_events_ || order_events_) tell_policies(kind, id, now, lane);
   }
   void tell_policies(CallEvent::Kind kind, CallId id, Time now, int lane);
-  void decide(const Lane& lane, Decision kind, CallId id, Tokens tokens, Time now, std::int64_t ahead = 0);
+  void decide(const Lane& lane, Decision kind, CallId id, Tokens tokens, Time now, std::int64_t ahead = 0) {
+    const std::uint64_t number = id.valid() ? run_->calls.call(id).number : 0;
+    const DecisionRecord d{id_.index, lane.index, lane.group.clock() + ahead, kind, number, tokens.value()};
+    hash_ = fold(hash_, d);
+    if (run_->decisions) show(now, d);
+  }
+  void show(Time now, DecisionRecord d) { run_->decisions->decision(now, d); }
 
   StationId id_;
   StationParts parts_;
@@ -187,6 +201,8 @@ class Station final : private PrefixView {
   CallQueue waiting_, swapped_;
   std::int32_t running_ = 0;
   bool batcher_events_ = false, order_events_ = false;   ///< who wants them
+  bool live_ = false;                    ///< the executor runs kernels: it wants the journal
+  bool dynamic_order_ = false;           ///< keys of waiting calls change
   std::vector<std::int64_t> ranks_;      ///< scratch
   std::uint64_t hash_ = 0;
   std::int64_t iterations_ = 0;

@@ -1,5 +1,6 @@
 /// How a lane of a station starts its next step: view, plan, carrying it out, price, number of iterations at once.
 #include <algorithm>
+#include <new>
 #include <string>
 
 #include "sim/engine/station.hpp"
@@ -28,18 +29,18 @@ void Station::prepare_view(Lane& lane) {
   v.prefix = parts_.kv.prefix == PrefixKind::kNone ? nullptr : &ledger_;
 }
 
-void Station::fill_view(Lane& lane, Time now, std::int64_t ahead) {
+inline void Station::fill_view(Lane& lane, Time now) {
   StationView& v = lane.view;
   v.now = now;
   v.rows = run_->calls.rows();
   v.waiting = waiting_.view();
-  v.prefilling = lane.prefilling;
+  v.prefilling = lane.prefilling.view();
   v.swapped = swapped_.view();
-  v.full = lane.full;
-  v.held = lane.held;
-  v.group = lane.group.view(GroupId{lane.index}, ahead);
+  v.full = lane.full.view();
+  v.held = lane.held.view();
+  v.group = lane.group.view();
   v.running = running_;
-  v.steps_since_admission = lane.steps_since_admission + ahead;
+  v.steps_since_admission = lane.steps_since_admission;
   ledger_.refresh(v.kv);
 }
 
@@ -52,38 +53,18 @@ void Station::refresh_keys(Lane& lane, Time now) {
   waiting_.resort(run_->calls);
 }
 
-void Station::start(Lane& lane, Time now) {
-  for (int round = 0; round < kReplans; ++round) {
-    if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
-    if (parts_.order && parts_.order->dynamic()) refresh_keys(lane, now);
-    fill_view(lane, now);
-    lane.plan.reset(lane.view, *parts_.batcher);
-    parts_.batcher->plan(lane.view, lane.plan);
-    if (lane.plan.empty()) {
-      lane.state = State::kIdle;
-      return;
-    }
-    carry_out(lane, now);
-    shape_step(lane);
-    const bool works = lane.shape.decodes > Tokens{} || !lane.chunks.empty() || lane.shape.host_in > Bytes{} ||
-                       lane.shape.host_out > Bytes{} || !lane.swapping.empty() || lane.host_returning > Tokens{};
-    if (works) return run_step(lane, now);
-  }
-  throw EngineError("station " + std::to_string(id_.index) + " at " + std::to_string(to_seconds(now)) +
-                    " s: the batcher makes plan after plan that run nothing");
-}
-
-void Station::carry_out(Lane& lane, Time now) {
+/// Takes what the plan says, in the order that it was booked in.
+inline void Station::carry_out(Lane& lane, Time now) {
   const BatchPlan& plan = lane.plan;
   for (const auto& d : plan.leave()) depart(lane, d, now);
-  ledger_.adopt(plan.admitted());
+  if (!plan.admitted().empty()) ledger_.adopt(plan.admitted());
   for (CallId id : plan.resumed()) resume(lane, id, now);
   for (const auto& a : plan.admitted()) admit(lane, a, now);
   for (const auto& c : plan.chunks()) {
     ledger_.extend(c.call, run_->calls.progress(c.call).computed + c.q);
     decide(lane, Decision::kChunk, c.call, c.q, now);
   }
-  if (plan.decodes()) ledger_.grow(lane.group.need(0), Tokens{}, Tokens{});
+  if (plan.decodes()) ledger_.take(lane.group.need(0));
 }
 
 void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
@@ -124,9 +105,9 @@ void Station::take_out(Lane& lane, CallId id) {
   if (run_->calls.progress(id).stage == Stage::kDecode) {
     leave_cohort(lane, id);
     lane.group.leave_early(id, run_->calls);
-    std::erase(lane.full, id);
+    lane.full.erase(id);
   } else {
-    std::erase(lane.prefilling, id);
+    lane.prefilling.erase(id);
   }
   --running_;
 }
@@ -164,44 +145,45 @@ void Station::admit(Lane& lane, const BatchPlan::Admission& a, Time now) {
   tell(CallEvent::kAdmitted, a.call, now, lane.index);
 }
 
-void Station::shape_step(Lane& lane) {
-  StepShape& s = lane.shape;
-  s = {};
-  lane.chunks.clear();
+/// The sums over the step's calls that its price depends on.
+inline void Station::shape_step(Lane& lane) {
   const auto& pad = lane.plan.padding();
+  Tokens decodes, context, longest, prefill = pad.prefill;
+  std::int64_t pairs = pad.pairs, outputs = 0;
+  lane.chunks.clear();
   for (const auto& c : lane.plan.chunks()) {
     const Progress& p = run_->calls.progress(c.call);
     const std::int64_t q = c.q.value();
     lane.chunks.push_back({p.computed, c.q});
-    s.prefill += c.q;
-    s.prefill_pairs += q * p.computed.value() + q * q / 2;
-    if (p.computed + c.q == Tokens{run_->calls.call(c.call).prompt} + p.emitted) ++s.outputs;
+    prefill += c.q;
+    pairs += q * p.computed.value() + q * q / 2;
+    outputs += p.computed + c.q == Tokens{run_->calls.call(c.call).prompt} + p.emitted;
   }
   if (lane.plan.decodes()) {
     const Tokens n{lane.group.size()};
-    s.decodes = n + pad.decodes;
-    s.decode_context = s.decode_context_unique = lane.group.context() + n + pad.decode_context;
-    s.max_context = lane.group.longest() + 1_tok;
-    s.outputs += static_cast<std::int32_t>(s.decodes.value());
+    decodes = n + pad.decodes;
+    context = lane.group.context() + n + pad.decode_context;
+    longest = lane.group.longest() + 1_tok;
+    outputs += decodes.value();
   }
-  s.prefill += pad.prefill;
-  s.prefill_pairs += pad.pairs;
-  s.sequences = static_cast<std::int32_t>(s.decodes.value() + static_cast<std::int64_t>(lane.chunks.size()));
-  for (const SwapOut& w : lane.swapping) s.host_out += parts_.kv_bytes_per_token * w.context.value();
-  s.host_in = parts_.kv_bytes_per_token * lane.host_returning.value();
-  s.chunks = lane.chunks;
+  const auto sequences = decodes.value() + static_cast<std::int64_t>(lane.chunks.size());
+  lane.shape = {.decodes = decodes, .decode_context = context, .decode_context_unique = context, .max_context = longest,
+                .prefill = prefill, .prefill_pairs = pairs, .sequences = static_cast<std::int32_t>(sequences),
+                .outputs = static_cast<std::int32_t>(outputs), .draft = {}, .filler_forward = {}, .filler_backward = {},
+                .host_in = parts_.kv_bytes_per_token * lane.host_returning.value(), .host_out = {}, .chunks = lane.chunks.view()};
+  for (const SwapOut& w : lane.swapping) lane.shape.host_out += parts_.kv_bytes_per_token * w.context.value();
 }
 
-void Station::run_step(Lane& lane, Time now) {
+inline void Station::run_step(Lane& lane, Time now) {
   if (!lane.plan.decodes() && lane.group.size() > 0) decide(lane, Decision::kPause, {}, Tokens{}, now);
   lane.state = State::kRunning;
   lane.start = now;
-  if (parts_.executor->wants_journal()) fill_view(lane, now);   // it looks at the members after the changes
-  lane.run = parts_.executor->begin(lane.plan, lane.shape, ledger_.journal(), lane.view);
-  ledger_.clear_journal();
+  if (live_) fill_view(lane, now);   // it looks at the members after the changes
+  ::new (&lane.run) StepRun(parts_.executor->begin(lane.plan, lane.shape, ledger_.journal(), lane.view));   // in place
+  if (live_) ledger_.clear_journal();
   run_->recorder->on_begin(id_, lane.index, now);
   if (lanes_.size() > 1) return run_pipeline(lane, now);
-  lane.k = iterations_at_once(lane);
+  lane.k = lane.plan.changes() ? 1 : iterations_at_once(lane);
   lane.at = now + lane.run.total(lane.k);
   if (lane.k > 1 && run_->verify_fast_forward) verify(lane);
 }
@@ -222,10 +204,10 @@ void Station::run_pipeline(Lane& lane, Time now) {
 }
 
 std::int64_t Station::iterations_at_once(Lane& lane) const {
-  const bool alone = !lane.plan.changes() && lane.swapping.empty() && lane.host_returning == Tokens{};
-  if (!alone || !run_->fast_forward || lane.plan.repeat.iterations == 1) return 1;
+  if (!lane.swapping.empty() || lane.host_returning > Tokens{}) return 1;
+  if (!run_->fast_forward || lane.plan.repeat.iterations == 1) return 1;
   if (lane.run.first == Duration{}) return 1;   // other stations take turns with iterations that take no time
-  if (parts_.order && parts_.order->dynamic() && !waiting_.empty()) return 1;   // cached prefixes may be evicted
+  if (dynamic_order_ && !waiting_.empty()) return 1;   // cached prefixes may be evicted
   const std::int64_t limit =
       std::min({lane.run.valid, lane.plan.repeat.iterations, lane.group.until_due(run_->calls)});
   // the blocks of the first iteration are taken already
@@ -236,7 +218,9 @@ std::int64_t Station::iterations_at_once(Lane& lane) const {
 void Station::verify(Lane& lane) {
   BatchPlan again;
   for (std::int64_t j = 1; j < lane.k; ++j) {
-    fill_view(lane, lane.start + lane.run.total(j), j);
+    fill_view(lane, lane.start + lane.run.total(j));
+    lane.view.group = lane.group.view(j);
+    lane.view.steps_since_admission += j;
     lane.view.kv.free -= lane.group.need_total(j) - lane.group.need(0);
     again.reset(lane.view, *parts_.batcher);
     parts_.batcher->plan(lane.view, again);
@@ -249,7 +233,7 @@ void Station::verify(Lane& lane) {
 
 /// Free slots in runs that are too short for the call at the head of the queue.
 Blocks Station::unusable() const {
-  if (!parts_.kv.contiguous || waiting_.empty()) return Blocks{};
+  if (waiting_.empty()) return Blocks{};
   const CallId head = waiting_.view().front();
   const Call& call = run_->calls.call(head);
   const Tokens target = Tokens{call.prompt} + run_->calls.progress(head).emitted;
@@ -260,10 +244,45 @@ Blocks Station::unusable() const {
   return small == state.free ? small : Blocks{};
 }
 
-void Station::tell_kv(Time now) {
+inline void Station::tell_kv(Time now) {
   KvUse use = ledger_.use();
-  use.external = unusable();
+  if (parts_.kv.contiguous) use.external = unusable();
   run_->recorder->on_kv(id_, now, use);
+}
+
+inline void Station::start(Lane& lane, Time now) {
+  for (int round = 0; round < kReplans; ++round) {
+    if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
+    if (dynamic_order_) refresh_keys(lane, now);
+    fill_view(lane, now);
+    lane.plan.reset(lane.view, *parts_.batcher);
+    parts_.batcher->plan(lane.view, lane.plan);
+    if (lane.plan.empty()) {
+      lane.state = State::kIdle;
+      return;
+    }
+    carry_out(lane, now);
+    shape_step(lane);
+    const bool works = lane.shape.sequences > 0 || lane.shape.host_in > Bytes{} || lane.shape.host_out > Bytes{} ||
+                       !lane.swapping.empty() || lane.host_returning > Tokens{};
+    if (works) return run_step(lane, now);
+  }
+  throw EngineError("station " + std::to_string(id_.index) + " at " + std::to_string(to_seconds(now)) +
+                    " s: the batcher makes plan after plan that run nothing");
+}
+
+void Station::plan(Time now) {
+  if (lanes_.size() == 1 && lanes_.front().state == State::kRunning) return;
+  for (Lane& lane : lanes_)
+    if (lane.state == State::kIdle || (lane.state == State::kReady && lane.at <= now)) {
+      if (lanes_.size() > 1 && stage_free_.front() > now) {  // another lane has just taken the first stage
+        if (lane.state == State::kReady) lane.at = stage_free_.front();
+        else if (!waiting_.empty() || !swapped_.empty()) lane.state = State::kReady, lane.at = stage_free_.front();
+        continue;
+      }
+      start(lane, now);
+    }
+  tell_kv(now);
 }
 
 }  // namespace orrery

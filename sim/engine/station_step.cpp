@@ -6,26 +6,6 @@
 
 namespace orrery {
 
-void Station::end_step(Lane& lane, Time now) {
-  iterations_ += lane.k;
-  lane.steps_since_admission += lane.k;
-  BatchPlan::Padding padding = lane.plan.padding();
-  if (!lane.plan.decodes()) padding.decodes = padding.decode_context = Tokens{};
-  run_->recorder->on_step(id_, lane.index, lane.start, now, lane.k, lane.shape, padding, lane.run);
-  if (lane.k > 1) {
-    const Tokens n{lane.group.size()};
-    run_->recorder->on_kv_run(id_, lane.start, lane.k, lane.run, n, Tokens{lane.group.roomy()},
-                              [&](std::int64_t i) { return lane.group.need(i).value(); });
-  }
-  end_swaps(lane);
-  if (lane.plan.decodes()) advance_group(lane, now);
-  end_chunks(lane, now);
-  for (const GivenUp& g : lane.given_up)
-    if (run_->calls.alive(g.call)) drop(g.call, g.why, now);
-  lane.given_up.clear();
-  if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
-}
-
 void Station::end_swaps(Lane& lane) {
   for (const SwapOut& out : lane.swapping) {
     Progress& p = run_->calls.progress(out.call);
@@ -39,77 +19,10 @@ void Station::end_swaps(Lane& lane) {
   lane.host_returning = Tokens{};
 }
 
-void Station::advance_group(Lane& lane, Time now) {
-  DecodeGroup& group = lane.group;
-  record_gaps(lane);
-  const Blocks more = group.need_total(lane.k) - group.need(0) - lane.taken;
-  lane.taken = Blocks{};
-  ledger_.grow(more, Tokens{lane.k * group.size()}, Tokens{lane.k * group.roomy()});
-  group.advance(lane.k);
-  lane.last_emit = now;
-  if (batcher_events_) parts_.batcher->on_steps(lane.k, group.view(GroupId{lane.index}));
-  if (order_events_) parts_.order->on_steps(lane.k, group.view(GroupId{lane.index}));
-  take_due(lane);
-  for (CallId id : lane.done) {
-    group.leave(id, run_->calls);
-    complete(lane, id, now);
-  }
-}
-
-/// Sorts out who is due: the last token (lane.done, by number), or a reservation that is used up.
-void Station::take_due(Lane& lane) {
-  const CallTable& calls = run_->calls;
-  auto by_number = [&](CallId a, CallId b) { return calls.call(a).number < calls.call(b).number; };
-  lane.done.clear();
-  const std::size_t were_full = lane.full.size();
-  DecodeGroup::Due due;
-  while (lane.group.pop_due(calls, due)) {
-    const Tokens reserved{calls.progress(due.call).reserved};
-    if (due.done()) lane.done.push_back(due.call);
-    else if (parts_.kv_policy->regrow(calls.call(due.call), reserved) == Tokens{})
-      lane.group.release_reservation(due.call, run_->calls);
-    else if (std::find(lane.full.begin(), lane.full.end(), due.call) == lane.full.end()) lane.full.push_back(due.call);
-  }
-  if (lane.done.size() > 1) {
-    std::sort(lane.done.begin(), lane.done.end(), by_number);
-    lane.done.erase(std::unique(lane.done.begin(), lane.done.end()), lane.done.end());
-  }
-  std::sort(lane.full.begin() + static_cast<std::ptrdiff_t>(were_full), lane.full.end(), by_number);
-}
-
-/// Gaps between tokens of this run: the first one since each member's last token, then one an iteration.
-void Station::record_gaps(Lane& lane) {
-  Recorder& recorder = *run_->recorder;
-  const Time first = lane.k > 1 ? lane.start + lane.run.first : lane.at;  // lane.at: the end, pipelines included
-  const TokenRun tokens{first, lane.run.first + lane.run.step, lane.run.step, lane.k};
-  for (Observer* o : run_->observers) o->on_tokens(lane.group.members(), run_->calls.rows(), tokens);
-  std::int32_t base = lane.group.size();
-  for (const Cohort& c : lane.cohorts) {
-    recorder.itl(first, first - c.last, c.count);
-    base -= c.count;
-  }
-  lane.cohorts.clear();
-  if (base > 0) recorder.itl(first, first - lane.last_emit, base);
-  if (lane.k > 1)
-    recorder.itl_run(first, lane.run.first + lane.run.step, lane.run.step, lane.k - 1, lane.group.size());
-}
-
-void Station::end_chunks(Lane& lane, Time now) {
-  CallTable& calls = run_->calls;
-  for (const auto& c : lane.plan.chunks()) {
-    Progress& p = calls.progress(c.call);
-    const Call& call = calls.call(c.call);
-    const Tokens upto = p.computed + c.q;
-    const bool ends = upto == Tokens{call.prompt} + p.emitted;
-    ledger_.computed(c.call, upto, ends);
-    p.computed = narrow<Tokens32>(upto);
-    if (!ends) continue;
-    std::erase(lane.prefilling, c.call);
-    ++p.emitted;
-    first_token_or_gap(c.call, now);
-    if (Tokens{p.emitted} == Tokens{calls.secret(c.call).output}) complete(lane, c.call, now);
-    else join(lane, c.call, now);
-  }
+void Station::drop_given_up(Lane& lane, Time now) {
+  for (const GivenUp& g : lane.given_up)
+    if (run_->calls.alive(g.call)) drop(g.call, g.why, now);
+  lane.given_up.clear();
 }
 
 void Station::first_token_or_gap(CallId id, Time now) {
@@ -222,7 +135,7 @@ PrefixMatch Station::match(CallId id) const {
   if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) {
     const DecodeGroup& group = lane.group;
     const Blocks more = group.need_total(begun(lane, run_->now)) - group.need(0) - lane.taken;
-    ledger_.grow(more, Tokens{}, Tokens{});
+    ledger_.take(more);
     lane.taken += more;
   }
   return ledger_.match(id);
@@ -280,6 +193,107 @@ void Station::finish(CallId id, Tokens context, Tokens emitted, Status status, T
           .session = call.session, .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
           .preemptions = p.preemptions, .retries = run_->retries(id), .status = status};
   run_->leaver->left(id, row, now);
+}
+
+/// Gaps between tokens of this run: the first one since each member's last token, then one an iteration.
+inline void Station::record_gaps(Lane& lane) {
+  Recorder& recorder = *run_->recorder;
+  const Time first = lane.k > 1 ? lane.start + lane.run.first : lane.at;  // lane.at: the end, pipelines included
+  const TokenRun tokens{first, lane.run.first + lane.run.step, lane.run.step, lane.k};
+  for (Observer* o : run_->observers) o->on_tokens(lane.group.members(), run_->calls.rows(), tokens);
+  std::int32_t base = lane.group.size();
+  for (const Cohort& c : lane.cohorts) {
+    recorder.itl(first, first - c.last, c.count);
+    base -= c.count;
+  }
+  lane.cohorts.clear();
+  if (base > 0) recorder.itl(first, first - lane.last_emit, base);
+  if (lane.k > 1)
+    recorder.itl_run(first, lane.run.first + lane.run.step, lane.run.step, lane.k - 1, lane.group.size());
+}
+
+/// Sorts out who is due: the last token (lane.done, by number), or a reservation that is used up.
+void Station::take_due(Lane& lane) {
+  const CallTable& calls = run_->calls;
+  auto by_number = [&](CallId a, CallId b) { return calls.call(a).number < calls.call(b).number; };
+  lane.done.clear();
+  const std::size_t were_full = lane.full.size();
+  DecodeGroup::Due due;
+  while (lane.group.pop_due(calls, due)) {
+    const Tokens reserved{calls.progress(due.call).reserved};
+    if (due.done()) lane.done.push_back(due.call);
+    else if (parts_.kv_policy->regrow(calls.call(due.call), reserved) == Tokens{})
+      lane.group.release_reservation(due.call, run_->calls);
+    else if (std::find(lane.full.begin(), lane.full.end(), due.call) == lane.full.end()) lane.full.push_back(due.call);
+  }
+  if (lane.done.size() > 1) {
+    std::sort(lane.done.begin(), lane.done.end(), by_number);
+    lane.done.truncate(static_cast<std::size_t>(std::unique(lane.done.begin(), lane.done.end()) - lane.done.begin()));
+  }
+  std::sort(lane.full.begin() + were_full, lane.full.end(), by_number);
+}
+
+inline void Station::advance_group(Lane& lane, Time now) {
+  DecodeGroup& group = lane.group;
+  record_gaps(lane);
+  if (lane.k > 1) ledger_.take(group.need_total(lane.k) - group.need(0) - lane.taken);
+  lane.taken = Blocks{};
+  ledger_.fill(Tokens{lane.k * group.size()}, Tokens{lane.k * group.roomy()});
+  group.advance(lane.k);
+  lane.last_emit = now;
+  if (batcher_events_) parts_.batcher->on_steps(lane.k, group.view());
+  if (order_events_) parts_.order->on_steps(lane.k, group.view());
+  if (!group.anyone_due()) return;
+  take_due(lane);
+  for (CallId id : lane.done) {
+    group.leave(id, run_->calls);
+    complete(lane, id, now);
+  }
+}
+
+inline void Station::end_chunks(Lane& lane, Time now) {
+  CallTable& calls = run_->calls;
+  for (const auto& c : lane.plan.chunks()) {
+    Progress& p = calls.progress(c.call);
+    const Call& call = calls.call(c.call);
+    const Tokens upto = p.computed + c.q;
+    const bool ends = upto == Tokens{call.prompt} + p.emitted;
+    ledger_.computed(c.call, c.q, upto, ends);
+    p.computed = narrow<Tokens32>(upto);
+    if (!ends) continue;
+    lane.prefilling.erase(c.call);
+    ++p.emitted;
+    first_token_or_gap(c.call, now);
+    if (Tokens{p.emitted} == Tokens{calls.secret(c.call).output}) complete(lane, c.call, now);
+    else join(lane, c.call, now);
+  }
+}
+
+inline void Station::end_step(Lane& lane, Time now) {
+  iterations_ += lane.k;
+  lane.steps_since_admission += lane.k;
+  BatchPlan::Padding padding = lane.plan.padding();
+  if (!lane.plan.decodes()) padding.decodes = padding.decode_context = Tokens{};
+  run_->recorder->on_step(id_, lane.index, lane.start, now, lane.k, lane.shape, padding, lane.run);
+  if (lane.k > 1) {
+    const Tokens n{lane.group.size()};
+    run_->recorder->on_kv_run(id_, lane.start, lane.k, lane.run, n, Tokens{lane.group.roomy()},
+                              [&](std::int64_t i) { return lane.group.need(i).value(); });
+  }
+  if (!lane.swapping.empty() || lane.host_returning > Tokens{}) end_swaps(lane);
+  if (lane.plan.decodes()) advance_group(lane, now);
+  if (!lane.plan.chunks().empty()) end_chunks(lane, now);
+  if (!lane.given_up.empty()) drop_given_up(lane, now);
+  if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
+}
+
+void Station::end_steps(Time now) {
+  for (Lane& lane : lanes_) {
+    if (lane.state != State::kRunning || lane.at != now) continue;
+    end_step(lane, now);
+    lane.state = State::kReady;
+    lane.at = std::max(now, lanes_.size() > 1 ? stage_free_.front() : now);
+  }
 }
 
 }  // namespace orrery

@@ -284,14 +284,16 @@ void Recorder::fill_work(Summary& s, Time end) const {
   s.joules_per_output_token = ratio(s.joules, static_cast<double>(output_));
   s.usd = config_.usd_per_hour * to_seconds(end) / 3600;
   s.usd_per_million_output_tokens = ratio(s.usd * 1e6, static_cast<double>(output_));
-  Wide all = 0;
+  Wide all = 0, in_range = 0;
   s.grade = Grade::kMeasured;
-  for (int g = 0; g < 4; ++g) {
-    all += grade_[g];
-    s.time_by_grade_s[static_cast<std::size_t>(g)] = ps_to_s(grade_[g]);
-    if (grade_[g] > 0) s.grade = static_cast<Grade>(g);
+  for (std::size_t g = 0; g < 4; ++g) {
+    const std::int64_t worked = time_[0][g] + time_[1][g];
+    all += worked;
+    in_range += time_[1][g];
+    s.time_by_grade_s[g] = ps_to_s(worked);
+    if (worked > 0) s.grade = static_cast<Grade>(g);
   }
-  s.calibrated_time_fraction = all > 0 ? static_cast<double>(in_range_) / static_cast<double>(all) : 1;
+  s.calibrated_time_fraction = all > 0 ? static_cast<double>(in_range) / static_cast<double>(all) : 1;
   s.kv_map_s = ps_to_s(stalls_[static_cast<int>(Stall::kKvMap)]);
   s.swap_s = ps_to_s(stalls_[static_cast<int>(Stall::kSwap)]);
   s.transfer_s = ps_to_s(stalls_[static_cast<int>(Stall::kTransfer)]);

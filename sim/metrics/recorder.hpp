@@ -188,7 +188,7 @@ class Recorder {
     s.held += static_cast<Wide>(s.kv.held.value()) * dt;
     s.used += static_cast<Wide>(s.kv.used.value()) * dt;
     s.reserved += static_cast<Wide>(s.kv.reserved.value()) * dt;
-    s.external += static_cast<Wide>(s.kv.external.value()) * dt;
+    if (s.kv.external > Blocks{}) s.external += static_cast<Wide>(s.kv.external.value()) * dt;
     s.kv_since = now;
   }
 
@@ -224,7 +224,8 @@ class Recorder {
   std::int64_t computed_ = 0, padded_ = 0, recomputed_ = 0, wasted_ = 0;
   std::int64_t departures_[4] = {};
   std::int64_t stalls_[3] = {};
-  std::int64_t host_ = 0, grade_[4] = {}, in_range_ = 0;
+  std::int64_t host_ = 0;
+  std::int64_t time_[2][4] = {};            ///< ps of steps, by in range and grade
   Wide span_ = 0;                           ///< time of steps, ps
   Wide energy_ = 0, flops_ = 0, bytes_ = 0, running_ = 0;
   std::int32_t max_running_ = 0;

@@ -80,18 +80,24 @@ inline void Recorder::on_row(const Row& row) {
 }
 
 inline void Recorder::count_run(StationId station, std::int64_t k, const StepRun& run) {
-  const std::int64_t time = to_ps(run.total(k));
-  const std::int64_t half = k * (k - 1) / 2;
-  const Wide energy = static_cast<Wide>(run.e_first.value()) * k + static_cast<Wide>(run.e_step.value()) * half;
+  std::int64_t time = to_ps(run.first), host = to_ps(run.host);
+  Wide energy = run.e_first.value(), flops = run.flops, bytes = run.bytes;
+  if (k > 1) {
+    const std::int64_t half = k * (k - 1) / 2;
+    time = to_ps(run.total(k));
+    host *= k;
+    energy = energy * k + static_cast<Wide>(run.e_step.value()) * half;
+    flops = flops * k + static_cast<Wide>(run.flops_step) * half;
+    bytes = bytes * k + static_cast<Wide>(run.bytes_step) * half;
+  }
   Station& s = stations_[static_cast<std::size_t>(station.index)];
   s.busy += time;
   s.energy += energy;
   energy_ += energy;
-  host_ += to_ps(run.host) * k;
-  grade_[static_cast<int>(run.grade)] += time;
-  in_range_ += run.in_range ? time : 0;
-  flops_ += static_cast<Wide>(run.flops) * k + static_cast<Wide>(run.flops_step) * half;
-  bytes_ += static_cast<Wide>(run.bytes) * k + static_cast<Wide>(run.bytes_step) * half;
+  flops_ += flops;
+  bytes_ += bytes;
+  host_ += host;
+  time_[run.in_range][static_cast<std::size_t>(run.grade)] += time;
 }
 
 inline void Recorder::on_stage(StationId station, Time start, Time end, std::int64_t k, const StepRun& run) {
@@ -165,11 +171,13 @@ void Recorder::on_kv_run(StationId station, Time start, std::int64_t k, const St
   // A block taken before iteration i is held for T(k) - T(i); iterations i, i + period, ... take the same number.
   const std::int64_t period = config_.block_tokens.value();
   const std::int64_t whole = to_ps(run.total(k));
+  std::int64_t left = whole;                          // T(k) - T(i)
   for (std::int64_t i = 1; i <= period && i < k; ++i) {
+    left -= to_ps(run.at(i - 1));
     const std::int64_t blocks = growth(i);
     if (blocks == 0) continue;
     if (i + period >= k) {  // once
-      s.held += static_cast<Wide>(whole - to_ps(run.total(i))) * blocks;
+      s.held += static_cast<Wide>(left) * blocks;
       s.kv.held += Blocks{blocks};
       continue;
     }

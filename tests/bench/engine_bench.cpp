@@ -1,11 +1,14 @@
-/// How fast the engine runs, in process CPU time without rows, on Llama-3.1-8B and H200s (docs/PERFORMANCE.md has the
-/// protocol and the figures): requests/s with 1 and 64 replicas at 75 % of what they can carry (1155 / 211 tokens, chunk
-/// 512), tokens/s decode-heavy (500 / 4000), and 1e7 requests in one run.
+/// How fast the engine runs, in process CPU time, on Llama-3.1-8B and H200s (docs/PERFORMANCE.md has the protocol and the
+/// figures): requests/s with 1 and 64 replicas at 75 % of what they can carry (1155 / 211 tokens, chunk 512), the same
+/// with rows written to a file, tokens/s decode-heavy (500 / 4000), and 1e7 requests in one run. `rows_alone` is what a
+/// row costs from the engine's value to the file.
 ///
 ///   engine_bench --benchmark_filter=one_replica
 #include <benchmark/benchmark.h>
 
+#include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "hwmodels/deployment.hpp"
@@ -14,6 +17,7 @@
 #include "policies/routing/least_loaded.hpp"
 #include "sim/base/math.hpp"
 #include "sim/engine/simulation.hpp"
+#include "sim/metrics/rows_csv.hpp"
 
 namespace orrery {
 namespace {
@@ -54,7 +58,15 @@ const Deployment& h200() {
   return d;
 }
 
-void run(benchmark::State& state, int replicas, double rate, double prompt, double output, std::int64_t requests) {
+/// requests.csv in the folder of temporary files, for as long as the object lives.
+struct RowsFile {
+  ~RowsFile() { std::filesystem::remove(path); }
+  std::string path = (std::filesystem::temp_directory_path() / "orrery_bench_rows.csv").string();
+  RequestsCsv csv{path, {}};
+};
+
+void run(benchmark::State& state, int replicas, double rate, double prompt, double output, std::int64_t requests,
+         RowSink* rows = nullptr) {
   Outcome out;
   for (auto _ : state) {
     const OperatorCostModel& cost = *h200().cost;
@@ -64,7 +76,7 @@ void run(benchmark::State& state, int replicas, double rate, double prompt, doub
     Paged kv(PagedConfig{});
     LeastLoaded router(LeastLoadedConfig{});
     Requests source(requests, rate * replicas, prompt, output);
-    Recorder recorder({.stations = replicas, .blocks = blocks});
+    Recorder recorder({.stations = replicas, .blocks = blocks, .rows = rows});
     SimulationParts parts;
     parts.source = &source;
     parts.recorder = &recorder;
@@ -86,12 +98,36 @@ void run(benchmark::State& state, int replicas, double rate, double prompt, doub
 void one_replica(benchmark::State& s) { run(s, 1, 13.4, 1155, 211, 300'000); }
 void sixty_four_replicas(benchmark::State& s) { run(s, 64, 13.4, 1155, 211, 300'000); }
 void decode_heavy(benchmark::State& s) { run(s, 1, 1.6, 500, 4000, 30'000); }
+void one_replica_with_rows(benchmark::State& s) {
+  RowsFile file;
+  run(s, 1, 13.4, 1155, 211, 300'000, &file.csv);
+}
+
+/// A row from the engine's value to the file.
+void rows_alone(benchmark::State& state) {
+  RowsFile file;
+  Row row{.number = 123456, .prompt = Tokens32{1155}, .station = StationId{0}};
+  std::int64_t at = 9'213'123'456'789'012;
+  for (auto _ : state) {
+    row.arrival = Time{Duration{at}};
+    row.first_schedule = row.arrival + Duration{12'345'678'901};
+    row.first_token = row.first_schedule + Duration{43'210'987'654};
+    row.finish = row.first_token + Duration{1'501'234'567'890};
+    row.output = Tokens32{static_cast<std::int32_t>(at % 400)};
+    file.csv.row(row);
+    ++row.number;
+    at += 74'123'456'789;
+  }
+  state.SetItemsProcessed(state.iterations());
+}
 
 void ten_million_requests(benchmark::State& s) { run(s, 64, 13.4, 1155, 211, 10'000'000); }
 
 BENCHMARK(one_replica)->Unit(benchmark::kMillisecond);
 BENCHMARK(sixty_four_replicas)->Unit(benchmark::kMillisecond);
 BENCHMARK(decode_heavy)->Unit(benchmark::kMillisecond);
+BENCHMARK(one_replica_with_rows)->Unit(benchmark::kMillisecond);
+BENCHMARK(rows_alone);
 BENCHMARK(ten_million_requests)->Unit(benchmark::kMillisecond)->Iterations(1);
 
 }  // namespace

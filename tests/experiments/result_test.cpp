@@ -163,6 +163,7 @@ TEST(Summary, HasEveryKeyOfTheContract) {
                           "simulator.wall_s",
                           "simulator.cpu_s",
                           "simulator.events",
+                          "simulator.steps",
                           "simulator.iterations",
                           "simulator.peak_rss_bytes"}) {
     EXPECT_NE(find_path(s, key), nullptr) << key;

@@ -10,11 +10,11 @@ work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 broken=0 compared=0
 
-# result PROGRAM [OPTION...]: the summary, without wall times, versions and paths, and without the number of steps, which
-# is that of what the engine did at once
+# result PROGRAM [OPTION...]: the summary, without what is about the program's own work (wall times, the number of steps
+# that it took), versions and paths
 result() {
   "$1" run "$here/base.json" "${sets[@]}" --json --no-rows "${@:2}" 2>"$work/errors" |
-    sed -e '/"simulator": {/,/}/d' -e '/"provenance": {/,/^  }/d' -e '/"steps":/d' >"$work/out"
+    sed -e '/"simulator": {/,/}/d' -e '/"provenance": {/,/^  }/d' >"$work/out"
   grep -q '"fingerprint"' "$work/out" || { echo "$name: no result from $1 ${*:2}"; cat "$work/errors"; broken=1; }
   cat "$work/out"
 }
