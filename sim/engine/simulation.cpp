@@ -40,7 +40,7 @@ inline Time Simulation::next_instant() {
 
 Outcome Simulation::run() {
   next_arrival_ = parts_.source->peek();
-  for (Time t = next_instant(); t != kNever; t = next_instant()) {
+  for (Time t; (t = next_instant()) != kNever;) {
     if (!parts_.drain && next_arrival_ == kNever) break;
     if (staleness_ > Duration{} && t >= next_snapshot_) snapshot(t);
     run_.came_back = t == now_ && instants_ > 0;
