@@ -31,7 +31,7 @@ struct Call {
   std::int16_t priority = 0;         ///< lower is more urgent
 };
 
-enum class Stage : std::uint8_t { kWaiting, kPrefill, kDecode, kSwapped, kHeld, kGone };
+enum class Stage : std::uint8_t { kWaiting, kPrefill, kDecode, kSwapped, kHeld, kMoving, kGone };
 
 /// Where a call stands, as of its last change.
 struct Progress {

@@ -172,7 +172,8 @@ struct StationView {
 
 /// Something happened to a call at a station. `lane` is where; times are boundaries of iterations.
 struct CallEvent {
-  enum Kind : std::uint8_t { kArrived, kAdmitted, kFirstToken, kPreempted, kResumed, kFinished } kind;
+  /// kMovedOut and kMovedIn: its KV goes to another station, has come from one.
+  enum Kind : std::uint8_t { kArrived, kAdmitted, kFirstToken, kPreempted, kResumed, kFinished, kMovedOut, kMovedIn } kind;
   CallId id;
   const Call* call;
   Time now;

@@ -193,6 +193,8 @@ class DecodeGroup {
     if (!calls.alive(d.call)) return true;
     const Progress& p = calls.progress(d.call);
     if (p.lane != lane_ || p.stage != Stage::kDecode || (!d.done() && p.reserved <= p.computed)) return true;
+    const auto place = static_cast<std::size_t>(p.place);   // it may decode in a group of another station
+    if (place >= members_.size() || members_[place] != d.call) return true;
     const std::int64_t ahead = d.done() ? (calls.secret(d.call).output - p.emitted).value()
                                       : (p.reserved - p.computed).value();
     return p.joined + ahead != d.clock();

@@ -14,7 +14,8 @@ namespace orrery {
 
 /// Kinds of decision, part of every fingerprint; never renumbered.
 enum class Decision : std::uint8_t { kAdmit = 1, kChunk = 2, kRecompute = 3, kSwap = 4, kRestart = 5, kFail = 6,
-                                     kResume = 7, kReject = 8, kRoute = 9, kDecode = 10, kPause = 11, kCancel = 12 };
+                                     kResume = 7, kReject = 8, kRoute = 9, kDecode = 10, kPause = 11, kCancel = 12,
+                                     kMoveOut = 13, kMoveIn = 14, kLose = 15 };
 
 /// A decision as a listener sees it; for comparisons with the twin and with real engines.
 struct DecisionRecord {

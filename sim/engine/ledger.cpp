@@ -135,10 +135,18 @@ void KvLedger::publish(CallId id, Tokens upto) {
 void KvLedger::release(CallId id, Tokens context) {
   const Progress& p = calls_->progress(id);
   future_ -= future(id, context, p.reserved);
-  if (id.index < promises_.size() && promises_[id.index] > Tokens{}) {
-    promised_ -= blocks_for(promises_[id.index]);
-    promises_[id.index] = Tokens{};
-  }
+  end_promise(id);
+  give_back(id, context, blocks_for(std::max(context, Tokens{p.reserved})));
+}
+
+void KvLedger::end_promise(CallId id) {
+  if (id.index >= promises_.size() || promises_[id.index] == Tokens{}) return;
+  promised_ -= blocks_for(promises_[id.index]);
+  promises_[id.index] = Tokens{};
+}
+
+/// A lease of so many blocks ends with `context` tokens in it.
+void KvLedger::give_back(CallId id, Tokens context, Blocks blocks) {
   if (buddy_) {
     Lease& l = lease(id);
     buddy_->free(l.run, l.order);
@@ -148,15 +156,47 @@ void KvLedger::release(CallId id, Tokens context) {
     publish(id, context);
     Lease& l = leases_[id.index];
     used_ += l.shared.value() * config_.block_tokens;  // so that what follows takes off its private tokens
-    free_ += blocks_for(std::max(context, Tokens{p.reserved})) - l.shared;
+    free_ += blocks - l.shared;
     prefix_->unpin(l.pin);
     l = {};
   } else {
-    free_ += blocks_for(std::max(context, Tokens{p.reserved}));
+    free_ += blocks;
   }
   note(KvOp::kFree, id, context);
   used_ -= context;
   if (free_ > config_.total || used_ < Tokens{} || future_ < Tokens{}) broken("more KV given back than was taken");
+}
+
+void KvLedger::freeze(CallId id, Tokens context) {
+  Progress& p = calls_->progress(id);
+  future_ -= future(id, context, p.reserved);
+  end_promise(id);
+  free_ += blocks_for(std::max(context, Tokens{p.reserved})) - blocks_for(context);
+  p.reserved = narrow<Tokens32>(context);
+}
+
+void KvLedger::let_go(CallId id, Tokens context) { give_back(id, context, blocks_for(context)); }
+
+bool KvLedger::can_book(Tokens from, Tokens to) const {
+  return blocks_for(to) - blocks_for(from) + watermark_ <= available();
+}
+
+void KvLedger::book(Tokens from, Tokens to) {
+  take(blocks_for(to) - blocks_for(from));
+  future_ += to - from;
+}
+
+void KvLedger::unbook(Tokens booked) {
+  free_ += blocks_for(booked);
+  future_ -= booked;
+}
+
+void KvLedger::land(CallId id, Tokens context, Tokens booked) {
+  if (prefix_) lease(id) = {};
+  calls_->progress(id).reserved = narrow<Tokens32>(booked);
+  used_ += context;
+  future_ += future(id, context, booked) - booked;
+  note(KvOp::kAlloc, id, booked);
 }
 
 void KvLedger::book_host(Tokens t) {

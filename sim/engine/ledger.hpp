@@ -108,6 +108,18 @@ class KvLedger final : public PrefixView {
   void drop_swapped(CallId id, Tokens context);
   void swap_in(CallId id, Tokens context);
 
+  // KV that goes to another station or comes from one (station_move.cpp). Paged only.
+  /// Nothing more will be computed into this lease: room beyond its context is given back, the rest stays.
+  void freeze(CallId id, Tokens context);
+  /// A frozen lease has been copied: its blocks are given back; what is full stays in the prefix cache.
+  void let_go(CallId id, Tokens context);
+  bool can_book(Tokens from, Tokens to) const;              ///< available beyond the watermark
+  /// Room for KV that is to come, `from` tokens of it booked before.
+  void book(Tokens from, Tokens to);
+  void unbook(Tokens booked);
+  /// The KV has come into the `booked` room; sets reserved.
+  void land(CallId id, Tokens context, Tokens booked);
+
   KvUse use() const {
     KvUse u{.held = config_.total - free_, .used = used_, .reserved = future_, .external = Blocks{}};
     if (prefix_) {
@@ -142,6 +154,8 @@ class KvLedger final : public PrefixView {
   void book_host(Tokens t);
   void enlarge(CallId id, Tokens upto);
   void make_free(Blocks blocks);
+  void end_promise(CallId id);
+  void give_back(CallId id, Tokens context, Blocks blocks);
   void publish(CallId id, Tokens upto);
   void note(KvOp::Kind kind, CallId id, Tokens tokens) {
     if (journaling_) journal_.push_back({.kind = kind, .call = id, .tokens = tokens});

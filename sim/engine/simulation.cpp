@@ -5,6 +5,12 @@
 
 namespace orrery {
 
+namespace {
+
+constexpr int kEmptyTicks = 100000;   ///< of a cluster policy, before it is taken to wait for nothing
+
+}  // namespace
+
 Simulation::Simulation(SimulationParts parts)
     : parts_(std::move(parts)), loads_(parts_.stations.size()), events_(parts_.stations.size()),
       is_touched_(parts_.stations.size()) {
@@ -22,6 +28,10 @@ Simulation::Simulation(SimulationParts parts)
     prefixes_.push_back(stations_.back()->prefix());
     keeps_paths_ = keeps_paths_ || p.kv.prefix != PrefixKind::kNone || p.executor->wants_journal();
   }
+  if (parts_.cluster) {
+    cluster_ = std::make_unique<ClusterEngine>(*parts_.cluster, static_cast<ClusterHost&>(*this), run_, loads_);
+    run_.mover = cluster_.get();
+  }
   seen_ = loads_;
   wants_done_ = parts_.source->wants_done();
   if (parts_.router) staleness_ = parts_.router->staleness();
@@ -35,7 +45,34 @@ inline Time Simulation::next_instant() {
   Time t = std::min(Time{Duration{events_.min()}}, next_arrival_);
   if (!delayed_.empty()) t = std::min(t, delayed_.top().ready);
   if (!patience_.empty()) t = std::min(t, patience_.top().end);
+  if (cluster_ && (t != kNever || run_.calls.in_flight() > 0)) {
+    t = std::min(t, cluster_->next());
+    empty_ticks_ = t == kNever ? empty_ticks_ + 1 : 0;
+    if (empty_ticks_ < kEmptyTicks) t = std::min(t, cluster_->next_tick());
+  }
   return t;
+}
+
+void Simulation::run_cluster(Time now) {
+  if (cluster_->next() <= now || cluster_->next_tick() <= now) cluster_->run_events(now);
+}
+
+void Simulation::settle_touched(Time now) {
+  for (std::size_t i = 0; i < touched_.size(); ++i)   // may touch more
+    cluster_->settle(StationId{static_cast<std::int32_t>(touched_[i])}, now);
+}
+
+inline void Simulation::plan_touched(Time now) {
+  if (touched_.size() > 1) std::sort(touched_.begin(), touched_.end());
+  planning_.swap(touched_);
+  for (const std::size_t s : planning_) {
+    const std::int64_t before = left_;
+    is_touched_[s] = 0;
+    stations_[s]->plan(now);
+    events_.set(s, to_ps(stations_[s]->next()));
+    if (cluster_ && left_ != before) touch(s);
+  }
+  planning_.clear();
 }
 
 Outcome Simulation::run() {
@@ -51,15 +88,15 @@ Outcome Simulation::run() {
       touch(s);
       events_.set(s, MinTree::kNone);
     }
+    if (cluster_) run_cluster(t);
     if (!patience_.empty()) deliver_impatience(t);
     if (next_arrival_ == t || !delayed_.empty()) deliver_arrivals(t);
-    if (touched_.size() > 1) std::sort(touched_.begin(), touched_.end());
-    for (const std::size_t s : touched_) {
-      stations_[s]->plan(t);
-      events_.set(s, to_ps(stations_[s]->next()));
-      is_touched_[s] = 0;
+    if (cluster_) settle_touched(t);
+    plan_touched(t);
+    while (cluster_ && !touched_.empty()) {   // a call failed while plans were made: its room is there for others
+      settle_touched(t);
+      plan_touched(t);
     }
-    touched_.clear();
     if ((++instants_ & 1023) == 0) {
       if (parts_.progress) parts_.progress(t, arrived_);
       if (parts_.interrupt && parts_.interrupt->load(std::memory_order_relaxed)) {
@@ -101,6 +138,8 @@ void Simulation::deliver_impatience(Time now) {
     const Patience p = patience_.top();
     patience_.pop();
     if (!run_.calls.alive(p.id)) continue;
+    const auto leaves = [&](CallId c, Tokens undone) { leave_between(c, undone, p.why, now); };
+    if (cluster_ && cluster_->cancel(p.id, now, leaves)) continue;
     const StationId at = run_.calls.secret(p.id).station;
     if (!at.valid()) {  // still waits for its prediction, or for its next attempt
       leave_unserved(p.id, p.why, now, false);
@@ -190,6 +229,7 @@ void Simulation::try_again(CallId id, const Row& attempt, Time now) {
   run_.recorder->on_attempt(attempt);
   const ClientRule& rule = parts_.clients[run_.calls.call(id).request_class];
   ClientJob& job = run_.jobs[id.index];
+  if (cluster_) cluster_->left(id, now);
   const CallId next = run_.calls.renew(id);
   ++job.attempts;
   for (Observer* o : run_.observers) o->on_anew(id, next);
@@ -198,6 +238,7 @@ void Simulation::try_again(CallId id, const Row& attempt, Time now) {
 }
 
 void Simulation::route(CallId id, Time now) {
+  if (cluster_) return cluster_->place(id, now);
   std::size_t target = 0;
   if (parts_.router && stations_.size() > 1) {
     const Call& call = run_.calls.call(id);
@@ -211,19 +252,44 @@ void Simulation::route(CallId id, Time now) {
     route_hash_ = hash_combine(route_hash_, call.number * 65536 + target);
   }
   ++routed_;
-  Station& station = *stations_[target];
-  run_.calls.secret(id).station = station.id();
+  send(id, StationId{static_cast<std::int32_t>(target)}, now);
+}
+
+bool Simulation::send(CallId id, StationId to, Time now) {
+  Station& station = this->station(to);
+  run_.calls.secret(id).station = to;
   if (!station.accepts(id)) {
     if (parts_.oversize == Oversize::kRefuse)
       throw RequestRefused("request " + std::to_string(run_.calls.call(id).number) + ": " +
                            std::to_string(run_.calls.call(id).prompt.value()) + " prompt tokens do not fit the KV memory of " +
                            std::to_string(station.ledger().config().total.value()) + " blocks");
-    return leave_unserved(id, Status::kRejected, now);
+    if (run_.calls.progress(id).emitted > Tokens32{}) leave_between(id, Tokens{}, Status::kFailed, now);
+    else leave_unserved(id, Status::kRejected, now);
+    return false;
   }
-  if (parts_.admission && !parts_.admission->admits(run_.calls.call(id), loads_[target], now))
-    return leave_unserved(id, Status::kRejected, now, false);
+  const auto target = static_cast<std::size_t>(to.index);
+  if (parts_.admission && !parts_.admission->admits(run_.calls.call(id), loads_[target], now)) {
+    leave_unserved(id, Status::kRejected, now, false);
+    return false;
+  }
   station.enqueue(id, now);
-  touch(target);
+  touch(to);
+  return true;
+}
+
+/// A call leaves that is at no instance, or on its way between two.
+void Simulation::leave_between(CallId id, Tokens undone, Status status, Time now) {
+  const Call& call = run_.calls.call(id);
+  const CallSecret& s = run_.calls.secret(id);
+  const Progress& p = run_.calls.progress(id);
+  run_.recorder->on_departure(Leave::kFail, undone);
+  Row row{.number = call.number, .arrival = run_.asked(id), .first_schedule = s.first_schedule,
+          .first_token = s.first_token, .finish = now, .prompt = call.prompt, .output = p.emitted,
+          .cached = s.first_cached, .computed = {}, .station = s.first_station, .session = call.session,
+          .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
+          .preemptions = p.preemptions, .retries = run_.retries(id), .status = status};
+  cluster_->complete_row(row, id);
+  left(id, row, now);
 }
 
 /// `for_good`: another attempt would end alike.
@@ -249,6 +315,8 @@ void Simulation::write(CallId id, Row row) {
 
 void Simulation::leave(CallId id, const Row& row, Time now) {
   write(id, row);
+  ++left_;
+  if (cluster_) cluster_->left(id, now);
   if (!wants_done_) return run_.calls.remove(id);
   const Call& call = run_.calls.call(id);
   const CallSecret& s = run_.calls.secret(id);
@@ -275,6 +343,10 @@ void Simulation::check_nobody_waits_forever() const {
     first = run_.calls.call(id).number;
     station = run_.calls.secret(id).station.index;
   });
+  if (station < 0)
+    throw EngineError("nothing can run any more at " + std::to_string(to_seconds(now_)) + " s: " +
+                      std::to_string(run_.calls.in_flight()) + " calls are held by the cluster policy, the first is request " +
+                      std::to_string(first));
   const KvLedger& kv = stations_[static_cast<std::size_t>(station)]->ledger();
   throw EngineError("nothing can run any more at " + std::to_string(to_seconds(now_)) + " s: " +
                     std::to_string(run_.calls.in_flight()) + " calls wait, the first is request " + std::to_string(first) +
@@ -293,12 +365,14 @@ Outcome Simulation::finish() {
     const Progress& p = run_.calls.progress(id);
     const Station* at = s.station.valid() ? stations_[static_cast<std::size_t>(s.station.index)].get() : nullptr;
     const Tokens context = at ? at->context(id) : Tokens{};
-    write(id, {.number = call.number, .arrival = run_.asked(id), .first_schedule = s.first_schedule,
-               .first_token = s.first_token, .prompt = call.prompt,
-               .output = at ? narrow<Tokens32>(at->emitted(id)) : Tokens32{}, .cached = s.first_cached,
-               .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station, .session = call.session,
-               .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
-               .preemptions = p.preemptions, .retries = run_.retries(id), .status = Status::kInFlight});
+    Row row{.number = call.number, .arrival = run_.asked(id), .first_schedule = s.first_schedule,
+            .first_token = s.first_token, .prompt = call.prompt,
+            .output = at ? narrow<Tokens32>(at->emitted(id)) : p.emitted, .cached = s.first_cached,
+            .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station, .session = call.session,
+            .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
+            .preemptions = p.preemptions, .retries = run_.retries(id), .status = Status::kInFlight};
+    if (cluster_) cluster_->complete_row(row, id);
+    write(id, row);
   }
   RunEnd end{.end = now_, .stations = {}};
   Outcome out;
@@ -313,6 +387,12 @@ Outcome Simulation::finish() {
   }
   out.fingerprint = hash_combine(hash_combine(out.fingerprint, static_cast<std::uint64_t>(to_ps(now_))),
                                  static_cast<std::uint64_t>(out.iterations));
+  if (cluster_) {
+    out.fingerprint = hash_combine(out.fingerprint, cluster_->hash());
+    for (const auto& s : stations_) out.paid.push_back(cluster_->paid(s->id(), now_));
+    out.migrations = cluster_->migrations();
+    out.bytes_moved = static_cast<double>(cluster_->bytes_moved());
+  }
   out.summary = parts_.recorder->finish(end);
   out.events = instants_;
   out.cut = cut_;

@@ -1,10 +1,12 @@
 /// The simulation: requests in, stations, results out. One loop over instants; within an instant the order is fixed:
 ///
 ///   1. steps that end, by station and lane      tokens are delivered before anybody decides
-///   2. clients that give up, by number          after the tokens that came in time, before anything new is planned
-///   3. arrivals, by time and number             a call that comes at a boundary is seen by the plan made there;
+///   2. what befalls the cluster                 KV that has come, instances that start or go, then the policy's tick
+///   3. clients that give up, by number          after the tokens that came in time, before anything new is planned
+///   4. arrivals, by time and number             a call that comes at a boundary is seen by the plan made there;
 ///                                               who was delayed (by a prediction, a back-off) before who is new
-///   4. plans, by station and lane
+///   5. KV that may come, by station             after all that gives room, before anybody plans with it
+///   6. plans, by station and lane
 ///
 /// A call that fails while plans are made may bring a closed-loop request at the same instant; the loop then comes
 /// back to that instant. Entities (stations) have one next event each in a tournament tree; arrivals are a sorted
@@ -21,6 +23,7 @@
 #include <vector>
 
 #include "sim/base/min_tree.hpp"
+#include "sim/engine/cluster.hpp"
 #include "sim/engine/station.hpp"
 #include "sim/request.hpp"
 
@@ -34,6 +37,7 @@ struct SimulationParts {
   std::vector<StationParts> stations;
   Router* router = nullptr;                       ///< null: the only station
   AdmissionPolicy* admission = nullptr;           ///< null: takes all that fits
+  const ClusterParts* cluster = nullptr;          ///< null: a router; else its policy places calls
   const LengthPredictor* predictor = nullptr;     ///< null: none
   RequestSource* source = nullptr;
   Recorder* recorder = nullptr;
@@ -58,6 +62,9 @@ struct Outcome {
   std::int64_t iterations = 0;    ///< simulated, skipped ones included
   std::int64_t cut = 0;           ///< requests shortened to the model's context
   bool interrupted = false;
+  std::vector<Duration> paid;     ///< by station, where there is a cluster: time for which it was there
+  std::int64_t migrations = 0;
+  double bytes_moved = 0;         ///< of KV, between instances
 };
 
 /// A request that cannot be served, where the config says to refuse such input.
@@ -65,7 +72,7 @@ struct RequestRefused : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-class Simulation final : private LeaveListener {
+class Simulation final : private LeaveListener, private ClusterHost {
  public:
   explicit Simulation(SimulationParts parts);
   ~Simulation() override;
@@ -103,8 +110,12 @@ class Simulation final : private LeaveListener {
   bool tries_again(CallId id, Status status) const;
   void try_again(CallId id, const Row& attempt, Time now);
   void leave_unserved(CallId id, Status status, Time now, bool for_good = true);
+  void leave_between(CallId id, Tokens undone, Status status, Time now);
   void leave(CallId id, const Row& row, Time now);
   void write(CallId id, Row row);
+  void run_cluster(Time now);
+  void settle_touched(Time now);
+  void plan_touched(Time now);
   void touch(std::size_t station) {
     if (is_touched_[station]) return;
     is_touched_[station] = 1;
@@ -112,6 +123,11 @@ class Simulation final : private LeaveListener {
   }
   void snapshot(Time now);
   void left(CallId id, const Row& row, Time now) override;
+  Station& station(StationId s) override { return *stations_[static_cast<std::size_t>(s.index)]; }
+  void touch(StationId s) override { touch(static_cast<std::size_t>(s.index)); }
+  bool send(CallId id, StationId to, Time now) override;
+  void reject(CallId id, Time now) override { leave_unserved(id, Status::kRejected, now, false); }
+  Rng rng(Purpose purpose, std::uint64_t number) const override { return Rng(parts_.seed, purpose, number); }
   Outcome finish();
   void check_nobody_waits_forever() const;
 
@@ -120,8 +136,11 @@ class Simulation final : private LeaveListener {
   std::vector<StationLoad> loads_, seen_;         ///< live, and as the router sees them
   std::vector<std::unique_ptr<Station>> stations_;
   std::vector<const PrefixView*> prefixes_;
+  std::unique_ptr<ClusterEngine> cluster_;        ///< null: none
+  int empty_ticks_ = 0;                           ///< in a row, with nothing else to happen
   MinTree events_;
   std::vector<std::size_t> touched_;              ///< stations with work in this instant
+  std::vector<std::size_t> planning_;             ///< scratch
   std::vector<std::uint8_t> is_touched_;
   std::priority_queue<Delayed, std::vector<Delayed>, std::greater<>> delayed_;
   std::priority_queue<Patience, std::vector<Patience>, std::greater<>> patience_;
@@ -131,7 +150,7 @@ class Simulation final : private LeaveListener {
   std::uint64_t routed_ = 0, route_hash_ = 0;
   Request arriving_;                              ///< scratch
   bool keeps_paths_ = false, wants_done_ = false, interrupted_ = false;
-  std::int64_t arrived_ = 0, instants_ = 0, cut_ = 0;
+  std::int64_t arrived_ = 0, left_ = 0, instants_ = 0, cut_ = 0;
 };
 
 }  // namespace orrery

@@ -25,8 +25,9 @@ Station::Station(StationId id, const StationParts& parts, RunContext& run, Stati
 
 bool Station::accepts(CallId id) const {
   const Call& call = run_->calls.call(id);
-  const Tokens reserve = parts_.kv_policy->reserve(call, call.prompt, call.prompt);
-  return !ledger_.never_fits(reserve, parts_.kv_policy->promise(call, reserve), Tokens{call.prompt} + 1_tok);
+  const Tokens target = Tokens{call.prompt} + run_->calls.progress(id).emitted;
+  const Tokens reserve = parts_.kv_policy->reserve(call, target, target);
+  return !ledger_.never_fits(reserve, parts_.kv_policy->promise(call, reserve), target + 1_tok);
 }
 
 void Station::enqueue(CallId id, Time now) {
@@ -38,7 +39,7 @@ void Station::enqueue(CallId id, Time now) {
   const Call& call = run_->calls.call(id);
   ++load_->calls;
   ++load_->waiting;
-  load_->prompt_tokens += call.prompt;
+  if (run_->calls.secret(id).first_token == kNever) load_->prompt_tokens += call.prompt;
   load_->tokens += call.prompt + call.predicted_high;
   run_->recorder->on_waiting(now, 1);
   tell(CallEvent::kArrived, id, now, 0);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "sim/base/small_vec.hpp"
@@ -19,6 +20,7 @@
 #include "sim/engine/executor.hpp"
 #include "sim/engine/fingerprint.hpp"
 #include "sim/engine/ledger.hpp"
+#include "sim/engine/scaled_cost.hpp"
 #include "sim/metrics/observer.hpp"
 #include "sim/metrics/recorder.hpp"
 #include "sim/plan.hpp"
@@ -51,6 +53,23 @@ struct ClientJob {
   int attempts = 1;
 };
 
+/// Takes calls over from stations, in runs where they go from one to another (cluster.hpp).
+class CallMover {
+ public:
+  virtual ~CallMover() = default;
+  /// The prompt of a call is done, its first token is out and more are to come. True: it decodes elsewhere; its KV
+  /// stays until Station::let_go. The step began at `began`.
+  virtual bool takes_over(CallId id, StationId at, Time began, Time now) = 0;
+  /// Shall a call that Station::detach was asked for still leave?
+  virtual bool wants(CallId id) const = 0;
+  /// A call left its batch as Station::detach asked; its KV stays until Station::let_go.
+  virtual void detached(CallId id, StationId at, Time now) = 0;
+  /// It did not: it was preempted before the boundary.
+  virtual void stayed(CallId id) = 0;
+  /// For the row of a call that leaves.
+  virtual void complete(Row& row, CallId id) const = 0;
+};
+
 /// What the stations of a run share.
 struct RunContext {
   CallTable calls;
@@ -58,6 +77,7 @@ struct RunContext {
   Recorder* recorder = nullptr;
   DecisionSink* decisions = nullptr;     ///< null: only hashed
   LeaveListener* leaver = nullptr;
+  CallMover* mover = nullptr;            ///< null: no call goes from one station to another
   bool fast_forward = true;
   bool verify_fast_forward = false;      ///< asks the policy at every skipped iteration; EngineError if it differs
   Time now{};
@@ -83,7 +103,7 @@ class Station final : private PrefixView {
   Station(const Station&) = delete;
   Station& operator=(const Station&) = delete;
 
-  /// Would this call fit an empty station?
+  /// Would this call fit an empty station, with what it has emitted elsewhere?
   bool accepts(CallId id) const;
   void enqueue(CallId id, Time now);
   /// The client gives up (`why`: cancelled or timed out). A call of a lane that runs a step leaves when that ends (if it has several iterations: at the
@@ -98,6 +118,37 @@ class Station final : private PrefixView {
   }
   void end_steps(Time now);
   void plan(Time now);
+
+  // Calls that come from other stations and go to them (station_move.cpp).
+  /// Takes a waiting call out of the queue.
+  void withdraw(CallId id, Time now);
+  /// A decoding call leaves its batch with its KV, at the next boundary; the mover is told whether it did. One that has
+  /// ended by then is told of as any that ends.
+  void detach(CallId id, Time now);
+  /// The KV of a call that was taken over or detached has left, or is not wanted any more.
+  void let_go(CallId id, Tokens context, Time now);
+  /// Such a call decodes here after all.
+  void readopt(CallId id, Time now);
+  /// Room for the KV of a call that is to come, `from` tokens booked before. False, and nothing booked, if it is short.
+  bool book(Tokens from, Tokens to, Time now);
+  void unbook(Tokens booked, Time now);
+  /// What a call with that much KV books.
+  Tokens booking(CallId id, Tokens context) const;
+  /// Its KV has come, into booked room; it decodes from the next plan on.
+  void land(CallId id, Tokens context, Tokens booked, Time now);
+  /// Stops at once: steps under way are lost but for iterations that have ended. Appends the calls that were here, by
+  /// number, with no KV and in no queue; those that were taken over or detached are not among them.
+  void kill(Time now, std::vector<CallId>& lost);
+  /// Prices from the next boundary on; both outlive the run. Same number of stages.
+  void set_cost(Executor* executor, const CostModel* cost, Time now);
+  void slow_down(std::int64_t per_mille, Time now);   ///< of its usual cost model's time
+  KvState kv_now() const;                ///< brings a run under way up to date
+  Tokens context_now(CallId id) const;   ///< iterations of a run under way that have ended counted in
+  Tokens emitted_now(CallId id) const;
+  std::int32_t running() const { return running_; }
+  bool empty() const { return running_ == 0 && ledger_.state().available() == ledger_.config().total; }
+  std::span<const CallId> queue() const { return waiting_.view(); }
+  void decoding(std::vector<CallId>& out) const;   ///< members of all lanes' groups, by number
 
   StationId id() const { return id_; }
   const KvLedger& ledger() const { return ledger_; }
@@ -131,6 +182,7 @@ class Station final : private PrefixView {
     BatchPlan plan;
     StationView view;
     SmallVec<CallId> prefilling, full, held, done;
+    SmallVec<CallId> detaching, landed;   ///< of other stations: to leave at the next boundary, to join
     SmallVec<GivenUp> given_up;
     SmallVec<ChunkShape> chunks;
     std::vector<SwapOut> swapping;
@@ -174,6 +226,19 @@ class Station final : private PrefixView {
   std::int64_t begun(const Lane& lane, Time now) const;
   void cut(Lane& lane, Time now);
   void drop(CallId id, Status why, Time now, std::int64_t ahead = 0);
+  void catch_up(Lane& lane) const;
+  std::int64_t ended(const Lane& lane) const;
+  bool goes_elsewhere(const Lane& lane, CallId id, Time now);
+  void hand_over(CallId id, Tokens context, Time now);
+  void depart_detached(Lane& lane, Time now);
+  void join_landed(Lane& lane, Time now);
+  void leave_landed(CallId id);
+  void end_early(Lane& lane);
+  void report_kv(Time now);
+  void kill_lane(Lane& lane, Time now, std::vector<CallId>& lost);
+  void lose(CallId id, Time now);
+  void count_in(CallId id);
+  void count_out(CallId id);
   void take_out(Lane& lane, CallId id);
   void finish(CallId id, Tokens context, Tokens emitted, Status status, Time now);
 
@@ -204,6 +269,9 @@ class Station final : private PrefixView {
   bool live_ = false;                    ///< the executor runs kernels: it wants the journal
   bool dynamic_order_ = false;           ///< keys of waiting calls change
   std::vector<std::int64_t> ranks_;      ///< scratch
+  const CostModel* usual_ = nullptr;     ///< once it has been slowed down
+  std::unique_ptr<ScaledCost> slow_;
+  std::unique_ptr<ModelExecutor> slow_executor_;
   std::uint64_t hash_ = 0;
   std::int64_t iterations_ = 0;
 };

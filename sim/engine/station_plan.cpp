@@ -251,6 +251,7 @@ inline void Station::tell_kv(Time now) {
 }
 
 inline void Station::start(Lane& lane, Time now) {
+  if (!lane.landed.empty()) join_landed(lane, now);
   for (int round = 0; round < kReplans; ++round) {
     if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
     if (dynamic_order_) refresh_keys(lane, now);
@@ -271,13 +272,16 @@ inline void Station::start(Lane& lane, Time now) {
                     " s: the batcher makes plan after plan that run nothing");
 }
 
+void Station::report_kv(Time now) { tell_kv(now); }
+
 void Station::plan(Time now) {
   if (lanes_.size() == 1 && lanes_.front().state == State::kRunning) return;
   for (Lane& lane : lanes_)
     if (lane.state == State::kIdle || (lane.state == State::kReady && lane.at <= now)) {
       if (lanes_.size() > 1 && stage_free_.front() > now) {  // another lane has just taken the first stage
         if (lane.state == State::kReady) lane.at = stage_free_.front();
-        else if (!waiting_.empty() || !swapped_.empty()) lane.state = State::kReady, lane.at = stage_free_.front();
+        else if (!waiting_.empty() || !swapped_.empty() || !lane.landed.empty())
+          lane.state = State::kReady, lane.at = stage_free_.front();
         continue;
       }
       start(lane, now);

@@ -25,6 +25,13 @@ void Station::drop_given_up(Lane& lane, Time now) {
   lane.given_up.clear();
 }
 
+/// One whose client has given up leaves with this step; it need not be sent anywhere.
+bool Station::goes_elsewhere(const Lane& lane, CallId id, Time now) {
+  const auto is_it = [id](const GivenUp& g) { return g.call == id; };
+  if (std::any_of(lane.given_up.begin(), lane.given_up.end(), is_it)) return false;
+  return run_->mover->takes_over(id, id_, lane.start, now);
+}
+
 void Station::first_token_or_gap(CallId id, Time now) {
   CallSecret& s = run_->calls.secret(id);
   const Call& call = run_->calls.call(id);
@@ -132,13 +139,17 @@ void Station::cut(Lane& lane, Time now) {
 
 /// A router looks at the prefix cache: the blocks of iterations that have begun are taken first, for they may evict.
 PrefixMatch Station::match(CallId id) const {
-  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) {
-    const DecodeGroup& group = lane.group;
-    const Blocks more = group.need_total(begun(lane, run_->now)) - group.need(0) - lane.taken;
-    ledger_.take(more);
-    lane.taken += more;
-  }
+  catch_up(lanes_.front());
   return ledger_.match(id);
+}
+
+/// The ledger as stepping would have it now: blocks of the iterations of a run that have begun are taken.
+void Station::catch_up(Lane& lane) const {
+  if (lane.state != State::kRunning || lane.k == 1) return;
+  const DecodeGroup& group = lane.group;
+  const Blocks more = group.need_total(begun(lane, run_->now)) - group.need(0) - lane.taken;
+  ledger_.take(more);
+  lane.taken += more;
 }
 
 void Station::cancel(CallId id, Status why, Time now) {
@@ -171,6 +182,8 @@ void Station::drop(CallId id, Status why, Time now, std::int64_t ahead) {
   } else if (p.stage == Stage::kSwapped) {
     swapped_.remove(id);
     ledger_.drop_swapped(id, Tokens{p.computed});
+  } else if (p.stage == Stage::kMoving) {
+    leave_landed(id);
   } else {
     take_out(lane, id);
     ledger_.release(id, p.computed);
@@ -192,6 +205,7 @@ void Station::finish(CallId id, Tokens context, Tokens emitted, Status status, T
           .cached = s.first_cached, .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station,
           .session = call.session, .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
           .preemptions = p.preemptions, .retries = run_->retries(id), .status = status};
+  if (run_->mover) run_->mover->complete(row, id);
   run_->leaver->left(id, row, now);
 }
 
@@ -265,6 +279,7 @@ inline void Station::end_chunks(Lane& lane, Time now) {
     ++p.emitted;
     first_token_or_gap(c.call, now);
     if (Tokens{p.emitted} == Tokens{calls.secret(c.call).output}) complete(lane, c.call, now);
+    else if (run_->mover && goes_elsewhere(lane, c.call, now)) hand_over(c.call, upto, now);
     else join(lane, c.call, now);
   }
 }
@@ -284,8 +299,12 @@ inline void Station::end_step(Lane& lane, Time now) {
   if (lane.plan.decodes()) advance_group(lane, now);
   if (!lane.plan.chunks().empty()) end_chunks(lane, now);
   if (!lane.given_up.empty()) drop_given_up(lane, now);
+  if (!lane.detaching.empty()) depart_detached(lane, now);
   if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
 }
+
+/// The iterations of a step that have ended count; the rest is lost (station_move.cpp).
+void Station::end_early(Lane& lane) { end_step(lane, lane.at); }
 
 void Station::end_steps(Time now) {
   for (Lane& lane : lanes_) {

@@ -1,5 +1,5 @@
 /// One line of the result for each request, written when it leaves the system or when the run ends. All times are
-/// absolute simulated picoseconds; kNever where it did not happen. 96 bytes, by value.
+/// absolute simulated picoseconds; kNever where it did not happen. By value.
 ///
 ///   recorder.on_row({.number = 7, .arrival = a, .finish = now, .status = Status::kRejected});
 #pragma once
@@ -31,9 +31,13 @@ struct Row {
   Tokens32 cached{};              ///< prompt tokens found in the prefix cache at the first admission
   Tokens32 computed{};            ///< tokens computed for it since its last admission (not yet recomputed or wasted)
   StationId station{};            ///< that first ran it; none if never scheduled
+  StationId decode_station{};     ///< that decoded it last, where it came with its KV; none: `station`
+  Duration transfer{};            ///< time for which it stood still while its KV was copied
+  Duration decode_queue{};        ///< time for which its KV waited for room where it decodes
   std::uint32_t session = 0;
   std::uint16_t tenant = 0, request_class = 0, model = 0;
   std::uint16_t preemptions = 0;  ///< of the last attempt, as all the times but arrival and finish
+  std::uint16_t migrations = 0;   ///< moves between instances after its first token, disaggregation left out
   std::uint16_t retries = 0;      ///< attempts before it
   Status status = Status::kDone;
   double qoe = -1;                ///< quality of experience, 0 to 1 (qoe.hpp); negative: its class states none

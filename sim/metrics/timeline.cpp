@@ -93,6 +93,17 @@ void Timeline::step(StationId station, int lane, Time start, Time end, std::int6
   open_[index(station, lane)] = kClosed;
 }
 
+void Timeline::abort(StationId station, int lane, Time start, Time now, std::int64_t energy) {
+  advance(now);
+  const std::int64_t length = std::max<std::int64_t>(1, (now - start).count());
+  const auto spent = [&](std::int64_t t) { return static_cast<std::int64_t>(static_cast<Wide>(energy) * t / length); };
+  split(start, now, [&](Window& w, std::int64_t a, std::int64_t b) {
+    w.energy += spent(b) - spent(a);
+    w.busy += b - a;
+  });
+  open_[index(station, lane)] = kClosed;
+}
+
 void Timeline::finish(Time end) {
   advance(end);
   windows_.emplace_back();  // behind the end; never handed out

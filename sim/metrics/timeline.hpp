@@ -78,6 +78,8 @@ class Timeline {
   /// A step has ended now. Its lane is idle until begin().
   void step(StationId station, int lane, Time start, Time end, std::int64_t k, std::int64_t prompt,
             std::int64_t output, std::int64_t sequences, const StepRun& run);
+  /// The step of a lane stopped before its end; `energy` was spent since `start`.
+  void abort(StationId station, int lane, Time start, Time now, std::int64_t energy);
   /// Hands out everything until `end`.
   void finish(Time end);
 

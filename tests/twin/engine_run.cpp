@@ -143,6 +143,7 @@ Outcome run_engine(const Scenario& scenario, RequestSource& source, const Engine
   config.rows = rows;
   Recorder recorder(config);
   parts.router = policies.router.get();
+  parts.cluster = options.cluster;
   parts.predictor = policies.predictor.get();
   parts.admission = policies.admission.get();
   parts.classes = scenario.engine.classes;

@@ -18,6 +18,7 @@ struct EngineOptions {
   bool fast_forward = true, verify = false;
   /// What runs the steps of a station instead of the scenario's cost; owned by nobody.
   std::function<Executor*(std::size_t station, const KvConfig& kv)> executor{};
+  const ClusterParts* cluster = nullptr;   ///< instead of the router; its pools' counts add up to the stations
 };
 
 struct EngineResult {

@@ -1,0 +1,219 @@
+/// Instances, events and the policy's orders. Journeys of calls: cluster_moves.cpp.
+#include "sim/engine/cluster.hpp"
+
+#include <algorithm>
+
+namespace orrery {
+
+bool ClusterPolicy::accepts(CallId, StationId to, Tokens context, const Cluster& cluster) const {
+  const KvState kv = cluster.kv(to);
+  return kv.blocks_for(context + 1_tok) + kv.watermark <= kv.available();
+}
+
+ClusterEngine::ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& run,
+                             std::span<const StationLoad> loads)
+    : parts_(std::move(parts)), host_(&host), run_(&run), paid_(loads.size()), version_(loads.size()),
+      idle_(loads.size(), 1), outbound_(loads.size()), queues_(loads.size()) {
+  for (const PoolParts& p : parts_.pools) {
+    const PoolId pool{static_cast<std::int32_t>(pools_.size())};
+    const auto first = static_cast<std::int32_t>(instances_.size());
+    pools_.push_back({.name = p.name, .first = StationId{first}, .count = p.count,
+                      .kv_bytes_per_token = p.kv_bytes_per_token, .layers = p.layers});
+    for (std::int32_t i = 0; i < p.count; ++i) {
+      Instance x;
+      x.station = StationId{first + i};
+      x.pool = pool;
+      x.role = p.role;
+      x.node = p.nodes_from < 0 ? -1 : p.nodes_from + i / p.per_node;
+      x.phase = p.serving < 0 || i < p.serving ? Phase::kServing : Phase::kOff;
+      x.load = &loads[instances_.size()];
+      instances_.push_back(x);
+      out_.push_back(p.bytes_per_s > 0 ? fabric_.add_link(p.bytes_per_s) : LinkId{});
+      in_.push_back(p.bytes_per_s > 0 ? fabric_.add_link(p.bytes_per_s) : LinkId{});
+    }
+  }
+  pair_.resize(pools_.size() * pools_.size());
+  latency_.resize(pair_.size());
+  for (const LinkParts& l : parts_.links) {
+    const auto i = static_cast<std::size_t>(l.from.index) * pools_.size() + static_cast<std::size_t>(l.to.index);
+    if (l.bytes_per_s > 0) pair_[i] = fabric_.add_link(l.bytes_per_s);
+    latency_[i] = l.latency;
+  }
+  for (std::size_t i = 0; i < parts_.happenings.size(); ++i)
+    push(parts_.happenings[i].at, Event::kHappening, i);
+  if (parts_.policy->tick() > Duration{}) tick_ = Time{} + parts_.policy->tick();
+}
+
+void ClusterEngine::push(Time at, Event::Kind kind, std::uint64_t what, std::uint32_t version) {
+  events_.push({at, pushed_++, kind, what, version});
+}
+
+Time ClusterEngine::next() {
+  const auto stale = [&](const Event& e) {
+    if (e.kind == Event::kArrive) return journeys_[e.what].arrival != e.version;
+    return (e.kind == Event::kServe || e.kind == Event::kGone) && version_[e.what] != e.version;
+  };
+  while (!events_.empty() && stale(events_.top())) events_.pop();
+  return std::min(fabric_.next(), events_.empty() ? kNever : events_.top().at);
+}
+
+/// Transfers first, then the rest in the order in which it was planned, then the policy's tick.
+void ClusterEngine::run_events(Time now) {
+  now_ = now;
+  while (next() <= now) {
+    if (fabric_.next() <= now) {
+      flow_ended(journeys_[fabric_.pop(now)]);
+    } else {
+      const Event e = events_.top();
+      events_.pop();
+      handle(e);
+    }
+  }
+  if (tick_ <= now) {
+    tick_ = now + parts_.policy->tick();
+    parts_.policy->on_tick(*this);
+  }
+  ask_again();
+}
+
+void ClusterEngine::handle(const Event& e) {
+  const StationId s{static_cast<std::int32_t>(e.what)};
+  switch (e.kind) {
+    case Event::kArrive: return arrive(journeys_[e.what].id);
+    case Event::kServe: return enter(s, Phase::kServing, "engine");
+    case Event::kGone: return stop(s, parts_.lost_calls);
+    case Event::kWake: return parts_.policy->on_tick(*this);
+    case Event::kHappening: return happen(parts_.happenings[e.what]);
+  }
+}
+
+void ClusterEngine::happen(const Happening& h) {
+  switch (h.kind) {
+    case Happening::kStart: return start(h.station, h.delay, Phase::kProvisioning);
+    case Happening::kAnnounce: return announce(h.station, h.delay);
+    case Happening::kStop: return stop(h.station, parts_.lost_calls);
+    case Happening::kDrain: return drain(h.station);
+    case Happening::kUndrain: return undrain(h.station);
+    case Happening::kSlow: host_->station(h.station).slow_down(h.per_mille, now_); return host_->touch(h.station);
+    case Happening::kLink:
+      for (const LinkId l : {out_[static_cast<std::size_t>(h.station.index)], in_[static_cast<std::size_t>(h.station.index)]}) {
+        if (!l.valid()) continue;
+        const std::int64_t usual = parts_.pools[static_cast<std::size_t>(at(h.station).pool.index)].bytes_per_s;
+        fabric_.set_bandwidth(l, std::max<std::int64_t>(1, usual / 1000 * h.per_mille), now_);
+      }
+  }
+}
+
+/// An instance changes its phase: time is paid for, the policy told, and what waits for an instance is asked about again.
+void ClusterEngine::enter(StationId s, Phase phase, std::string_view who) {
+  Instance& x = at(s);
+  const Phase before = x.phase;
+  if (before == phase) return;
+  if (before != Phase::kOff && before != Phase::kGone) paid_[static_cast<std::size_t>(s.index)] += now_ - x.since;
+  x.phase = phase;
+  x.since = now_;
+  if (phase != Phase::kAnnounced) x.deadline = kNever;
+  ++version_[static_cast<std::size_t>(s.index)];
+  act(who, name(phase), s, nullptr, 0);
+  something_changed_ = true;
+  parts_.policy->on_phase(s, before, *this);
+}
+
+void ClusterEngine::start(StationId s, Duration delay, Phase how) {
+  if (at(s).phase != Phase::kOff && at(s).phase != Phase::kGone) return;
+  enter(s, how, "policy");
+  idle_[static_cast<std::size_t>(s.index)] = 1;
+  push(now_ + delay, Event::kServe, static_cast<std::uint64_t>(s.index), version_[static_cast<std::size_t>(s.index)]);
+}
+
+void ClusterEngine::drain(StationId s) {
+  if (at(s).phase != Phase::kServing) return;
+  enter(s, Phase::kDraining, "policy");
+  host_->touch(s);   // it may be empty already
+  idle_[static_cast<std::size_t>(s.index)] = 0;
+}
+
+void ClusterEngine::undrain(StationId s) {
+  if (at(s).phase == Phase::kDraining) enter(s, Phase::kServing, "policy");
+}
+
+void ClusterEngine::announce(StationId s, Duration grace) {
+  if (!at(s).runs()) return stop(s, parts_.lost_calls);
+  at(s).deadline = now_ + grace;
+  enter(s, Phase::kAnnounced, "events");
+  push(now_ + grace, Event::kGone, static_cast<std::uint64_t>(s.index), version_[static_cast<std::size_t>(s.index)]);
+}
+
+void ClusterEngine::stop(StationId s, Move calls) {
+  Instance& x = at(s);
+  if (x.phase == Phase::kOff || x.phase == Phase::kGone) return;
+  std::vector<CallId> lost;
+  host_->station(s).kill(now_, lost);
+  stop_journeys(s, lost);
+  enter(s, Phase::kGone, "engine");
+  host_->touch(s);
+  std::sort(lost.begin(), lost.end(), [&](CallId a, CallId b) { return call(a).number < call(b).number; });
+  for (const CallId id : lost) begin_again(id, calls);
+}
+
+void ClusterEngine::set_role(StationId s, Role role) {
+  if (at(s).role == role) return;
+  at(s).role = role;
+  act("policy", role == Role::kMixed ? "mixed" : role == Role::kPrefill ? "prefill" : "decode", s, nullptr, 0);
+  something_changed_ = true;
+}
+
+void ClusterEngine::wake(Time when) { push(std::max(when, now_), Event::kWake, 0); }
+
+Duration ClusterEngine::paid(StationId s, Time end) const {
+  const Instance& x = instances_[static_cast<std::size_t>(s.index)];
+  const bool on = x.phase != Phase::kOff && x.phase != Phase::kGone;
+  return paid_[static_cast<std::size_t>(s.index)] + (on ? end - x.since : Duration{});
+}
+
+/// What waits for an instance is asked about in the order in which it came, once for all that changed.
+void ClusterEngine::ask_again() {
+  if (asking_) return;
+  asking_ = true;
+  while (something_changed_) {
+    something_changed_ = false;
+    for (auto n = undecided_.size(); n > 0; --n) {
+      const CallId id = undecided_.front();
+      undecided_.pop_front();
+      decide(id);
+    }
+    for (auto n = held_.size(); n > 0; --n) {
+      const CallId id = held_.front();
+      held_.pop_front();
+      place(id, now_);
+    }
+  }
+  asking_ = false;
+}
+
+void ClusterEngine::act(std::string_view who, std::string_view what, StationId s, const Call* call,
+                        std::int64_t value) {
+  const std::uint64_t request = call ? call->number : ~std::uint64_t{0};
+  std::uint64_t word = static_cast<std::uint64_t>(to_ps(now_)) * kOdd[0] ^ request * kOdd[1] ^
+                       static_cast<std::uint64_t>(value) * kOdd[2] ^ static_cast<std::uint64_t>(s.index) * kOdd[3];
+  for (const char c : what) word = word * 131 + static_cast<unsigned char>(c);
+  hash_ = hash_combine(hash_, word);
+  if (parts_.actions) parts_.actions->action({now_, who, what, s, request, value});
+}
+
+std::span<const CallId> ClusterEngine::decoding(StationId s) const {
+  host_->station(s).decoding(scratch_);
+  return scratch_;
+}
+
+Tokens ClusterEngine::context(CallId id) const {
+  const StationId s = run_->calls.secret(id).station;
+  return s.valid() ? host_->station(s).context_now(id) : Tokens{};
+}
+
+Tokens ClusterEngine::emitted(CallId id) const {
+  const StationId s = run_->calls.secret(id).station;
+  return s.valid() ? host_->station(s).emitted_now(id) : Tokens{};
+}
+
+}  // namespace orrery

@@ -1,0 +1,240 @@
+/// The cluster of a run: instances with a role and a phase, calls on their way from one to another, and the events of
+/// both. It carries out what a ClusterPolicy (sim/cluster.hpp) decides, on stations that know nothing of each other.
+///
+/// A call's journey. Its prompt is computed at `at`; when that is done its lease is frozen there, it waits in the queue
+/// of `to` until its KV may come, room is booked, the KV is copied over the fabric, the frozen lease is given back when
+/// the last byte has arrived, and the call joins the decode group of `to`. A migration enters the same path after it has
+/// left its batch; a live one copies in stages first, while the call decodes.
+///
+/// Costs: O(1) an event but for the fabric (fabric.hpp) and for stopping an instance, which looks at all journeys.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "sim/cluster.hpp"
+#include "sim/engine/fabric.hpp"
+#include "sim/engine/station.hpp"
+
+namespace orrery {
+
+/// Instances that are alike: consecutive stations.
+struct PoolParts {
+  std::string name;
+  std::int32_t count = 1;
+  Role role = Role::kMixed;
+  Bytes kv_bytes_per_token;          ///< over all devices of an instance
+  int layers = 1;
+  std::int64_t bytes_per_s = 0;      ///< of an instance's network, each way; 0: not a limit
+  std::int32_t nodes_from = -1;      ///< its instances stand on nodes numbered from here, `per_node` each; -1: not said
+  std::int32_t per_node = 1;
+  std::int32_t serving = -1;         ///< of them serve at the start, the rest is off; -1: all
+};
+
+/// What all transfers from one pool to another share; absent pairs share nothing.
+struct LinkParts {
+  PoolId from, to;
+  std::int64_t bytes_per_s = 0;      ///< 0: not a limit
+  Duration latency{};                ///< of each transfer, before the KV can be used
+};
+
+/// Something that befalls instances at a known time.
+struct Happening {
+  enum Kind : std::uint8_t { kStart, kAnnounce, kStop, kDrain, kUndrain, kSlow, kLink } kind;
+  Time at{};
+  StationId station;
+  Duration delay{};                  ///< kStart: until it serves; kAnnounce: until it is gone
+  std::int64_t per_mille = 1000;     ///< kSlow: price of a step, kLink: bandwidth of its network, of the usual one
+};
+
+/// An order or an event, for actions.csv.
+struct Action {
+  Time at{};
+  std::string_view who, what;        ///< "policy", "events", "engine"; "migrate", "drain", ...
+  StationId station;
+  std::uint64_t request = ~std::uint64_t{0};   ///< number; all ones: none
+  std::int64_t value = 0;            ///< the other station, or picoseconds of a delay
+};
+
+class ActionSink {
+ public:
+  virtual ~ActionSink() = default;
+  virtual void action(const Action&) = 0;
+};
+
+/// Nothing is owned; all must outlive the run.
+struct ClusterParts {
+  ClusterPolicy* policy = nullptr;
+  std::vector<PoolParts> pools;
+  std::vector<LinkParts> links;
+  std::vector<Happening> happenings;           ///< in order of time
+  Move lost_calls = Move::kRecompute;          ///< what becomes of the calls of an instance that is gone
+  Tokens live_last{64};                        ///< a live move stops the call once no more than this is left to copy,
+  int live_stages = 3;                         ///< or after so many stages (Llumnix: 4 blocks of 16, 3 stages)
+  ActionSink* actions = nullptr;
+};
+
+/// What the cluster asks of the simulation.
+class ClusterHost {
+ public:
+  virtual ~ClusterHost() = default;
+  virtual Station& station(StationId) = 0;
+  virtual void touch(StationId) = 0;                        ///< it plans at the end of this instant
+  virtual bool send(CallId, StationId, Time now) = 0;       ///< into its queue; false: it left, the station cannot hold it
+  virtual void reject(CallId, Time now) = 0;
+  virtual Rng rng(Purpose, std::uint64_t number) const = 0;
+};
+
+class ClusterEngine final : public Cluster, public CallMover {
+ public:
+  ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& run, std::span<const StationLoad> loads);
+
+  /// The next event; those that happen only for the policy's sake (ticks) apart.
+  Time next();
+  Time next_tick() const { return tick_; }
+  void run_events(Time now);
+  /// A call has arrived.
+  void place(CallId id, Time now);
+  /// Before a station plans: calls whose KV may come, and whether nothing is left there.
+  void settle(StationId station, Time now);
+  /// A call ends. Before its slot is reused.
+  void left(CallId id, Time now);
+  /// The client of a call gives up; true if it was under way or held here and left with that.
+  bool cancel(CallId id, Time now, const std::function<void(CallId, Tokens undone)>& leave);
+  /// Calls that no instance has: held, or waiting for a decision.
+  std::size_t held() const { return held_.size() + undecided_.size(); }
+  std::uint64_t hash() const { return hash_; }
+  /// Time for which an instance was paid for, until `end`.
+  Duration paid(StationId station, Time end) const;
+  void complete_row(Row& row, CallId id) const { complete(row, id); }
+  std::int64_t migrations() const { return migrations_; }
+  Wide bytes_moved() const { return fabric_.delivered(); }
+
+  // What the policy asks.
+  Time now() const override { return now_; }
+  std::span<const Pool> pools() const override { return pools_; }
+  std::span<const Instance> instances() const override { return instances_; }
+  KvState kv(StationId s) const override { return host_->station(s).kv_now(); }
+  std::int32_t running(StationId s) const override { return host_->station(s).running(); }
+  std::span<const CallId> waiting(StationId s) const override { return host_->station(s).queue(); }
+  std::span<const CallId> decoding(StationId s) const override;
+  const Call& call(CallId id) const override { return run_->calls.call(id); }
+  Tokens context(CallId id) const override;
+  Tokens emitted(CallId id) const override;
+  bool moving(CallId id) const override;
+
+  // What the policy orders.
+  bool migrate(CallId id, StationId to, Move how) override;
+  void set_role(StationId s, Role role) override;
+  void start(StationId s, Duration delay, Phase how) override;
+  void drain(StationId s) override;
+  void undrain(StationId s) override;
+  void stop(StationId s, Move calls) override;
+  void wake(Time at) override;
+
+ private:
+  /// Where a call stands between instances.
+  enum class Leg : std::uint8_t {
+    kNone,        ///< at one instance; `to` is where it will decode, if it is known
+    kUndecided,   ///< KV frozen at `at`, nobody knows where to go
+    kQueued,      ///< KV frozen at `at`, waits for room at `to`
+    kCopying,     ///< KV frozen at `at`, room booked at `to`
+    kLive,        ///< decodes at `at` while KV is copied
+    kStopping,    ///< leaves its batch at the next boundary
+  };
+  struct Journey {
+    StationId at, to;
+    Leg leg = Leg::kNone;
+    Move how = Move::kStop;
+    bool expected = false;        ///< counted as inbound at `to`
+    bool handed_over = false;     ///< after its prompt, not a migration
+    Transfer transfer = Transfer::kSerialized;
+    std::uint16_t migrations = 0;
+    int stage = 0;
+    FlowId flow;
+    Tokens context, booked, copied;
+    Duration step{};              ///< the prefill step that ended its prompt
+    Time since{};                 ///< in this leg
+    Duration moved{}, queued{};   ///< for its row
+    StationId decoded;            ///< where its KV came to last
+    CallId id;
+    std::size_t place = 0;        ///< in under_way_, while it has a leg
+    std::uint32_t arrival = 0;    ///< version of its arrival: stale events are dropped
+  };
+  struct Event {
+    Time at;
+    std::uint64_t order;
+    enum Kind : std::uint8_t { kArrive, kServe, kGone, kWake, kHappening } kind;
+    std::uint64_t what;           ///< index of a call, station, or happening
+    std::uint32_t version;        ///< of the journey's arrival or the instance's phase
+    friend bool operator>(const Event& a, const Event& b) { return a.at != b.at ? a.at > b.at : a.order > b.order; }
+  };
+
+  bool takes_over(CallId id, StationId at, Time began, Time now) override;
+  bool wants(CallId id) const override { return journey_of(id) && journey_of(id)->leg == Leg::kStopping; }
+  void detached(CallId id, StationId at, Time now) override;
+  void stayed(CallId id) override;
+  void complete(Row& row, CallId id) const override;
+
+  Journey& journey(CallId id);
+  const Journey* journey_of(CallId id) const;
+  Instance& at(StationId s) { return instances_[static_cast<std::size_t>(s.index)]; }
+  void expect(CallId id, StationId to);
+  void unexpect(CallId id);
+  void push(Time at, Event::Kind kind, std::uint64_t what, std::uint32_t version = 0);
+  void handle(const Event& e);
+  void happen(const Happening& h);
+  void enter(StationId s, Phase phase, std::string_view who);
+  void announce(StationId s, Duration grace);
+  void ask_again();
+  void decide(CallId id);
+  void stay(CallId id, StationId at);
+  void queue_for(CallId id, StationId to);
+  void start_copy(CallId id);
+  void start_flow(CallId id, Bytes bytes);
+  void set_out(CallId id, Leg leg);
+  void end_journey(CallId id);
+  void abandon_copy(CallId id);
+  void flow_ended(Journey& j);
+  void arrive(CallId id);
+  void migrate_waiting(CallId id, StationId from, StationId to);
+  Tokens undone(CallId id) const;
+  void reset(CallId id, Move how);
+  void next_live_stage(CallId id);
+  void give_up_live(CallId id);
+  void begin_again(CallId id, Move how);
+  void forget_destination(CallId id);
+  void lose_frozen(CallId id);
+  void stop_journeys(StationId s, std::vector<CallId>& lost);
+  void act(std::string_view who, std::string_view what, StationId s, const Call* call, std::int64_t value);
+
+  ClusterParts parts_;
+  ClusterHost* host_;
+  RunContext* run_;
+  Time now_{}, tick_ = kNever;
+  std::vector<Pool> pools_;
+  std::vector<Instance> instances_;
+  std::vector<Duration> paid_;                 ///< until the present phase
+  std::vector<std::uint32_t> version_;         ///< of an instance's phase: stale events are dropped
+  std::vector<std::uint8_t> idle_;             ///< told already
+  std::vector<std::int32_t> outbound_;         ///< frozen leases
+  std::vector<std::deque<CallId>> queues_;     ///< calls whose KV is to come, by station
+  std::vector<LinkId> out_, in_;               ///< of stations
+  std::vector<LinkId> pair_;                   ///< of pools, from * pools + to
+  std::vector<Duration> latency_;
+  Fabric fabric_;
+  std::deque<Journey> journeys_;               ///< by call slot; stays where it is when calls come in between
+  std::vector<CallId> under_way_;              ///< journeys with a leg
+  std::deque<CallId> held_, undecided_;
+  bool asking_ = false, something_changed_ = false;
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  std::uint64_t pushed_ = 0, hash_ = 0;
+  std::int64_t migrations_ = 0;
+  mutable std::vector<CallId> scratch_;
+};
+
+}  // namespace orrery

@@ -1,0 +1,32 @@
+/// A cost model whose steps take `per_mille` thousandths of another's time: a replica that has become slow. Energy stays
+/// that of the work. All terms are rounded down to whole picoseconds, so a run of k iterations stays a line.
+#pragma once
+
+#include <cstdint>
+
+#include "sim/cost.hpp"
+
+namespace orrery {
+
+class ScaledCost final : public CostModel {
+ public:
+  ScaledCost(const CostModel& base, std::int64_t per_mille) : base_(&base), per_mille_(per_mille) {}
+  StepRun price(std::span<const StepShape> members, int stage) const override {
+    StepRun r = base_->price(members, stage);
+    r.first = scaled(r.first);
+    r.step = scaled(r.step);
+    r.host = scaled(r.host);
+    return r;
+  }
+  Duration hop(Tokens tokens) const override { return scaled(base_->hop(tokens)); }
+  int stages() const override { return base_->stages(); }
+
+ private:
+  Duration scaled(Duration d) const {
+    return Duration{static_cast<std::int64_t>(static_cast<Wide>(to_ps(d)) * per_mille_ / 1000)};
+  }
+  const CostModel* base_;
+  std::int64_t per_mille_;
+};
+
+}  // namespace orrery

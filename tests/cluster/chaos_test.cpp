@@ -1,0 +1,210 @@
+/// Random clusters under a policy that does everything at random: places, holds, moves in every way, drains, stops and
+/// starts instances. Fast-forwarded and stepped runs must agree to the last bit, and every identity must hold.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/cluster/support.hpp"
+#include "tests/differential/fuzz.hpp"
+
+namespace orrery {
+namespace {
+
+/// Draws from what it sees and a seed, never from how often it is asked.
+class Restless final : public ClusterPolicy {
+ public:
+  explicit Restless(std::uint64_t seed) : rng_(seed, Purpose::kFuzz, 1) {
+    period_ = Duration{static_cast<std::int64_t>(1 + rng_.below(40)) * 1'000'000'000 + static_cast<std::int64_t>(rng_.below(3))};
+    split_ = rng_.below(3);
+    stops_ = rng_.below(2) == 0;
+    layered_ = rng_.below(2) == 0;
+    whole_ = rng_.below(2) == 0;
+  }
+  Placement route(CallId, Cluster& c, Rng rng) override {
+    const StationId a = anyone(c, rng), b = later_than(a, c, rng);
+    if (!a.valid()) return Placement::hold();
+    if (split_ == 0) return Placement::at(a);
+    return rng.below(3) == 0 ? Placement::split(a, StationId{}) : Placement::split(a, b);
+  }
+  StationId decode_at(CallId, StationId at, const Cluster& c, Rng rng) override {
+    return rng.below(4) == 0 ? at : later_than(at, c, rng);
+  }
+  Transfer transfer(CallId, const Cluster&) const override {
+    return layered_ ? Transfer::kLayerwise : Transfer::kSerialized;
+  }
+  Duration tick() const override { return period_; }
+  void on_tick(Cluster& c) override {
+    if (++ticks_ > 300) return all_serve(c);   // else calls that take long might never get through
+    const auto n = static_cast<std::uint64_t>(c.instances().size());
+    const StationId s{static_cast<std::int32_t>(rng_.below(n))};
+    const std::uint64_t what = rng_.below(12);
+    if (what < 7) move_one(c, s);
+    else if (what == 7) c.drain(s);
+    else if (what == 8) c.undrain(s);
+    else if (what == 9 && stops_) c.stop(s, whole_ ? Move::kRestart : Move::kRecompute);
+    else c.start(s, period_ * 2, Phase::kLoading);
+  }
+
+ private:
+  static StationId anyone(const Cluster& c, Rng& rng) {
+    std::vector<StationId> up;
+    for (const Instance& x : c.instances())
+      if (x.takes_calls()) up.push_back(x.station);
+    return up.empty() ? StationId{} : up[rng.below(up.size())];
+  }
+  /// KV goes to later instances only: two that wait for room at each other would wait forever.
+  static StationId later_than(StationId a, const Cluster& c, Rng& rng) {
+    const StationId b = anyone(c, rng);
+    return b.valid() && b.index > a.index ? b : a;
+  }
+  static void all_serve(Cluster& c) {
+    for (const Instance& x : c.instances()) {
+      c.undrain(x.station);
+      c.start(x.station, Duration{}, Phase::kLoading);
+    }
+  }
+  void move_one(Cluster& c, StationId from) {
+    const auto decoding = c.decoding(from), waiting = c.waiting(from);
+    std::vector<CallId> all(decoding.begin(), decoding.end());
+    all.insert(all.end(), waiting.begin(), waiting.end());
+    const auto pick = rng_.below(64), where = rng_.below(64), how = rng_.below(4);   // as many draws whatever there is
+    if (all.empty()) return;
+    const CallId id = all[pick % all.size()];
+    if (pick % all.size() < decoding.size()) {
+      EXPECT_EQ(c.context(id), c.call(id).prompt + c.emitted(id) - 1_tok);
+    }
+    c.migrate(id, StationId{static_cast<std::int32_t>(where % c.instances().size())}, static_cast<Move>(how));
+  }
+
+  Rng rng_;
+  Duration period_{};
+  std::uint64_t split_;
+  int ticks_ = 0;
+  bool stops_, layered_, whole_;
+};
+
+/// A scenario of the differential fuzz that a cluster can run: calls that move need paged KV and continuous batching.
+bool suits(const Scenario& s) {
+  const auto named = [&](const char* slot, const char* name) {
+    const auto it = s.policies.find(slot);
+    return it != s.policies.end() && it->second == name;
+  };
+  const auto whole_batches = s.parameters.find("batching.static_batch");
+  if (whole_batches != s.parameters.end() && whole_batches->second == "true") return false;
+  return s.stations > 1 && !named("kv", "contiguous") && !named("batching", "static") &&
+         !named("batching", "sequence-scheduling") && !named("batching", "s3") && !named("batching", "orca");
+}
+
+ClusterParts random_cluster(const Scenario& s, ClusterPolicy& policy, std::uint64_t seed) {
+  Rng rng(seed, Purpose::kFuzz, 2);
+  ClusterParts c;
+  c.policy = &policy;
+  const auto first = static_cast<std::int32_t>(1 + rng.below(static_cast<std::uint64_t>(s.stations)));
+  for (const std::int32_t n : {first, s.stations - first}) {
+    if (n == 0) continue;
+    PoolParts p;
+    p.name = "pool" + std::to_string(c.pools.size());
+    p.count = n;
+    p.kv_bytes_per_token = Bytes{static_cast<std::int64_t>(rng.below(3)) * 1000};
+    p.layers = static_cast<int>(1 + rng.below(4));
+    p.bytes_per_s = rng.below(3) == 0 ? 0 : static_cast<std::int64_t>(1 + rng.below(5000)) * 1000;
+    c.pools.push_back(p);
+  }
+  for (std::int32_t a = 0; a < static_cast<std::int32_t>(c.pools.size()); ++a)
+    if (rng.below(2) == 0)
+      c.links.push_back({PoolId{a}, PoolId{0}, static_cast<std::int64_t>(1 + rng.below(9)) * 1'000'000,
+                         Duration{static_cast<std::int64_t>(rng.below(3)) * 1'000'000'000}});
+  c.lost_calls = rng.below(2) == 0 ? Move::kRestart : Move::kRecompute;
+  c.live_last = Tokens{static_cast<std::int64_t>(1 + rng.below(20))};
+  return c;
+}
+
+struct Compared {
+  ClusterRun fast, stepped;
+};
+
+Compared both(const Scenario& s, std::uint64_t seed) {
+  Compared c;
+  for (const bool fast : {true, false}) {
+    Restless policy(seed);
+    (fast ? c.fast : c.stepped) = run_cluster(s, random_cluster(s, policy, seed), fast);
+  }
+  return c;
+}
+
+TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
+  std::int64_t runs = 0, migrations = 0, stopped = 0, skipped = 0;
+  for (std::uint64_t i = 0; runs < 400; ++i) {
+    const Scenario s = random_scenario(7, i, static_cast<std::int64_t>(i % 40));
+    if (!suits(s)) continue;
+    ++runs;
+    SCOPED_TRACE("scenario " + std::to_string(i) + "\n" + to_text(s));
+    Compared c;
+    ASSERT_NO_THROW(c = both(s, i));
+    ASSERT_EQ(c.fast.outcome.fingerprint, c.stepped.outcome.fingerprint) << first_difference(c.fast, c.stepped);
+    for (const Outcome* o : {&c.fast.outcome, &c.stepped.outcome}) {
+      ASSERT_EQ(o->summary.broken, std::vector<std::string>{});
+      ASSERT_EQ(o->summary.offered, static_cast<std::int64_t>(s.requests.size()));
+    }
+    ASSERT_EQ(c.fast.outcome.iterations, c.stepped.outcome.iterations);
+    ASSERT_EQ(c.fast.outcome.summary.joules, c.stepped.outcome.summary.joules);
+    migrations += c.fast.outcome.migrations;
+    skipped += c.fast.outcome.events < c.stepped.outcome.events;
+    for (const Duration d : c.fast.outcome.paid) stopped += Time{} + d < Time{} + from_seconds(c.fast.outcome.summary.duration_s);
+  }
+  EXPECT_GT(migrations, 200);   // the chaos is one
+  EXPECT_GT(stopped, 200);
+  EXPECT_GT(skipped, 50);
+}
+
+class Steady final : public ClusterPolicy {
+ public:
+  Placement route(CallId, Cluster& c, Rng) override {
+    const Instance* best = nullptr;
+    for (const Instance& x : c.instances())
+      if (x.takes_calls() && (!best || x.load->calls < best->load->calls)) best = &x;
+    return best ? Placement::split(best->station, StationId{}) : Placement::hold();
+  }
+  StationId decode_at(CallId, StationId at, const Cluster& c, Rng) override {
+    const StationId other{at.index + 1};   // see Restless::later_than
+    return other.index < static_cast<std::int32_t>(c.instances().size()) && c.instance(other).takes_calls() ? other : at;
+  }
+};
+
+/// Every replica is killed at every instant at which something happens, one run each: whatever it was doing, each
+/// request is told of once, and what fast-forward skips is lost as stepping loses it.
+TEST(Chaos, EveryReplicaDiesAtEveryInstant) {
+  std::int64_t runs = 0, deaths = 0;
+  for (std::uint64_t i = 0; runs < 100; ++i) {
+    const Scenario s = random_scenario(11, i);
+    if (!suits(s) || s.requests.size() > 6) continue;
+    ++runs;
+    SCOPED_TRACE("scenario " + std::to_string(i) + "\n" + to_text(s));
+    Steady policy;
+    ClusterParts c = random_cluster(s, policy, i);
+    std::vector<Time> instants;
+    ClusterRun whole;
+    ASSERT_NO_THROW(whole = run_cluster(s, c, false));
+    for (const auto& [number, row] : whole.rows)
+      for (const Time t : {row.arrival, row.first_schedule, row.first_token, row.finish})
+        if (t != kNever) instants.insert(instants.end(), {t, t + Duration{1}});
+    std::sort(instants.begin(), instants.end());
+    instants.erase(std::unique(instants.begin(), instants.end()), instants.end());
+    for (std::int32_t station = 0; station < s.stations; ++station) {
+      for (const Time t : instants) {
+        c.happenings = {{Happening::kStop, t, StationId{station}}, {Happening::kStart, t, StationId{station}, 5ms}};
+        ClusterRun fast, stepped;
+        ASSERT_NO_THROW(fast = run_cluster(s, c, true)) << to_ps(t) << " " << station;
+        ASSERT_NO_THROW(stepped = run_cluster(s, c, false)) << to_ps(t) << " " << station;
+        ASSERT_EQ(fast.outcome.fingerprint, stepped.outcome.fingerprint) << to_ps(t) << " " << station;
+        ASSERT_EQ(fast.outcome.summary.broken, std::vector<std::string>{}) << to_ps(t) << " " << station;
+        ASSERT_EQ(fast.rows.size(), s.requests.size());
+        ++deaths;
+      }
+    }
+  }
+  EXPECT_GT(deaths, 2000);
+}
+
+}  // namespace
+}  // namespace orrery
