@@ -1,6 +1,7 @@
 #include "experiments/assembly.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <filesystem>
 #include <optional>
 
@@ -41,23 +42,6 @@ std::unique_ptr<RequestSource> make_requests(const RunConfig& c, std::uint64_t s
   return source;
 }
 
-/// The ledger of a station under a KV policy.
-KvConfig kv_config(const DeploymentParts& d, const EngineConfig& engine, const KvPolicy& policy) {
-  KvConfig kv = d.kv;
-  kv.watermark = policy.watermark();
-  kv.contiguous = policy.contiguous();
-  if (const Tokens own = policy.block_tokens(); own > Tokens{}) {
-    kv.total = Blocks{kv.total.value() * kv.block_tokens.value() / own.value()};
-    kv.block_tokens = own;
-  }
-  const std::int64_t per_token = std::max<std::int64_t>(1, d.kv_bytes_per_token.value());
-  kv.host_tokens = Tokens{engine.swap_space.value() / per_token};
-  kv.prefix = engine.prefix_cache == "hash"    ? PrefixKind::kHash
-              : engine.prefix_cache == "radix" ? PrefixKind::kRadix
-                                               : PrefixKind::kNone;
-  return kv;
-}
-
 RecorderConfig recorder_config(const Assembly& a, std::uint64_t seed, const KvConfig& kv, int stages,
                                const Watch& watch) {
   const DeploymentFacts& f = a.deployment.facts;
@@ -75,6 +59,14 @@ RecorderConfig recorder_config(const Assembly& a, std::uint64_t seed, const KvCo
   r.peak_bytes = f.peak_bytes;
   r.idle_milliwatts = static_cast<std::int64_t>(f.idle_watts * 1e3);
   r.usd_per_hour = f.usd_per_hour;
+  for (const PoolAssembly& p : a.pools) {
+    const DeploymentFacts& one = p.deployment.facts;
+    const StationSpec spec{p.kv.block_tokens, p.kv.total, p.deployment.cost->stages(), one.peak_flops, one.peak_bytes,
+                           static_cast<std::int64_t>(one.idle_watts * 1e3),
+                           one.usd_per_hour / static_cast<double>(one.replicas)};
+    r.specs.insert(r.specs.end(), static_cast<std::size_t>(one.replicas), spec);
+    r.stages = std::max(r.stages, spec.stages);
+  }
   r.rows = watch.rows;
   r.timeline = watch.timeline;
   return r;
@@ -166,6 +158,48 @@ class Executors {
   std::vector<std::unique_ptr<Executor>> owned_;
 };
 
+/// The stations of all pools, with the policies and executors that they use, owned.
+class PoolStations {
+ public:
+  PoolStations(const Assembly& a, const Watch& watch, std::uint64_t seed, SimulationParts& parts) {
+    for (const PoolAssembly& p : a.pools) add(p, *a.registry, watch, seed, parts);
+    cluster_ = cluster_parts(a.config, a.pools);
+    ErrorList errors;
+    policy_ = make_policies(a.config, *a.registry, errors).cluster;
+    errors.throw_if_any();
+    cluster_.policy = policy_.get();
+    cluster_.actions = watch.actions;
+    parts.cluster = &cluster_;
+  }
+
+ private:
+  void add(const PoolAssembly& p, const Registry& registry, const Watch& watch, std::uint64_t seed, SimulationParts& parts) {
+    ErrorList errors;
+    PolicySet& policies = policies_.emplace_back(make_policies(p.config, registry, errors));
+    errors.throw_if_any();
+    const CostModel* cost = p.deployment.cost;
+    if (watch.draw_cost) cost = drawn_.emplace_back(p.deployment.hardware->cost->perturbed(seed)).get();
+    const bool fcfs = p.resolved_policies.at("order").at("name").as_string() == "fcfs";
+    for (std::size_t i = 0; i < policies.batchers.size(); ++i) {
+      StationParts s;
+      s.batcher = policies.batchers[i].get();
+      s.kv_policy = policies.kv.get();
+      s.order = fcfs ? nullptr : policies.orders[i].get();
+      s.executor = executors_.emplace_back(std::make_unique<ModelExecutor>(*cost)).get();
+      s.cost = cost;
+      s.kv = p.kv;
+      s.kv_bytes_per_token = p.deployment.kv_bytes_per_token;
+      parts.stations.push_back(s);
+    }
+  }
+
+  std::deque<PolicySet> policies_;
+  std::unique_ptr<ClusterPolicy> policy_;
+  std::vector<std::unique_ptr<OperatorCostModel>> drawn_;
+  std::vector<std::unique_ptr<Executor>> executors_;
+  ClusterParts cluster_;
+};
+
 }  // namespace
 
 std::vector<std::string> Assembly::class_names() const {
@@ -179,6 +213,13 @@ std::vector<std::string> Assembly::class_names() const {
   return names;
 }
 
+std::vector<std::string> Assembly::pool_of_stations() const {
+  std::vector<std::string> names;
+  for (const PoolAssembly& p : pools)
+    names.insert(names.end(), static_cast<std::size_t>(p.config.cluster.replicas), p.name);
+  return names;
+}
+
 bool Assembly::resamples() const {
   using Resample = ReplicationConfig::Resample;
   const Resample r = config.replication.resample;
@@ -189,7 +230,10 @@ std::vector<std::string> Assembly::random() const {
   std::vector<std::string> out;
   if (workload.random) out.emplace_back("workload");
   if (resamples()) out.emplace_back("trace (block bootstrap)");
-  if (random_router) out.push_back("router " + resolved_policies.at("router").at("name").as_string());
+  if (random_router) {
+    const std::string slot = pools.empty() ? "router" : "cluster";
+    out.push_back(slot + " " + resolved_policies.at(slot).at("name").as_string());
+  }
   if (random_predictor) out.push_back("predictor " + predictor);
   if (config.replication.model_error) out.emplace_back("cost model (its fitted error)");
   return out;
@@ -205,8 +249,12 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins, co
   register_policies(*a.registry);
   load_plugins(a.config.plugins, plugins, *a.registry, errors);
   const PolicySet policies = make_policies(a.config, *a.registry, errors);
-  a.deployment = executor == "model" ? make_deployment(a.config, policies.resolved, errors)
-                                     : make_live_deployment(executor, a.config, policies.resolved, errors);
+  a.pools = assemble_pools(a.config, *a.registry, errors);
+  if (!a.config.pools.empty() && executor != "model") errors.add("/cluster/pools", "a live executor has no pools");
+  if (!a.pools.empty()) a.deployment = a.pools.front().deployment;
+  else if (a.config.pools.empty())
+    a.deployment = executor == "model" ? make_deployment(a.config, policies.resolved, errors)
+                                       : make_live_deployment(executor, a.config, policies.resolved, errors);
   check_together(a.config, policies, a.deployment, errors);
   if (executor != "model" && !policies.batchers.empty() && policies.batchers.front()->returns_whole_batch()) {
     errors.add("/policy/batching", "pads its batches; a live executor does not run padding");
@@ -224,8 +272,13 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins, co
   if (predictor != "none") a.predictor = predictor;
   a.oracle = policies.predictor->oracle();
   a.random_predictor = policies.predictor->random();
-  a.random_router = a.config.cluster.replicas > 1 && policies.router->random();
+  a.random_router = policies.cluster ? policies.cluster->random()
+                                     : a.config.cluster.replicas > 1 && policies.router->random();
   a.staleness = policies.router->staleness();
+  if (!a.pools.empty()) {
+    a.deployment.facts = combined_facts(a.pools);
+    return a;
+  }
   const KvConfig kv = kv_config(a.deployment, a.config.engine, *policies.kv);
   a.deployment.facts.blocks = kv.total.value();
   a.deployment.facts.block_tokens = kv.block_tokens.value();
@@ -252,8 +305,10 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
   const CountingPredictor predictor(*policies.predictor, out.predictor);
 
   SimulationParts parts;
+  std::optional<PoolStations> pools;
+  if (!a.pools.empty()) pools.emplace(a, watch, seed, parts);
   const bool fcfs = a.resolved_policies.at("order").at("name").as_string() == "fcfs";
-  for (std::size_t i = 0; i < policies.batchers.size(); ++i) {
+  for (std::size_t i = 0; i < policies.batchers.size() && !pools; ++i) {
     StationParts s;
     s.batcher = policies.batchers[i].get();
     s.kv_policy = policies.kv.get();
@@ -315,6 +370,12 @@ Value resolved_config(const Assembly& a) {
   v["model"] = a.deployment.resolved_model;
   v["hardware"] = a.deployment.resolved_hardware;
   v["cluster"] = section(c.cluster);
+  if (!a.pools.empty()) {
+    v["cluster"].erase("replicas");
+    v["cluster"]["pools"] = resolved_pools(a.pools);
+    if (const Value* given = c.document.value.find("cluster"); given != nullptr && given->find("links") != nullptr)
+      v["cluster"]["links"] = given->at("links");
+  }
   v["engine"] = section(c.engine);
   if (c.engine.preset.empty()) v["engine"].erase("preset");
   if (!c.engine.chunked_prefill_given) v["engine"].erase("chunked_prefill");

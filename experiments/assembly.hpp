@@ -14,6 +14,7 @@
 #include "calibrate/live/replay.hpp"
 #include "experiments/deployment.hpp"
 #include "experiments/policy_set.hpp"
+#include "experiments/pools.hpp"
 #include "experiments/result.hpp"
 #include "experiments/run_config.hpp"
 #include "sim/metrics/observer.hpp"
@@ -26,16 +27,18 @@ namespace orrery {
 struct Assembly {
   RunConfig config;
   std::shared_ptr<Registry> registry;
-  DeploymentParts deployment;
+  DeploymentParts deployment;                ///< of the first pool where there are several; its facts are of all
+  std::vector<PoolAssembly> pools;           ///< empty: one deployment under a router
   ResolvedInfo workload;
   Value resolved_policies;                   ///< /policy with every default
   std::string predictor;                     ///< "" : none
   bool oracle = false;
   bool random_predictor = false;             ///< draws, and there is one
-  bool random_router = false;                ///< draws, and there is a choice
+  bool random_router = false;                ///< draws, and there is a choice; or the cluster policy does
   Duration staleness{};                      ///< of the router's views
 
   std::vector<std::string> class_names() const;
+  std::vector<std::string> pool_of_stations() const;   ///< names by station; empty: there is one pool without a name
   /// Does /replication ask for a bootstrap of the trace? "auto": where the workload itself is not random.
   bool resamples() const;
   /// What the seed changes: "arrivals and lengths", "router", "predictor"; empty: nothing.
@@ -50,6 +53,7 @@ struct Watch {
   RowSink* rows = nullptr;
   Observer* observer = nullptr;
   TimelineSink* timeline = nullptr;
+  ActionSink* actions = nullptr;
   bool exact = false, fast_forward = true, verify_fast_forward = false;
   bool resample = false;                     ///< a block bootstrap of the workload, by the seed
   bool draw_cost = false;                    ///< a cost model drawn from its fitted error, by the seed

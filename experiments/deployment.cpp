@@ -158,6 +158,22 @@ std::vector<std::string> apply_preset(Document& document, ErrorList& errors) {
   return keys;
 }
 
+KvConfig kv_config(const DeploymentParts& d, const EngineConfig& engine, const KvPolicy& policy) {
+  KvConfig kv = d.kv;
+  kv.watermark = policy.watermark();
+  kv.contiguous = policy.contiguous();
+  if (const Tokens own = policy.block_tokens(); own > Tokens{}) {
+    kv.total = Blocks{kv.total.value() * kv.block_tokens.value() / own.value()};
+    kv.block_tokens = own;
+  }
+  const std::int64_t per_token = std::max<std::int64_t>(1, d.kv_bytes_per_token.value());
+  kv.host_tokens = Tokens{engine.swap_space.value() / per_token};
+  kv.prefix = engine.prefix_cache == "hash"    ? PrefixKind::kHash
+              : engine.prefix_cache == "radix" ? PrefixKind::kRadix
+                                               : PrefixKind::kNone;
+  return kv;
+}
+
 DeploymentParts make_deployment(const RunConfig& c, const Value& policies, ErrorList& errors) {
   DeploymentParts parts;
   const std::size_t before = errors.lines().size();

@@ -12,6 +12,7 @@
 #include "hwmodels/deployment.hpp"
 #include "sim/cost.hpp"
 #include "sim/engine/ledger.hpp"
+#include "sim/policy.hpp"
 
 namespace orrery {
 
@@ -31,6 +32,9 @@ inline constexpr std::string_view kDefaultEngine = "vllm-0.24";
 
 /// `policies`: what /policy came to; the limits of the batching policy decide how much memory activations take.
 DeploymentParts make_deployment(const RunConfig& config, const Value& policies, ErrorList& errors);
+
+/// The ledger of a station under a KV policy.
+KvConfig kv_config(const DeploymentParts& deployment, const EngineConfig& engine, const KvPolicy& policy);
 
 /// The document with the settings of its engine preset below it, so that what the config says wins. Returns the keys of
 /// /engine that the preset alone sets.

@@ -63,8 +63,32 @@ void OutputFolder::commit() {
   if (replace) fs::remove_all(old, e);
 }
 
-void write_actions_csv(const OutputFolder& out) {
-  out.write("actions.csv", "t_s,controller,action,pool,replica,request,value,estimate_s\n");
+ActionsCsv::ActionsCsv(const std::string& path, std::vector<std::string> pool_of)
+    : file_(path), pool_of_(std::move(pool_of)) {
+  file_.text("t_s,controller,action,pool,replica,request,value,estimate_s");
+  file_.end();
+}
+
+void ActionsCsv::action(const Action& a) {
+  file_.seconds(to_ps(a.at));
+  for (const std::string_view word : {a.who, a.what}) {
+    file_.comma();
+    file_.text(word);
+  }
+  file_.comma();
+  if (a.station.valid()) {
+    file_.text(pool_of_.at(static_cast<std::size_t>(a.station.index)));
+    file_.comma();
+    file_.number(a.station.index);
+  } else {
+    file_.comma();
+  }
+  file_.comma();
+  if (a.request != ~std::uint64_t{0}) file_.number(static_cast<std::int64_t>(a.request));
+  file_.comma();
+  file_.number(a.value);
+  file_.comma();
+  file_.end();
 }
 
 }  // namespace orrery

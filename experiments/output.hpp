@@ -9,6 +9,10 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "sim/engine/cluster.hpp"
+#include "sim/metrics/rows_csv.hpp"
 
 namespace orrery {
 
@@ -29,7 +33,18 @@ class OutputFolder {
   bool committed_ = false;
 };
 
-/// actions.csv: its header alone while nothing acts on the cluster.
-void write_actions_csv(const OutputFolder& out);
+/// actions.csv: what policies, events and the engine did to instances and moving calls; its header alone where nothing
+/// acts on the cluster.
+class ActionsCsv final : public ActionSink {
+ public:
+  /// `pool_of`: name of a station's pool.
+  ActionsCsv(const std::string& path, std::vector<std::string> pool_of);
+  void action(const Action& a) override;
+  void close() { file_.close(); }
+
+ private:
+  CsvFile file_;
+  std::vector<std::string> pool_of_;
+};
 
 }  // namespace orrery

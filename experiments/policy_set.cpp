@@ -132,6 +132,7 @@ PolicySet make_policies(const RunConfig& config, const Registry& registry, Error
   p.kv = make<KvPolicy>(kv_choice(config, registry), registry, errors, &p.resolved);
   p.router = make<Router>(config.policy.router, registry, errors, &p.resolved);
   p.admission = make<AdmissionPolicy>(config.policy.admission, registry, errors, &p.resolved);
+  if (config.policy.cluster.given) p.cluster = make<ClusterPolicy>(config.policy.cluster, registry, errors, &p.resolved);
   return p;
 }
 
@@ -143,6 +144,7 @@ Value list_policies(const Registry& registry, std::string_view name) {
   list_slot<KvPolicy>(registry, name, out);
   list_slot<Router>(registry, name, out);
   list_slot<AdmissionPolicy>(registry, name, out);
+  list_slot<ClusterPolicy>(registry, name, out);
   if (!name.empty() && out.items().empty()) {
     Names known;
     add_names<Batcher>(registry, known);
@@ -151,6 +153,7 @@ Value list_policies(const Registry& registry, std::string_view name) {
     add_names<KvPolicy>(registry, known);
     add_names<Router>(registry, known);
     add_names<AdmissionPolicy>(registry, known);
+    add_names<ClusterPolicy>(registry, known);
     throw ConfigError(unknown_name("policy", name, known.names, known.aliases));
   }
   return out;

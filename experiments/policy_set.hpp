@@ -23,6 +23,7 @@ struct PolicySet {
   std::unique_ptr<LengthPredictor> predictor;       ///< null: none
   std::unique_ptr<Router> router;
   std::unique_ptr<AdmissionPolicy> admission;
+  std::unique_ptr<ClusterPolicy> cluster;           ///< null: none, the router places calls
   Value resolved = Value::object();
 };
 

@@ -41,7 +41,10 @@ struct DeploymentFacts {
   std::vector<std::string> not_modelled;
   std::vector<std::string> provenance;  ///< a line each: model, hardware, engine, power, price
 
-  std::int64_t gpus() const { return replicas * tp * pp; }
+  std::int64_t all_gpus = 0, all_blocks = 0;   ///< of several pools together; 0: there is one
+
+  std::int64_t gpus() const { return all_gpus > 0 ? all_gpus : replicas * tp * pp; }
+  std::int64_t blocks_total() const { return all_blocks > 0 ? all_blocks : blocks * replicas; }
 };
 
 /// A file or built-in that the result depends on.
@@ -79,6 +82,8 @@ struct RunResult {
   std::vector<std::string> plugins;
   std::vector<std::string> classes;         ///< names by index; empty where there is one class without a name
   std::string batching, router, kv, order;  ///< as the policy line says them
+  std::string cluster;                      ///< "" : a router places requests
+  Value pools;                              ///< null: one
   std::string workload;                     ///< "azure-conv-2023, poisson 12/s, 20000 requests"
   std::vector<std::string> workload_notes;
   std::string metrics = "vllm";

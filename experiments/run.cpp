@@ -132,6 +132,10 @@ void add_facts(const Assembly& a, RunResult& r) {
   r.order = policy_text(a.resolved_policies.at("order"), a.config.policy.order);
   r.kv = policy_text(a.resolved_policies.at("kv"), a.config.policy.kv);
   r.router = policy_text(a.resolved_policies.at("router"), a.config.policy.router);
+  if (!a.pools.empty()) {
+    r.cluster = policy_text(a.resolved_policies.at("cluster"), a.config.policy.cluster);
+    r.pools = pools_summary(a.pools);
+  }
   r.random = a.random();
   r.workload = a.workload.summary;
   r.workload_notes = a.workload.notes;
@@ -155,6 +159,7 @@ struct Files {
   std::unique_ptr<OutputFolder> folder;
   std::unique_ptr<RequestsCsv> rows;
   std::unique_ptr<TimelineCsv> timeline;
+  std::unique_ptr<ActionsCsv> actions;
   std::unique_ptr<PerfettoTrace> trace;
 
   void open(const RunOptions& o) {
@@ -167,16 +172,17 @@ struct Files {
     const CsvNames names{a.workload.tenants,
                          a.config.classes.empty() ? a.workload.classes : a.class_names(),
                          {a.deployment.facts.model},
-                         "main"};
+                         "main", a.pool_of_stations()};
     if (a.config.global.rows) rows = std::make_unique<RequestsCsv>(folder->file("requests.csv"), names);
     const DeploymentFacts& f = a.deployment.facts;
     TimelineCsv::Config scale;
     scale.replicas = static_cast<int>(f.replicas);
     scale.stages = a.deployment.cost != nullptr ? a.deployment.cost->stages() : 1;
-    scale.blocks = f.blocks * f.replicas;
+    scale.blocks = f.blocks_total();
     scale.idle_milliwatts = static_cast<std::int64_t>(f.idle_watts * 1e3);
     scale.usd_per_hour = f.usd_per_hour;
     timeline = std::make_unique<TimelineCsv>(folder->file("timeline.csv"), scale);
+    actions = std::make_unique<ActionsCsv>(folder->file("actions.csv"), a.pool_of_stations());
   }
   void finish(const RunResult& r, const Value& summary) {
     if (folder == nullptr) return;
@@ -185,7 +191,7 @@ struct Files {
     if (trace) trace->close();
     folder->write("config.json", to_json(r.resolved) + "\n");
     folder->write("summary.json", to_json(summary) + "\n");
-    write_actions_csv(*folder);
+    actions->close();
     folder->commit();
   }
 };
@@ -247,6 +253,7 @@ void run_replications(const Assembly& a, const RunOptions& o, Files& files, std:
     watch.progress = progress.watcher(i, jobs.size());
     if (!rows.empty()) watch.rows = &rows;
     if (i == 0 && files.timeline != nullptr) watch.timeline = files.timeline.get();
+    if (i == 0) watch.actions = files.actions.get();
     Replication one = replicate(a, jobs[i].seed, watch);
     if (i > 0 && one.outcome.interrupted) break;  // a part of a replication is no replication
     if (convention != nullptr) convention->apply(one.outcome.summary);

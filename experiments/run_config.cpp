@@ -1,5 +1,6 @@
 #include "experiments/run_config.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -63,9 +64,85 @@ void read_section(const Value& v, Described& out, ErrorList& errors) {
   r.finish();
 }
 
-void read_cluster(const Value& v, ClusterConfig& out, ErrorList& errors) {
+PoolConfig read_pool(const Value& v, const ClusterConfig& cluster, ErrorList& errors) {
+  PoolConfig p;
+  p.tp = cluster.tp;
+  p.pp = cluster.pp;
+  ObjectReader r(v, errors);
+  if (r.require("name") != nullptr) r.string("name", p.name);
+  int role = 0;
+  r.choice("role", role, {{"mixed", 0}, {"prefill", 1}, {"decode", 2}});
+  p.role = static_cast<Role>(role);
+  r.integer("replicas", p.replicas, {1, 65536});
+  r.integer("tp", p.tp, {1, 64});
+  r.integer("pp", p.pp, {1, 64});
+  r.integer("serving", p.serving, {0, static_cast<double>(p.replicas)});
+  r.number("network", p.network_bytes_per_s, {1, 1e15}, Dimension::kBytesPerSecond);
+  if (const Value* hardware = r.take("hardware"); hardware != nullptr) p.hardware = *hardware;
+  if (const Value* policy = r.take("policy"); policy != nullptr) {
+    ObjectReader slots(*policy, errors);
+    p.policy.batching = read_policy(slots, "batching", "");
+    p.policy.order = read_policy(slots, "order", "");
+    p.policy.kv = read_policy(slots, "kv", "");
+    slots.finish();
+  }
+  for (const auto* key : {"model", "ep", "dp", "lifecycle"}) r.not_available(key);
+  r.finish();
+  return p;
+}
+
+/// A pool by its name; -1 and an error if there is none.
+std::int32_t read_pool_name(ObjectReader& r, std::string_view key, const std::vector<PoolConfig>& pools) {
+  std::string name;
+  if (r.require(key) == nullptr || !r.string(key, name)) return -1;
+  std::vector<std::string> known;
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    if (pools[i].name == name) return static_cast<std::int32_t>(i);
+    known.push_back(pools[i].name);
+  }
+  r.error(key, unknown_name("pool", name, known));
+  return -1;
+}
+
+LinkConfig read_link(const Value& v, const std::vector<PoolConfig>& pools, ErrorList& errors) {
+  LinkConfig l;
+  ObjectReader r(v, errors);
+  l.from = read_pool_name(r, "from", pools);
+  l.to = read_pool_name(r, "to", pools);
+  r.number("bandwidth", l.bytes_per_s, {1, 1e15}, Dimension::kBytesPerSecond);
+  r.duration("latency", l.latency, {0, 3600});
+  r.finish();
+  return l;
+}
+
+void read_pools(ObjectReader& r, const ClusterConfig& cluster, RunConfig& out) {
+  const auto list = [&](std::string_view key, auto read) {
+    const Value* v = r.take(key);
+    if (v == nullptr) return;
+    if (!v->is_array()) return r.error(key, "expected an array, got " + brief(*v));
+    for (const Value& one : v->items()) read(one);
+  };
+  list("pools", [&](const Value& v) { out.pools.push_back(read_pool(v, cluster, r.errors())); });
+  for (std::size_t i = 0; i < out.pools.size(); ++i)
+    for (std::size_t k = 0; k < i; ++k)
+      if (out.pools[k].name == out.pools[i].name)
+        r.error("pools/" + std::to_string(i) + "/name", "\"" + out.pools[i].name + "\" is the name of another pool");
+  if (!out.pools.empty() && r.has("replicas")) r.error("replicas", "each pool has its own");
+  list("links", [&](const Value& v) { out.links.push_back(read_link(v, out.pools, r.errors())); });
+  const auto any = [&](Role role) {
+    return std::any_of(out.pools.begin(), out.pools.end(), [&](const PoolConfig& p) { return p.role == role; });
+  };
+  if (any(Role::kPrefill) && !any(Role::kDecode) && !any(Role::kMixed))
+    r.error("pools", "no pool decodes: one needs the role decode or mixed");
+  if (any(Role::kDecode) && !any(Role::kPrefill) && !any(Role::kMixed))
+    r.error("pools", "no pool takes prompts: one needs the role prefill or mixed");
+}
+
+void read_cluster(const Value& v, RunConfig& config, ErrorList& errors) {
+  ClusterConfig& out = config.cluster;
   ObjectReader r(v, errors);
   read_described(r, out);
+  read_pools(r, out, config);
   only_one(r, "ep");
   only_one(r, "dp");
   refuse_reserved(r);
@@ -123,6 +200,7 @@ void read_policies(const Value& v, PolicyChoices& out, ErrorList& errors) {
   out.kv = read_policy(r, "kv", "paged");
   out.router = read_policy(r, "router", "least-loaded");
   out.admission = read_policy(r, "admission", "none");
+  out.cluster = read_policy(r, "cluster", "");
   refuse_reserved(r);
   r.finish();
 }
@@ -165,12 +243,9 @@ constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
     {"", "power"},
     {"", "study"},
     {"", "plan"},
-    {"/cluster", "pools"},
     {"/cluster", "nodes"},
-    {"/cluster", "links"},
     {"/cluster", "placement"},
     {"/engine", "kv_tiers"},
-    {"/policy", "cluster"},
 };
 
 }  // namespace
@@ -264,6 +339,23 @@ std::vector<SloLimit> read_slo(const Value& slo, int request_class, ErrorList& e
   return limits;
 }
 
+namespace {
+
+/// Pools need a policy that places calls; a policy without pools works on one, of /cluster.
+void check_cluster_policy(RunConfig& c, ErrorList& errors) {
+  if (!c.pools.empty() && !c.policy.cluster.given)
+    errors.add("/policy/cluster", "missing key: with /cluster/pools, a policy says which pool serves a request");
+  if (!c.pools.empty() || !c.policy.cluster.given) return;
+  PoolConfig main;
+  main.name = "main";
+  main.replicas = c.cluster.replicas;
+  main.tp = c.cluster.tp;
+  main.pp = c.cluster.pp;
+  c.pools.push_back(std::move(main));
+}
+
+}  // namespace
+
 RunConfig read_run_config(Document document, ErrorList& errors) {
   RunConfig c;
   c.document = std::move(document);
@@ -278,7 +370,7 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   if (const Value* v = r.take("hardware"); v != nullptr) c.hardware = *v;
   c.hardware.anchor("/hardware");
   if (const Value* v = r.require("workload"); v != nullptr) c.workload = *v;
-  if (const Value* v = r.take("cluster"); v != nullptr) read_cluster(*v, c.cluster, errors);
+  if (const Value* v = r.take("cluster"); v != nullptr) read_cluster(*v, c, errors);
   if (const Value* v = r.take("engine"); v != nullptr) read_engine(*v, c.engine, errors);
   const Value* policy = r.take("policy");
   read_policies(policy == nullptr ? Value::object() : *policy, c.policy, errors);
@@ -292,6 +384,7 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   read_described(r, c.global);
   refuse_reserved(r);
   r.finish();
+  check_cluster_policy(c, errors);
   return c;
 }
 

@@ -16,6 +16,7 @@
 #include "experiments/document.hpp"
 #include "hwmodels/variants.hpp"
 #include "sim/base/units.hpp"
+#include "sim/cluster.hpp"
 #include "sim/config/describe.hpp"
 #include "sim/config/reader.hpp"
 #include "sim/config/search_path.hpp"
@@ -32,7 +33,25 @@ struct PolicyChoice {
 };
 
 struct PolicyChoices {
-  PolicyChoice batching, order, predictor, kv, router, admission;
+  PolicyChoice batching, order, predictor, kv, router, admission, cluster;
+};
+
+/// One of /cluster/pools. What it leaves open counts as in the rest of the config.
+struct PoolConfig {
+  std::string name;
+  Role role = Role::kMixed;
+  std::int64_t replicas = 1, tp = 1, pp = 1;
+  std::int64_t serving = -1;        ///< instances that serve at the start; -1: all
+  double network_bytes_per_s = 0;   ///< of one instance; 0: the devices' data sheet
+  Value hardware;                   ///< null: /hardware
+  PolicyChoices policy;             ///< batching, order, kv
+};
+
+/// One of /cluster/links; pools by index.
+struct LinkConfig {
+  std::int32_t from = 0, to = 0;
+  double bytes_per_s = 0;           ///< shared by all transfers from one to the other; 0: no limit
+  Duration latency{};
 };
 
 /// What happens to a request whose prompt and output do not fit the model's context.
@@ -98,6 +117,8 @@ struct RunConfig {
   SearchPath search;
   Value model, hardware, workload;
   ClusterConfig cluster;
+  std::vector<PoolConfig> pools;      ///< empty: one, of /cluster
+  std::vector<LinkConfig> links;
   EngineConfig engine;
   PolicyChoices policy;
   std::vector<SloLimit> slo;  ///< of all classes

@@ -206,6 +206,38 @@ Value classes_schema() {
   return v;
 }
 
+Value array_of(Value item, std::string_view description) {
+  Value v = typed("array", description);
+  v["items"] = std::move(item);
+  return v;
+}
+
+Value pool_schema(const Registry& registry) {
+  Value p = Value::object();
+  p["name"] = typed("string");
+  p["role"] = names_schema({"mixed", "prefill", "decode"});
+  p["replicas"] = typed("integer", "Instances of the pool");
+  p["tp"] = typed("integer", "Devices that share every layer of an instance");
+  p["pp"] = typed("integer", "Pipeline stages of an instance");
+  p["serving"] = typed("integer", "Instances that serve at the start; the others are off");
+  p["network"] = quantity("50GB/s", "Of one instance, each way; the devices' data sheet where it is left out");
+  p["hardware"] = any_of(typed("string"), typed("object"));
+  const Value slots = policy_slots(registry);
+  Value policy = Value::object();
+  for (const auto* slot : {"batching", "order", "kv"}) policy[slot] = slots.at("properties").at(slot);
+  p["policy"] = object_of(std::move(policy));
+  return object_of(std::move(p));
+}
+
+Value link_schema() {
+  Value p = Value::object();
+  p["from"] = typed("string", "Name of a pool");
+  p["to"] = typed("string", "Name of a pool");
+  p["bandwidth"] = quantity("50GB/s", "Shared by all transfers; no limit where it is left out");
+  p["latency"] = quantity("10us", "Of each transfer");
+  return object_of(std::move(p));
+}
+
 Value name_or_object(std::string_view description) {
   Value v = any_of(typed("string"), typed("object"));
   v["description"] = description;
@@ -221,6 +253,8 @@ Value run_schema(const Registry& registry) {
   p["model"] = name_or_object("A model, or {\"name\", \"dtype\", \"kv_dtype\"}");
   p["hardware"] = name_or_object("A device, or {\"name\", \"cost\"}");
   Value cluster = described_properties<ClusterConfig>();
+  cluster["pools"] = array_of(pool_schema(registry), "Instances that differ in role, hardware or policies");
+  cluster["links"] = array_of(link_schema(), "What transfers from one pool to another share");
   add_reserved(cluster, "/cluster");
   p["cluster"] = object_of(std::move(cluster));
   p["engine"] = engine_schema();

@@ -105,7 +105,7 @@ Value slo(const Summary& s, const std::vector<std::string>& classes) {
 Value kv(const Summary& s, const DeploymentFacts& d) {
   Value v = Value::object();
   v["block_tokens"] = d.block_tokens;
-  v["blocks_total"] = d.blocks * d.replicas;
+  v["blocks_total"] = d.blocks_total();
   v["blocks_per_replica"] = d.blocks;
   v["source"] = d.kv_source;
   v["peak_used_fraction"] = s.kv.peak_used_fraction;
@@ -232,6 +232,13 @@ Value body_of(const Replication& r, const RunResult& result) {
       add_latencies(c, s.by_class[i], false);
       if (i < s.class_counts.size()) add_counts(c, s.class_counts[i], s.window_s);
     }
+  }
+  if (!result.pools.is_null()) {
+    v["migrations"] = r.outcome.migrations;
+    v["cluster"]["kv_bytes_moved"] = r.outcome.bytes_moved;
+    double hours = 0;
+    for (const Duration paid : r.outcome.paid) hours += to_seconds(paid) / 3600;
+    v["cluster"]["instance_hours"] = hours;
   }
   v["littles_law"]["mean_in_system"] = s.mean_in_system;
   return v;
@@ -407,6 +414,8 @@ Value summary_of(const RunResult& r) {
   v["policy"]["order"] = r.order;
   v["policy"]["kv"] = r.kv;
   v["policy"]["router"] = r.router;
+  if (!r.cluster.empty()) v["policy"]["cluster"] = r.cluster;
+  if (!r.pools.is_null()) v["pools"] = r.pools;
   v["workload"]["text"] = r.workload;
   v["workload"]["notes"] = strings(r.workload_notes);
   for (const Value::Member& m : body.members()) v[m.first] = m.second;

@@ -16,6 +16,9 @@
 #include "policies/batching/tgi.hpp"
 #include "policies/batching/vllm.hpp"
 #include "policies/batching/vllm_v1.hpp"
+#include "policies/disaggregation/distserve.hpp"
+#include "policies/disaggregation/shortest_queue.hpp"
+#include "policies/disaggregation/splitwise.hpp"
 #include "policies/fairness/vtc.hpp"
 #include "policies/kv/contiguous.hpp"
 #include "policies/kv/paged.hpp"
@@ -88,6 +91,10 @@ void register_policies(Registry& r) {
   r.add<NoAdmissionLimit>("none", "Takes all");
   r.add<QueueLimit>("queue-limit", "A queue of limited length (SGLang max_queued_requests)", {"queue_limit"});
   r.add<Rpm>("rpm", "Requests per minute and tenant (baseline of VTC, OSDI'24)");
+
+  r.add<ShortestQueue>("shortest-queue", "Join the shortest queue, over pools", {"shortest_queue"});
+  r.add<Splitwise>("splitwise", "Splitwise (ISCA'24)");
+  r.add<DistServe>("distserve", "DistServe (OSDI'24)");
 }
 
 std::string_view usual_kv(std::string_view batching) {

@@ -73,6 +73,7 @@ struct Pool {
   std::string_view name;
   StationId first;                   ///< its instances are `count` stations from here
   std::int32_t count = 0;
+  Role role = Role::kMixed;          ///< of its instances at the start
   Bytes kv_bytes_per_token;          ///< over all devices of one instance
   int layers = 1;                    ///< of the model, for layer-wise transfers
 };

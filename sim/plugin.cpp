@@ -51,7 +51,8 @@ void collect(const Registry& registry, std::vector<std::string>& twice) {
 
 std::size_t size(const Registry& r) {
   return r.entries<Batcher>().size() + r.entries<QueueOrder>().size() + r.entries<LengthPredictor>().size() +
-         r.entries<KvPolicy>().size() + r.entries<Router>().size() + r.entries<AdmissionPolicy>().size();
+         r.entries<KvPolicy>().size() + r.entries<Router>().size() + r.entries<AdmissionPolicy>().size() +
+         r.entries<ClusterPolicy>().size();
 }
 
 }  // namespace
@@ -64,6 +65,7 @@ std::vector<std::string> duplicate_names(const Registry& registry) {
   collect<KvPolicy>(registry, twice);
   collect<Router>(registry, twice);
   collect<AdmissionPolicy>(registry, twice);
+  collect<ClusterPolicy>(registry, twice);
   return twice;
 }
 

@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "sim/cluster.hpp"
 #include "sim/config/describe.hpp"
 #include "sim/policy.hpp"
 
@@ -37,6 +38,7 @@ template <> constexpr std::string_view slot_name<LengthPredictor>() { return "pr
 template <> constexpr std::string_view slot_name<KvPolicy>() { return "kv"; }
 template <> constexpr std::string_view slot_name<Router>() { return "router"; }
 template <> constexpr std::string_view slot_name<AdmissionPolicy>() { return "admission"; }
+template <> constexpr std::string_view slot_name<ClusterPolicy>() { return "cluster"; }
 
 class Registry {
  public:
@@ -73,14 +75,15 @@ class Registry {
   struct FirstBase<Policy> {};
   template <class Policy>
   using InterfaceOf = typename FirstBase<Policy, Batcher, QueueOrder, LengthPredictor, KvPolicy, Router,
-                                       AdmissionPolicy>::type;
+                                       AdmissionPolicy, ClusterPolicy>::type;
 
   template <class Interface>
   std::vector<PolicyEntry<Interface>>& list() { return std::get<std::vector<PolicyEntry<Interface>>>(all_); }
 
   std::tuple<std::vector<PolicyEntry<Batcher>>, std::vector<PolicyEntry<QueueOrder>>,
              std::vector<PolicyEntry<LengthPredictor>>, std::vector<PolicyEntry<KvPolicy>>,
-             std::vector<PolicyEntry<Router>>, std::vector<PolicyEntry<AdmissionPolicy>>> all_;
+             std::vector<PolicyEntry<Router>>, std::vector<PolicyEntry<AdmissionPolicy>>,
+             std::vector<PolicyEntry<ClusterPolicy>>> all_;
 };
 
 /// A policy without parameters.

@@ -17,7 +17,7 @@ ClusterEngine::ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& 
   for (const PoolParts& p : parts_.pools) {
     const PoolId pool{static_cast<std::int32_t>(pools_.size())};
     const auto first = static_cast<std::int32_t>(instances_.size());
-    pools_.push_back({.name = p.name, .first = StationId{first}, .count = p.count,
+    pools_.push_back({.name = p.name, .first = StationId{first}, .count = p.count, .role = p.role,
                       .kv_bytes_per_token = p.kv_bytes_per_token, .layers = p.layers});
     for (std::int32_t i = 0; i < p.count; ++i) {
       Instance x;

@@ -389,7 +389,8 @@ Outcome Simulation::finish() {
                                  static_cast<std::uint64_t>(out.iterations));
   if (cluster_) {
     out.fingerprint = hash_combine(out.fingerprint, cluster_->hash());
-    for (const auto& s : stations_) out.paid.push_back(cluster_->paid(s->id(), now_));
+    for (const auto& s : stations_) end.paid.push_back(cluster_->paid(s->id(), now_));
+    out.paid = end.paid;
     out.migrations = cluster_->migrations();
     out.bytes_moved = static_cast<double>(cluster_->bytes_moved());
   }

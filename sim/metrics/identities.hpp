@@ -24,6 +24,7 @@ struct RunEnd {
   };
   Time end{};                          ///< of the last event
   std::vector<Station> stations{};     ///< empty: not checked
+  std::vector<Duration> paid{};        ///< by station, time for which it was there; empty: all the time
 };
 
 /// Everything that the identities compare.

@@ -29,6 +29,10 @@ Experience experience(const Histogram& h) {
 Recorder::Recorder(RecorderConfig config) : config_(std::move(config)) {
   if (config_.timeline) timeline_ = std::make_unique<Timeline>(*config_.timeline, config_.stations, config_.stages);
   stations_.resize(static_cast<std::size_t>(config_.stations));
+  if (config_.specs.empty())
+    config_.specs.assign(stations_.size(),
+                         {config_.block_tokens, config_.blocks, config_.stages, config_.peak_flops, config_.peak_bytes,
+                          config_.idle_milliwatts, config_.usd_per_hour / static_cast<double>(config_.stations)});
   limits_.resize(static_cast<std::size_t>(config_.classes), {kNoLimit, kNoLimit, kNoLimit, kNoLimit});
   for (const SloLimit& slo : config_.slo)
     for (std::size_t c = 0; c < limits_.size(); ++c) {
@@ -174,7 +178,8 @@ Summary Recorder::finish(const RunEnd& end) {
   }
   fill_requests(s, cut);
   fill_kv(s, end.end);
-  fill_work(s, end.end);
+  fill_work(s);
+  fill_stations(s, end);
   fill_state(s, cut);
   s.broken = broken_identities(facts(end));
   return s;
@@ -240,50 +245,59 @@ void Recorder::fill_slo(Summary& s, const std::vector<PerClass>& classes, const 
 }
 
 void Recorder::fill_kv(Summary& s, Time end) const {
-  const Wide block = config_.block_tokens.value();
-  Wide held = 0, used = 0, reserved = 0, external = 0;
-  Blocks peak;
-  for (const Station& m : stations_) {
+  Wide held = 0, used = 0, reserved = 0, external = 0, slots = 0;
+  for (std::size_t i = 0; i < stations_.size(); ++i) {
+    const Station& m = stations_[i];
+    const Wide block = spec(i).block_tokens.value();
     held += m.held * block;
     used += m.used;
     reserved += m.reserved;
     external += m.external * block;
-    peak = std::max(peak, m.peak);
+    slots += spec(i).blocks.value() * block;
+    const double peak = ratio(static_cast<double>(m.peak.value()), static_cast<double>(spec(i).blocks.value()));
+    s.kv.peak_used_fraction = std::max(s.kv.peak_used_fraction, peak);
   }
-  const double all = static_cast<double>(config_.blocks.value() * block) * static_cast<double>(to_ps(end)) *
-                     static_cast<double>(config_.stations);
+  const double all = static_cast<double>(slots) * static_cast<double>(to_ps(end));
   const Wide internal = held - used - reserved;
   s.kv.used = ratio(static_cast<double>(used), all);
   s.kv.reserved = ratio(static_cast<double>(reserved), all);
   s.kv.internal = ratio(static_cast<double>(internal), all);
   s.kv.external = ratio(static_cast<double>(external), all);
   s.kv.fragmented_fraction = ratio(static_cast<double>(internal + external), static_cast<double>(held + external));
-  s.kv.peak_used_fraction = ratio(static_cast<double>(peak.value()), static_cast<double>(config_.blocks.value()));
   for (const Leave how : {Leave::kRecompute, Leave::kSwap, Leave::kRestart})
     s.kv.preemptions += departures_[static_cast<int>(how)];
   s.kv.swaps = departures_[static_cast<int>(Leave::kSwap)];
   s.kv.prefix_hit_rate = ratio(static_cast<double>(cached_), static_cast<double>(prompt_));
 }
 
-void Recorder::fill_work(Summary& s, Time end) const {
+/// Over the time for which each station was there.
+void Recorder::fill_stations(Summary& s, const RunEnd& end) const {
+  Wide idle_energy = 0;
+  double busy = 0, there = 0, flops = 0, bytes = 0;
+  for (std::size_t i = 0; i < stations_.size(); ++i) {
+    const StationSpec& x = spec(i);
+    const std::int64_t paid = end.paid.empty() ? to_ps(end.end) : to_ps(end.paid[i]);
+    const double seconds = static_cast<double>(paid) * 1e-12;
+    // 1 mW for 1 ps is 1e-6 nJ
+    idle_energy += static_cast<Wide>(std::max<std::int64_t>(0, paid - stations_[i].busy / x.stages)) * x.idle_milliwatts / 1'000'000;
+    busy += static_cast<double>(stations_[i].busy) * 1e-12 / x.stages;
+    there += seconds;
+    flops += seconds * x.peak_flops;
+    bytes += seconds * x.peak_bytes;
+    s.usd += x.usd_per_hour * seconds / 3600;
+  }
+  s.busy = ratio(busy, there);
+  s.mfu = ratio(static_cast<double>(flops_), flops);
+  s.mbu = ratio(static_cast<double>(bytes_), bytes);
+  s.joules = static_cast<double>(energy_ + idle_energy) * 1e-9;
+  s.joules_per_output_token = ratio(s.joules, static_cast<double>(output_));
+  s.usd_per_million_output_tokens = ratio(s.usd * 1e6, static_cast<double>(output_));
+}
+
+void Recorder::fill_work(Summary& s) const {
   s.tokens = {computed_, row_computed_, cached_, recomputed_, wasted_, padded_, open_computed_, prompt_, output_};
   s.mean_running = ratio(static_cast<double>(running_), static_cast<double>(span_));
   s.max_running = max_running_;
-  Wide busy = 0, idle = 0;
-  for (const Station& m : stations_) {
-    busy += m.busy;
-    idle += to_ps(end) - m.busy / config_.stages;
-  }
-  const double time = to_seconds(end) * static_cast<double>(config_.stations);
-  s.busy = ratio(ps_to_s(busy) / config_.stages, time);
-  s.mfu = ratio(static_cast<double>(flops_), time * config_.peak_flops);
-  s.mbu = ratio(static_cast<double>(bytes_), time * config_.peak_bytes);
-  // 1 mW for 1 ps is 1e-6 nJ.
-  const Wide idle_energy = idle * config_.idle_milliwatts / 1'000'000;
-  s.joules = static_cast<double>(energy_ + idle_energy) * 1e-9;
-  s.joules_per_output_token = ratio(s.joules, static_cast<double>(output_));
-  s.usd = config_.usd_per_hour * to_seconds(end) / 3600;
-  s.usd_per_million_output_tokens = ratio(s.usd * 1e6, static_cast<double>(output_));
   Wide all = 0, in_range = 0;
   s.grade = Grade::kMeasured;
   for (std::size_t g = 0; g < 4; ++g) {
@@ -340,9 +354,10 @@ RunFacts Recorder::facts(const RunEnd& end) const {
   f.gaps = gaps_;
   for (const auto& e : epochs_) f.itl += e->itl.count();
   f.energy = energy_;
-  for (const Station& m : stations_) {
+  for (std::size_t i = 0; i < stations_.size(); ++i) {
+    const Station& m = stations_[i];
     f.station_energy.push_back(m.energy);
-    f.slots.push_back({m.held * config_.block_tokens.value(), m.used, m.reserved});
+    f.slots.push_back({m.held * spec(i).block_tokens.value(), m.used, m.reserved});
   }
   return f;
 }

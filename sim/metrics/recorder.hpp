@@ -33,6 +33,16 @@
 
 namespace orrery {
 
+/// What one station is, where they differ.
+struct StationSpec {
+  Tokens block_tokens{16};
+  Blocks blocks{};
+  int stages = 1;
+  double peak_flops = 0, peak_bytes = 0;
+  std::int64_t idle_milliwatts = 0;
+  double usd_per_hour = 0;
+};
+
 struct RecorderConfig {
   int stations = 1;
   int stages = 1;                         ///< pipeline stages of each station; busy time is the mean over them
@@ -46,6 +56,7 @@ struct RecorderConfig {
   double peak_flops = 0, peak_bytes = 0;  ///< of one station, a second; 0: no MFU, MBU
   std::int64_t idle_milliwatts = 0;       ///< of one station while it runs nothing
   double usd_per_hour = 0;                ///< of all stations
+  std::vector<StationSpec> specs{};       ///< by station; empty: all as the fields above say
   RowSink* rows = nullptr;                ///< not owned
   TimelineSink* timeline = nullptr;       ///< not owned
 };
@@ -183,7 +194,8 @@ class Recorder {
   void fill_requests(Summary& s, std::size_t cut) const;
   void fill_slo(Summary& s, const std::vector<PerClass>& classes, const PerClass& all, const Histogram& itl) const;
   void fill_kv(Summary& s, Time end) const;
-  void fill_work(Summary& s, Time end) const;
+  void fill_work(Summary& s) const;
+  void fill_stations(Summary& s, const RunEnd& end) const;
   void fill_state(Summary& s, std::size_t cut) const;
   RunFacts facts(const RunEnd& end) const;
   void kv_advance(Station& s, Time now) {
@@ -194,6 +206,8 @@ class Recorder {
     if (s.kv.external > Blocks{}) s.external += static_cast<Wide>(s.kv.external.value()) * dt;
     s.kv_since = now;
   }
+
+  const StationSpec& spec(std::size_t station) const { return config_.specs[station]; }
 
   RecorderConfig config_;
   std::unique_ptr<Timeline> timeline_;

@@ -136,8 +136,7 @@ inline void Recorder::on_abort(StationId station, int lane, Time start, Time now
   s.energy += energy;
   energy_ += energy;
   span_ += time;
-  grade_[static_cast<int>(run.grade)] += time;
-  in_range_ += run.in_range ? time : 0;
+  time_[run.in_range][static_cast<std::size_t>(run.grade)] += time;
   if (timeline_) timeline_->abort(station, lane, start, now, static_cast<std::int64_t>(energy));
 }
 
@@ -182,7 +181,7 @@ void Recorder::on_kv_run(StationId station, Time start, std::int64_t k, const St
   s.kv.used += used * k;
   s.kv.reserved -= filled * k;
   // A block taken before iteration i is held for T(k) - T(i); iterations i, i + period, ... take the same number.
-  const std::int64_t period = config_.block_tokens.value();
+  const std::int64_t period = spec(static_cast<std::size_t>(station.index)).block_tokens.value();
   const std::int64_t whole = to_ps(run.total(k));
   std::int64_t left = whole;                          // T(k) - T(i)
   for (std::int64_t i = 1; i <= period && i < k; ++i) {

@@ -115,6 +115,7 @@ RequestsCsv::RequestsCsv(const std::string& path, CsvNames names) : file_(path),
   for (auto* list : {&names_.tenants, &names_.classes, &names_.models})
     for (std::string& s : *list) s = quoted(s);
   names_.pool = quoted(names_.pool);
+  for (std::string& s : names_.pool_of) s = quoted(s);
   file_.text(
       "id,arrival_s,tenant,class,model,session,prompt_tokens,cached_tokens,output_tokens,queue_s,ttft_s,tpot_s,e2e_s,"
       "finish_s,pool,replica,decode_replica,decode_queue_s,transfer_s,load_s,migrations,preemptions,retries,qoe,"
@@ -150,10 +151,18 @@ void RequestsCsv::row(const Row& r) {
   seconds(paced, paced ? r.tpot() : Duration{});
   seconds(left, left ? r.e2e() : Duration{});
   seconds(left, left ? r.finish.time_since_epoch() : Duration{});
-  file_.text(names_.pool);
+  const auto station = static_cast<std::size_t>(std::max(0, r.station.index));
+  file_.text(station < names_.pool_of.size() ? names_.pool_of[station] : names_.pool);
   file_.comma();
   if (r.station.valid()) file_.number(r.station.index);
-  file_.text(",,,,,0,");  // decode_replica, decode_queue_s, transfer_s, load_s: one replica runs it all; migrations
+  file_.comma();
+  const bool came = r.decode_station.valid();
+  if (came) file_.number(r.decode_station.index);
+  file_.comma();
+  seconds(came, r.decode_queue);
+  seconds(came, r.transfer);
+  file_.comma();          // load_s
+  count(r.migrations);
   count(r.preemptions);
   count(r.retries);
   if (r.qoe >= 0) file_.decimal(r.qoe);

@@ -57,6 +57,7 @@ class CsvFile {
 struct CsvNames {
   std::vector<std::string> tenants{}, classes{}, models{};
   std::string pool{};
+  std::vector<std::string> pool_of{};   ///< by station, where there are several pools
 };
 
 class RequestsCsv final : public RowSink {

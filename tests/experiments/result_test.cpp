@@ -376,7 +376,7 @@ TEST_F(OutputFolderTest, AppearsWholeOrNotAtAll) {
   EXPECT_EQ(entries(), 0u) << "nothing is left of a run that failed";
   OutputFolder out(path_, false);
   out.write("summary.json", "{}");
-  write_actions_csv(out);
+  ActionsCsv(out.file("actions.csv"), {}).close();
   out.commit();
   EXPECT_TRUE(fs::exists(base_ / "out" / "summary.json"));
   EXPECT_TRUE(fs::exists(base_ / "out" / "actions.csv"));

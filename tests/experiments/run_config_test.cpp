@@ -67,7 +67,7 @@ TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
   for (const std::string key : {"scaling", "events", "signals", "power", "study", "plan"}) {
     EXPECT_THAT(errors_with('"' + key + "\": []"), ElementsAre("/" + key + ": not available in this version"));
   }
-  for (const std::string key : {"pools", "nodes", "links", "placement"}) {
+  for (const std::string key : {"nodes", "placement"}) {
     EXPECT_THAT(errors_with(R"("cluster": {")" + key + "\": []}"),
                 ElementsAre("/cluster/" + key + ": not available in this version"));
   }
@@ -75,8 +75,6 @@ TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
               ElementsAre("/cluster/ep: not available in this version (only 1 is)"));
   EXPECT_THAT(
       errors_with(R"("engine": {"kv_tiers": []})"), ElementsAre("/engine/kv_tiers: not available in this version"));
-  EXPECT_THAT(errors_with(R"("policy": {"cluster": {"name": "splitwise"}})"),
-              ElementsAre("/policy/cluster: not available in this version"));
   EXPECT_THAT(errors_with(R"("models": {})"), Contains("/models: not available in this version; name one /model"));
 }
 

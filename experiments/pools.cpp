@@ -1,0 +1,130 @@
+#include "experiments/pools.hpp"
+
+#include <algorithm>
+
+#include "experiments/assembly.hpp"
+
+namespace orrery {
+namespace {
+
+std::string_view role_name(Role r) {
+  return r == Role::kMixed ? "mixed" : r == Role::kPrefill ? "prefill" : "decode";
+}
+
+/// The whole config as it counts in one pool.
+RunConfig config_of(const RunConfig& config, const PoolConfig& pool) {
+  RunConfig c = config;
+  c.cluster.replicas = pool.replicas;
+  c.cluster.tp = pool.tp;
+  c.cluster.pp = pool.pp;
+  if (!pool.hardware.is_null()) c.hardware = pool.hardware;
+  for (const auto& [from, to] : {std::pair{&pool.policy.batching, &c.policy.batching}, {&pool.policy.order, &c.policy.order},
+                                 {&pool.policy.kv, &c.policy.kv}})
+    if (from->given) *to = *from;
+  return c;
+}
+
+/// Where two pools are served, calls may go from one to the other: KV must be paged, of one format.
+void check_pool(const PoolAssembly& p, const PolicySet& policies, std::size_t index, ErrorList& errors) {
+  const std::string pointer = "/cluster/pools/" + std::to_string(index);
+  if (p.kv.contiguous) errors.add(pointer + "/policy/kv", "KV that goes from one instance to another must be paged");
+  if (!policies.batchers.empty() && policies.batchers.front()->returns_whole_batch())
+    errors.add(pointer + "/policy/batching", "answers batch by batch; a pool needs one that answers call by call");
+}
+
+}  // namespace
+
+std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry& registry, ErrorList& errors) {
+  std::vector<PoolAssembly> pools;
+  for (std::size_t i = 0; i < config.pools.size(); ++i) {
+    const PoolConfig& pool = config.pools[i];
+    PoolAssembly p;
+    p.config = config_of(config, pool);
+    p.name = pool.name;
+    p.role = pool.role;
+    p.serving = pool.serving;
+    const std::size_t before = errors.lines().size();
+    const PolicySet policies = make_policies(p.config, registry, errors);
+    p.resolved_policies = policies.resolved;
+    p.deployment = make_deployment(p.config, policies.resolved, errors);
+    if (errors.lines().size() > before) continue;
+    p.kv = kv_config(p.deployment, p.config.engine, *policies.kv);
+    p.deployment.facts.blocks = p.kv.total.value();
+    p.deployment.facts.block_tokens = p.kv.block_tokens.value();
+    const double sheet = p.deployment.hardware->hardware.specs.network_bytes_per_s * static_cast<double>(pool.tp * pool.pp);
+    p.bytes_per_s = static_cast<std::int64_t>(pool.network_bytes_per_s > 0 ? pool.network_bytes_per_s : sheet);
+    check_pool(p, policies, i, errors);
+    pools.push_back(std::move(p));
+  }
+  return pools;
+}
+
+ClusterParts cluster_parts(const RunConfig& config, const std::vector<PoolAssembly>& pools) {
+  ClusterParts parts;
+  for (const PoolAssembly& p : pools) {
+    parts.pools.push_back({.name = p.name, .count = static_cast<std::int32_t>(p.config.cluster.replicas), .role = p.role,
+                           .kv_bytes_per_token = p.deployment.kv_bytes_per_token,
+                           .layers = static_cast<int>(p.deployment.hardware->model.layers), .bytes_per_s = p.bytes_per_s,
+                           .serving = static_cast<std::int32_t>(p.serving)});
+  }
+  for (const LinkConfig& l : config.links)
+    parts.links.push_back({PoolId{l.from}, PoolId{l.to}, static_cast<std::int64_t>(l.bytes_per_s), l.latency});
+  return parts;
+}
+
+DeploymentFacts combined_facts(const std::vector<PoolAssembly>& pools) {
+  DeploymentFacts f = pools.front().deployment.facts;
+  f.replicas = f.all_gpus = f.all_blocks = 0;
+  f.usd_per_hour = 0;
+  for (const PoolAssembly& p : pools) {
+    const DeploymentFacts& one = p.deployment.facts;
+    f.replicas += one.replicas;
+    f.all_gpus += one.gpus();
+    f.all_blocks += one.blocks * one.replicas;
+    f.usd_per_hour += one.usd_per_hour;
+    if (&p != &pools.front()) f.provenance.insert(f.provenance.end(), one.provenance.begin(), one.provenance.end());
+  }
+  return f;
+}
+
+Value pools_summary(const std::vector<PoolAssembly>& pools) {
+  Value out = Value::array();
+  for (const PoolAssembly& p : pools) {
+    const DeploymentFacts& f = p.deployment.facts;
+    Value v = Value::object();
+    v["name"] = p.name;
+    v["role"] = role_name(p.role);
+    v["hardware"] = f.hardware;
+    v["cost_model"] = f.cost;
+    v["replicas"] = f.replicas;
+    v["tp"] = f.tp;
+    v["pp"] = f.pp;
+    v["gpus"] = f.gpus();
+    v["blocks_per_replica"] = f.blocks;
+    v["network_bytes_per_s"] = p.bytes_per_s;
+    v["batching"] = p.resolved_policies.at("batching").at("name").as_string();
+    v["usd_per_hour"] = f.usd_per_hour;
+    out.push_back(std::move(v));
+  }
+  return out;
+}
+
+Value resolved_pools(const std::vector<PoolAssembly>& pools) {
+  Value out = Value::array();
+  for (const PoolAssembly& p : pools) {
+    Value v = Value::object();
+    v["name"] = p.name;
+    v["role"] = role_name(p.role);
+    v["replicas"] = p.config.cluster.replicas;
+    if (p.serving >= 0) v["serving"] = p.serving;
+    v["hardware"] = p.deployment.resolved_hardware;
+    v["tp"] = p.config.cluster.tp;
+    v["pp"] = p.config.cluster.pp;
+    v["network"] = p.bytes_per_s;
+    for (const auto* slot : {"batching", "order", "kv"}) v["policy"][slot] = p.resolved_policies.at(slot);
+    out.push_back(std::move(v));
+  }
+  return out;
+}
+
+}  // namespace orrery
