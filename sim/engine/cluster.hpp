@@ -84,7 +84,10 @@ class ClusterHost {
   virtual ~ClusterHost() = default;
   virtual Station& station(StationId) = 0;
   virtual void touch(StationId) = 0;                        ///< it plans at the end of this instant
-  virtual bool send(CallId, StationId, Time now) = 0;       ///< into its queue; false: it left, the station cannot hold it
+  // A call that cannot be held, or that the service does not take, has left when these say no.
+  virtual bool fits(CallId, StationId, Time now) = 0;
+  virtual bool admits(CallId, StationId, Time now) = 0;
+  virtual void send(CallId, StationId, Time now) = 0;       ///< into its queue
   virtual void reject(CallId, Time now) = 0;
   virtual Rng rng(Purpose, std::uint64_t number) const = 0;
 };
@@ -97,8 +100,8 @@ class ClusterEngine final : public Cluster, public CallMover {
   Time next();
   Time next_tick() const { return tick_; }
   void run_events(Time now);
-  /// A call has arrived.
-  void place(CallId id, Time now);
+  /// A call has arrived, or has lost the instance that had it (`again`): the service has taken it already.
+  void place(CallId id, Time now, bool again = false);
   /// Before a station plans: calls whose KV may come, and whether nothing is left there.
   void settle(StationId station, Time now);
   /// A call ends. Before its slot is reused.
@@ -152,6 +155,7 @@ class ClusterEngine final : public Cluster, public CallMover {
     Move how = Move::kStop;
     bool expected = false;        ///< counted as inbound at `to`
     bool handed_over = false;     ///< after its prompt, not a migration
+    bool taken = false;           ///< by the service
     Transfer transfer = Transfer::kSerialized;
     std::uint16_t migrations = 0;
     int stage = 0;

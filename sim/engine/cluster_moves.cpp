@@ -82,8 +82,9 @@ void ClusterEngine::unexpect(CallId id) {
   at(j.to).inbound_tokens -= call(id).prompt + call(id).predicted_high;
 }
 
-void ClusterEngine::place(CallId id, Time now) {
+void ClusterEngine::place(CallId id, Time now, bool again) {
   now_ = now;
+  if (again) journey(id).taken = true;
   const Placement p = parts_.policy->route(id, *this, host_->rng(Purpose::kRouter, call(id).number));
   if (p.kind == Placement::kHold) {
     held_.push_back(id);
@@ -93,7 +94,10 @@ void ClusterEngine::place(CallId id, Time now) {
   if (!p.prefill.valid() || static_cast<std::size_t>(p.prefill.index) >= instances_.size() || !at(p.prefill).runs())
     throw EngineError("the cluster policy sent request " + std::to_string(call(id).number) + " to instance " +
                       std::to_string(p.prefill.index) + ", which does not run");
+  if (!host_->fits(id, p.prefill, now)) return;
+  if (!journey(id).taken && !host_->admits(id, p.prefill, now)) return;
   Journey& j = journey(id);
+  j.taken = true;
   j.at = p.prefill;
   j.leg = Leg::kNone;
   idle_[static_cast<std::size_t>(p.prefill.index)] = 0;
@@ -290,7 +294,7 @@ void ClusterEngine::migrate_waiting(CallId id, StationId from, StationId to) {
   journey(id).at = journey(id).to = to;
   idle_[static_cast<std::size_t>(to.index)] = 0;
   act("policy", "migrate", from, &call(id), to.index);
-  host_->send(id, to, now_);
+  if (host_->fits(id, to, now_)) host_->send(id, to, now_);
 }
 
 /// A stage of a live move has been copied: the tokens since then are the next, or the last for which it stands still.
@@ -342,7 +346,7 @@ void ClusterEngine::detached(CallId id, StationId from, Time now) {
     j.at = j.to = to;
     ++j.migrations;
     ++migrations_;
-    host_->send(id, to, now);
+    if (host_->fits(id, to, now)) host_->send(id, to, now);
     return;
   }
   const Tokens booked = host_->station(j.to).booking(id, j.context);
@@ -391,7 +395,10 @@ void ClusterEngine::lose_frozen(CallId id) {
 /// A call whose lease is frozen goes nowhere any more.
 void ClusterEngine::forget_destination(CallId id) {
   Journey& j = journey(id);
-  if (j.leg == Leg::kQueued) std::erase(queues_[static_cast<std::size_t>(j.to.index)], id);
+  if (j.leg == Leg::kQueued) {
+    std::erase(queues_[static_cast<std::size_t>(j.to.index)], id);
+    host_->touch(j.to);   // the next in its queue may come
+  }
   if (j.leg == Leg::kUndecided) std::erase(undecided_, id);
   abandon_copy(id);
   unexpect(id);
@@ -429,7 +436,7 @@ void ClusterEngine::begin_again(CallId id, Move how) {
   reset(id, how);
   journey(id).at = journey(id).to = {};
   act("engine", "begin again", {}, &call(id), 0);
-  place(id, now_);
+  place(id, now_, true);
 }
 
 void ClusterEngine::left(CallId id, Time now) {

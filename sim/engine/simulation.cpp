@@ -252,29 +252,37 @@ void Simulation::route(CallId id, Time now) {
     route_hash_ = hash_combine(route_hash_, call.number * 65536 + target);
   }
   ++routed_;
-  send(id, StationId{static_cast<std::int32_t>(target)}, now);
+  const StationId to{static_cast<std::int32_t>(target)};
+  if (fits(id, to, now) && admits(id, to, now)) send(id, to, now);
 }
 
-bool Simulation::send(CallId id, StationId to, Time now) {
-  Station& station = this->station(to);
+/// Does the service take an arriving call? If not, it has left.
+bool Simulation::admits(CallId id, StationId to, Time now) {
+  const StationLoad& load = loads_[static_cast<std::size_t>(to.index)];
+  if (!parts_.admission || parts_.admission->admits(run_.calls.call(id), load, now)) return true;
   run_.calls.secret(id).station = to;
-  if (!station.accepts(id)) {
-    if (parts_.oversize == Oversize::kRefuse)
-      throw RequestRefused("request " + std::to_string(run_.calls.call(id).number) + ": " +
-                           std::to_string(run_.calls.call(id).prompt.value()) + " prompt tokens do not fit the KV memory of " +
-                           std::to_string(station.ledger().config().total.value()) + " blocks");
-    if (run_.calls.progress(id).emitted > Tokens32{}) leave_between(id, Tokens{}, Status::kFailed, now);
-    else leave_unserved(id, Status::kRejected, now);
-    return false;
-  }
-  const auto target = static_cast<std::size_t>(to.index);
-  if (parts_.admission && !parts_.admission->admits(run_.calls.call(id), loads_[target], now)) {
-    leave_unserved(id, Status::kRejected, now, false);
-    return false;
-  }
-  station.enqueue(id, now);
+  leave_unserved(id, Status::kRejected, now, false);
+  return false;
+}
+
+/// Could an empty station hold it? If not, it has left.
+bool Simulation::fits(CallId id, StationId to, Time now) {
+  const Station& station = this->station(to);
+  run_.calls.secret(id).station = to;
+  if (station.accepts(id)) return true;
+  if (parts_.oversize == Oversize::kRefuse)
+    throw RequestRefused("request " + std::to_string(run_.calls.call(id).number) + ": " +
+                         std::to_string(run_.calls.call(id).prompt.value()) + " prompt tokens do not fit the KV memory of " +
+                         std::to_string(station.ledger().config().total.value()) + " blocks");
+  if (run_.calls.progress(id).emitted > Tokens32{}) leave_between(id, Tokens{}, Status::kFailed, now);
+  else leave_unserved(id, Status::kRejected, now);
+  return false;
+}
+
+void Simulation::send(CallId id, StationId to, Time now) {
+  run_.calls.secret(id).station = to;
+  station(to).enqueue(id, now);
   touch(to);
-  return true;
 }
 
 /// A call leaves that is at no instance, or on its way between two.

@@ -125,7 +125,9 @@ class Simulation final : private LeaveListener, private ClusterHost {
   void left(CallId id, const Row& row, Time now) override;
   Station& station(StationId s) override { return *stations_[static_cast<std::size_t>(s.index)]; }
   void touch(StationId s) override { touch(static_cast<std::size_t>(s.index)); }
-  bool send(CallId id, StationId to, Time now) override;
+  bool fits(CallId id, StationId to, Time now) override;
+  bool admits(CallId id, StationId to, Time now) override;
+  void send(CallId id, StationId to, Time now) override;
   void reject(CallId id, Time now) override { leave_unserved(id, Status::kRejected, now, false); }
   Rng rng(Purpose purpose, std::uint64_t number) const override { return Rng(parts_.seed, purpose, number); }
   Outcome finish();

@@ -196,7 +196,8 @@ TEST(Chaos, EveryReplicaDiesAtEveryInstant) {
         ClusterRun fast, stepped;
         ASSERT_NO_THROW(fast = run_cluster(s, c, true)) << to_ps(t) << " " << station;
         ASSERT_NO_THROW(stepped = run_cluster(s, c, false)) << to_ps(t) << " " << station;
-        ASSERT_EQ(fast.outcome.fingerprint, stepped.outcome.fingerprint) << to_ps(t) << " " << station;
+        ASSERT_EQ(fast.outcome.fingerprint, stepped.outcome.fingerprint)
+            << to_ps(t) << " " << station << "\n" << first_difference(fast, stepped);
         ASSERT_EQ(fast.outcome.summary.broken, std::vector<std::string>{}) << to_ps(t) << " " << station;
         ASSERT_EQ(fast.rows.size(), s.requests.size());
         ++deaths;

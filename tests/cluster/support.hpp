@@ -18,9 +18,15 @@ class Rows final : public RowSink {
   std::map<std::uint64_t, Row> rows;
 };
 
-/// What happened, as lines of text.
-class Actions final : public ActionSink {
+/// What happened, as lines of text: to instances and journeys, and what stations decided.
+class Actions final : public ActionSink, public DecisionSink {
  public:
+  void decision(Time now, const DecisionRecord& d) override {
+    lines.push_back(duration_text(now.time_since_epoch()) + " station " + std::to_string(d.station) + " lane " +
+                    std::to_string(d.lane) + " clock " + std::to_string(d.clock) + " decides " +
+                    std::to_string(static_cast<int>(d.kind)) + " #" + std::to_string(d.number) + " tokens " +
+                    std::to_string(d.tokens));
+  }
   void action(const Action& a) override {
     lines.push_back(duration_text(a.at.time_since_epoch()) + " " + std::string(a.who) + ": " + std::string(a.what) + " at " +
                     std::to_string(a.station.index) + " #" + std::to_string(static_cast<std::int64_t>(a.request)) + " " +
@@ -41,7 +47,7 @@ inline ClusterRun run_cluster(const Scenario& scenario, ClusterParts cluster, bo
   Actions actions;
   cluster.actions = &actions;
   ClusterRun run;
-  run.outcome = run_engine(scenario, source, {.fast_forward = fast_forward, .verify = false, .cluster = &cluster}, &rows, nullptr);
+  run.outcome = run_engine(scenario, source, {.fast_forward = fast_forward, .verify = false, .cluster = &cluster}, &rows, &actions);
   run.rows = std::move(rows.rows);
   run.actions = std::move(actions.lines);
   return run;
