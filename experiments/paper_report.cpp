@@ -68,7 +68,7 @@ void table(const std::vector<PaperResult>& results, std::string& out) {
 std::string source_of(std::string_view slot, std::string_view name) {
   static constexpr std::tuple<std::string_view, std::string_view, std::string_view> kFamilies[] = {
       {"order", "vtc", "fairness"}, {"batching", "andes", "qoe"}, {"batching", "round-robin", "qoe"}};
-  std::string folder(slot == "router" ? "routing" : slot);
+  std::string folder(slot == "router" ? "routing" : slot == "cluster" ? "disaggregation" : slot);
   for (const auto& [s, n, family] : kFamilies)
     if (s == slot && n == name) folder = family;
   std::string file(name == "static" ? "static_batching" : name);

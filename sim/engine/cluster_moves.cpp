@@ -377,6 +377,7 @@ void ClusterEngine::reset(CallId id, Move how) {
   p.stage = Stage::kWaiting;
   p.lane = -1;
   if (restart) {
+    for (Observer* o : run_->observers) o->on_anew(id, id);
     p.emitted = Tokens32{};
     s.first_token = kNever;
   }

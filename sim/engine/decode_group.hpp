@@ -35,7 +35,7 @@ class DecodeGroup {
   /// `grows`: members whose reservation is used up take blocks one by one (false for contiguous runs).
   DecodeGroup(int lane, Tokens block, bool grows)
       : block_(block.value()), mask_((block_ & (block_ - 1)) == 0 ? block_ - 1 : -1), grows_(grows),
-        lane_(static_cast<std::int16_t>(lane)), phase_(static_cast<std::size_t>(block_)) {
+        phase_(static_cast<std::size_t>(block_)) {
     now_.id = GroupId{lane};
   }
 
@@ -192,8 +192,8 @@ class DecodeGroup {
   bool stale(const Due& d, const CallTable& calls) const {
     if (!calls.alive(d.call)) return true;
     const Progress& p = calls.progress(d.call);
-    if (p.lane != lane_ || p.stage != Stage::kDecode || (!d.done() && p.reserved <= p.computed)) return true;
-    const auto place = static_cast<std::size_t>(p.place);   // it may decode in a group of another station
+    if (p.stage != Stage::kDecode || (!d.done() && p.reserved <= p.computed)) return true;
+    const auto place = static_cast<std::size_t>(p.place);   // it may decode in another group
     if (place >= members_.size() || members_[place] != d.call) return true;
     const std::int64_t ahead = d.done() ? (calls.secret(d.call).output - p.emitted).value()
                                       : (p.reserved - p.computed).value();
@@ -208,7 +208,6 @@ class DecodeGroup {
   std::int64_t block_;
   std::int64_t mask_;             ///< B - 1 if B is a power of two, else -1
   bool grows_;
-  std::int16_t lane_;             ///< a call may come back in another group
   GroupView now_;
   std::int32_t growing_ = 0;      ///< members that take blocks one by one
   std::vector<std::int32_t> phase_;   ///< of these, by phase

@@ -1,6 +1,7 @@
 #include "sim/metrics/recorder.hpp"
 
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "sim/metrics/verdict.hpp"
@@ -272,21 +273,23 @@ void Recorder::fill_kv(Summary& s, Time end) const {
 
 /// Over the time for which each station was there.
 void Recorder::fill_stations(Summary& s, const RunEnd& end) const {
-  Wide idle_energy = 0;
-  double busy = 0, there = 0, flops = 0, bytes = 0;
+  int stages = 1;
+  for (const StationSpec& x : config_.specs) stages = std::lcm(stages, x.stages);
+  Wide idle_energy = 0, busy = 0, there = 0;   // busy: times `stages`
+  double flops = 0, bytes = 0;
   for (std::size_t i = 0; i < stations_.size(); ++i) {
     const StationSpec& x = spec(i);
     const std::int64_t paid = end.paid.empty() ? to_ps(end.end) : to_ps(end.paid[i]);
-    const double seconds = static_cast<double>(paid) * 1e-12;
     // 1 mW for 1 ps is 1e-6 nJ
-    idle_energy += static_cast<Wide>(std::max<std::int64_t>(0, paid - stations_[i].busy / x.stages)) * x.idle_milliwatts / 1'000'000;
-    busy += static_cast<double>(stations_[i].busy) * 1e-12 / x.stages;
-    there += seconds;
-    flops += seconds * x.peak_flops;
-    bytes += seconds * x.peak_bytes;
-    s.usd += x.usd_per_hour * seconds / 3600;
+    idle_energy += static_cast<Wide>(std::max<std::int64_t>(0, paid - stations_[i].busy / x.stages)) * x.idle_milliwatts;
+    busy += static_cast<Wide>(stations_[i].busy) * (stages / x.stages);
+    there += paid;
+    flops += ps_to_s(paid) * x.peak_flops;
+    bytes += ps_to_s(paid) * x.peak_bytes;
+    s.usd += x.usd_per_hour * ps_to_s(paid) / 3600;
   }
-  s.busy = ratio(busy, there);
+  idle_energy /= 1'000'000;
+  s.busy = ratio(ps_to_s(busy) / stages, ps_to_s(there));
   s.mfu = ratio(static_cast<double>(flops_), flops);
   s.mbu = ratio(static_cast<double>(bytes_), bytes);
   s.joules = static_cast<double>(energy_ + idle_energy) * 1e-9;

@@ -40,7 +40,7 @@ mutate(station_step.cpp "lane.run.first + lane.run.step" "lane.run.first" "itl_r
 mutate(station_step.cpp "lane.k" "lane.k - lane.k / 2" "lane.run.step, lane.k}")                     # what observers are told
 # The decode group.
 mutate(decode_group.hpp "p.joined + ahead != d.clock()" "false")                                    # stale entries are taken
-mutate(decode_group.hpp "p.lane != lane_" "false")                                                 # those of another lane too
+mutate(decode_group.hpp "members_[place] != d.call" "false")                                       # those of another lane too
 mutate(decode_group.hpp "wrap(p.computed.value() - p.joined)" "wrap(p.computed.value() - p.joined + 1)")
 # Pipelines.
 mutate(station_plan.cpp "std::max(end + hop, stage_free_[s])" "end + hop")                         # two batches in a stage

@@ -206,11 +206,10 @@ std::string difference(const Scenario& scenario, const TwinResult& twin, const E
   const ScenarioPolicies policies(scenario);
   const bool own = policies.kv->block_tokens() > Tokens{};
   const Wide block = (own ? policies.kv->block_tokens() : scenario.engine.block_tokens).value();
-  const double stations = static_cast<double>(scenario.stations);
-  const double all = d(scenario.engine.kv_blocks.value() * block) * d(to_ps(twin.end)) * stations;
+  const double all = d(scenario.engine.kv_blocks.value() * block * scenario.stations) * d(to_ps(twin.end));
   compare(out, "end", to_seconds(twin.end), s.duration_s);
   const double busy = d(sums.busy) * 1e-12 / scenario.cost.stages;
-  compare(out, "busy", ratio(busy, to_seconds(twin.end) * stations), s.busy);
+  compare(out, "busy", ratio(busy, d(static_cast<Wide>(to_ps(twin.end)) * scenario.stations) * 1e-12), s.busy);
   compare(out, "joules", d(sums.energy) * 1e-9, s.joules);
   compare(out, "gaps", sums.gap_count, s.latencies.itl.count);
   compare(out, "mean gap", ratio(d(sums.gaps), d(sums.gap_count)) * 1e-12, s.latencies.itl.mean);
