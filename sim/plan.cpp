@@ -69,7 +69,9 @@ bool BatchPlan::admit(CallId id, Tokens target, Tokens chunk, PrefixMatch hit) {
     if (!take_run(reserve)) return false;
   } else {
     const Blocks shared = s.kv.block_tokens.whole(hit.tokens);
-    const Blocks need = s.kv.blocks_for(reserve) - shared + hit.evictable;
+    // What calls of this plan give back counts as available, also where the hit is on it: then it is kept after all.
+    const Blocks kept = leave_.empty() ? hit.evictable : shared;
+    const Blocks need = s.kv.blocks_for(reserve) - shared + kept;
     if (need + watermark() > available_) return false;
     available_ -= need;
   }

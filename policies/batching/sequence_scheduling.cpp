@@ -74,7 +74,8 @@ void SequenceScheduling::on_event(const CallEvent& e) {
     for (int i = 1; i < config_.group && std::next(last) != waiting_.end(); ++i) ++last;
     group_end_ = std::max(*last, number) + 1;
   }
-  if (e.kind == CallEvent::kAdmitted || e.kind == CallEvent::kFinished) waiting_.erase(number);
+  if (e.kind == CallEvent::kAdmitted || e.kind == CallEvent::kFinished || e.kind == CallEvent::kMovedOut)
+    waiting_.erase(number);
 }
 
 }  // namespace orrery

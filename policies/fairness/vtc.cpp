@@ -56,6 +56,11 @@ void Vtc::rank(const StationView& view, std::span<std::int64_t> keys) const {
 
 void Vtc::on_event(const CallEvent& e) {
   if (e.kind == CallEvent::kArrived) return arrive(e);
+  if (e.kind == CallEvent::kMovedIn) {   // served elsewhere so far; what it gets here is charged here
+    make_room(e);
+    calls_[e.id.index] = {e.call->tenant, false, true, price(*e.call).output, 0, 0};
+    return;
+  }
   Known& call = calls_[e.id.index];
   Tenant& tenant = tenants_[call.tenant];
   if (e.kind == CallEvent::kAdmitted && !call.charged) {
@@ -66,16 +71,20 @@ void Vtc::on_event(const CallEvent& e) {
     call.paid = config_.charge_predicted ? e.call->predicted_high.value() : 0;
   } else if (e.kind == CallEvent::kFirstToken) {
     deliver(call, 1);
-  } else if (e.kind == CallEvent::kFinished) {
+  } else if (e.kind == CallEvent::kFinished || e.kind == CallEvent::kMovedOut) {
     tenant.waiting -= call.waiting;
     tenant.counter -= std::max<std::int64_t>(call.paid - call.got, 0) * call.each;   // promised, but not needed
   }
 }
 
+void Vtc::make_room(const CallEvent& e) {
+  if (tenants_.size() <= e.call->tenant) tenants_.resize(e.call->tenant + std::size_t{1});
+  if (calls_.size() <= e.id.index) calls_.resize(e.id.index + std::size_t{1});
+}
+
 void Vtc::arrive(const CallEvent& e) {
   const std::uint16_t who = e.call->tenant;
-  if (tenants_.size() <= who) tenants_.resize(who + std::size_t{1});
-  if (calls_.size() <= e.id.index) calls_.resize(e.id.index + std::size_t{1});
+  make_room(e);
   Tenant& tenant = tenants_[who];
   if (tenant.waiting == 0 && config_.lift) {
     std::int64_t least = std::numeric_limits<std::int64_t>::max();

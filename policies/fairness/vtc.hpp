@@ -68,6 +68,7 @@ class Vtc : public QueueOrder {
   };
   Price price(const Call& call) const;
   std::int64_t admission(const Call& call) const;
+  void make_room(const CallEvent&);
   void arrive(const CallEvent& e);
   void deliver(Known& call, std::int64_t tokens);
 

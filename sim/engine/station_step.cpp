@@ -250,7 +250,7 @@ void Station::take_due(Lane& lane) {
 inline void Station::advance_group(Lane& lane, Time now) {
   DecodeGroup& group = lane.group;
   record_gaps(lane);
-  if (lane.k > 1) ledger_.take(group.need_total(lane.k) - group.need(0) - lane.taken);
+  if (lane.k > 1 || lane.taken > Blocks{}) ledger_.take(group.need_total(lane.k) - group.need(0) - lane.taken);
   lane.taken = Blocks{};
   ledger_.fill(Tokens{lane.k * group.size()}, Tokens{lane.k * group.roomy()});
   group.advance(lane.k);
