@@ -135,16 +135,34 @@ std::string head_line(const Value& s) {
   return out;
 }
 
+/// "prompt 2 x h100-sxm tp4 prefill | token 3 x h200-sxm tp4 decode"
+std::string pools_text(const Value& pools) {
+  std::string out;
+  for (const Value& p : pools.items())
+    out += (out.empty() ? "" : " | ") + p.at("name").as_string() + " " + std::to_string(p.at("replicas").as_int()) + " x " +
+           p.at("hardware").as_string() + " tp" + std::to_string(p.at("tp").as_int()) + " " + p.at("role").as_string();
+  return out;
+}
+
 std::string deployment_lines(const Value& s) {
-  std::string what = text_at(s, "deployment.model") + " " + text_at(s, "deployment.dtype") + " on " +
-                     std::to_string(count_at(s, "deployment.replicas")) + " x " + text_at(s, "deployment.hardware") +
-                     " tp" + std::to_string(count_at(s, "deployment.tp"));
-  if (count_at(s, "deployment.pp") > 1) what += " pp" + std::to_string(count_at(s, "deployment.pp"));
-  what += " | KV " + grouped(count_at(s, "kv.blocks_per_replica")) + " blocks x" +
-          std::to_string(count_at(s, "kv.block_tokens")) + " a replica, " +
-          short_source(text_at(s, "kv.source"), ":;") + ", peak " + percent(number_at(s, "kv.peak_used_fraction"));
+  const Value* pools = find_path(s, "pools");
+  std::string what = text_at(s, "deployment.model") + " " + text_at(s, "deployment.dtype") + " on ";
+  if (pools != nullptr) {
+    what += pools_text(*pools) + " | KV peak " + percent(number_at(s, "kv.peak_used_fraction")) + " of an instance, " +
+            significant(number_at(s, "cluster.kv_bytes_moved") * 1e-9, 3) + " GB moved, " +
+            grouped(count_at(s, "migrations")) + " migrations";
+  } else {
+    what += std::to_string(count_at(s, "deployment.replicas")) + " x " + text_at(s, "deployment.hardware") + " tp" +
+            std::to_string(count_at(s, "deployment.tp"));
+    if (count_at(s, "deployment.pp") > 1) what += " pp" + std::to_string(count_at(s, "deployment.pp"));
+    what += " | KV " + grouped(count_at(s, "kv.blocks_per_replica")) + " blocks x" +
+            std::to_string(count_at(s, "kv.block_tokens")) + " a replica, " +
+            short_source(text_at(s, "kv.source"), ":;") + ", peak " + percent(number_at(s, "kv.peak_used_fraction"));
+  }
   std::string policy = text_at(s, "policy.batching") + " | queue " + text_at(s, "policy.order") + " | KV " +
-                       text_at(s, "policy.kv") + " | router " + text_at(s, "policy.router");
+                       text_at(s, "policy.kv") +
+                       (pools == nullptr ? " | router " + text_at(s, "policy.router")
+                                         : " | cluster " + text_at(s, "policy.cluster"));
   if (find_path(s, "predictor") != nullptr) {
     policy += " | lengths by " + text_at(s, "predictor.name") +
               (find_path(s, "predictor.oracle")->as_bool() ? " (ORACLE: knows the truth)"

@@ -115,7 +115,7 @@ class ClusterEngine final : public Cluster, public CallMover {
   Duration paid(StationId station, Time end) const;
   void complete_row(Row& row, CallId id) const { complete(row, id); }
   std::int64_t migrations() const { return migrations_; }
-  Wide bytes_moved() const { return fabric_.delivered(); }
+  Wide bytes_sent() const { return sent_; }        ///< of KV, between instances
 
   // What the policy asks.
   Time now() const override { return now_; }
@@ -199,7 +199,7 @@ class ClusterEngine final : public Cluster, public CallMover {
   void stay(CallId id, StationId at);
   void queue_for(CallId id, StationId to);
   void start_copy(CallId id);
-  void start_flow(CallId id, Bytes bytes);
+  void start_flow(CallId id, Tokens tokens);
   void set_out(CallId id, Leg leg);
   void end_journey(CallId id);
   void abandon_copy(CallId id);
@@ -238,6 +238,7 @@ class ClusterEngine final : public Cluster, public CallMover {
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::uint64_t pushed_ = 0, hash_ = 0;
   std::int64_t migrations_ = 0;
+  Wide sent_ = 0;
   mutable std::vector<CallId> scratch_;
 };
 

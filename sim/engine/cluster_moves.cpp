@@ -203,16 +203,17 @@ void ClusterEngine::start_copy(CallId id) {
   j.leg = Leg::kCopying;
   j.queued += now_ - j.since;
   j.since = now_;
-  const Pool& from = pools_[static_cast<std::size_t>(at(j.at).pool.index)];
-  Bytes bytes = from.kv_bytes_per_token * (j.context - j.copied).value();
-  const std::int64_t speed = parts_.pools[static_cast<std::size_t>(at(j.at).pool.index)].bytes_per_s;
-  if (j.transfer == Transfer::kLayerwise) bytes = exposed(bytes, from.layers, j.step, speed);
   act("engine", "copy", j.at, &call(id), j.to.index);
-  start_flow(id, bytes);
+  start_flow(id, j.context - j.copied);
 }
 
-void ClusterEngine::start_flow(CallId id, Bytes bytes) {
+/// Sends the KV of so many tokens; of a layer-wise transfer, what its last prefill step did not hide takes time.
+void ClusterEngine::start_flow(CallId id, Tokens tokens) {
   Journey& j = journey(id);
+  const auto pool = static_cast<std::size_t>(at(j.at).pool.index);
+  Bytes bytes = pools_[pool].kv_bytes_per_token * tokens.value();
+  sent_ += bytes.value();
+  if (j.transfer == Transfer::kLayerwise) bytes = exposed(bytes, pools_[pool].layers, j.step, parts_.pools[pool].bytes_per_s);
   const auto pair = static_cast<std::size_t>(at(j.at).pool.index) * pools_.size() +
                     static_cast<std::size_t>(at(j.to).pool.index);
   SmallVec<LinkId> links;
@@ -279,7 +280,7 @@ bool ClusterEngine::migrate(CallId id, StationId to, Move how) {
   set_out(id, how == Move::kLive ? Leg::kLive : Leg::kStopping);
   act("policy", "migrate", from, &call(id), to.index);
   if (how == Move::kLive) {
-    start_flow(id, pools_[static_cast<std::size_t>(at(from).pool.index)].kv_bytes_per_token * j.context.value());
+    start_flow(id, j.context);
   } else {
     source.detach(id, now_);
     host_->touch(from);
@@ -317,7 +318,7 @@ void ClusterEngine::next_live_stage(CallId id) {
     j.booked = booked;
   }
   j.context = context;
-  start_flow(id, pools_[static_cast<std::size_t>(at(j.at).pool.index)].kv_bytes_per_token * more.value());
+  start_flow(id, more);
 }
 
 /// The call stays where it is, or is no more; the room that was booked for it is given back.

@@ -400,7 +400,7 @@ Outcome Simulation::finish() {
     for (const auto& s : stations_) end.paid.push_back(cluster_->paid(s->id(), now_));
     out.paid = end.paid;
     out.migrations = cluster_->migrations();
-    out.bytes_moved = static_cast<double>(cluster_->bytes_moved());
+    out.bytes_moved = static_cast<double>(cluster_->bytes_sent());
   }
   out.summary = parts_.recorder->finish(end);
   out.events = instants_;

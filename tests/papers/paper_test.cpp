@@ -220,6 +220,7 @@ TEST(Papers, TheSystemsPageListsEveryPolicyAndExperiment) {
   listed(r.entries<KvPolicy>());
   listed(r.entries<Router>());
   listed(r.entries<AdmissionPolicy>());
+  listed(r.entries<ClusterPolicy>());
   for (const PaperExperiment& e : shipped_papers()) {
     for (const PaperCheck& c : e.checks) {
       EXPECT_NE(page.find("[" + e.name + "](../experiments/papers/" + e.name + ".json) | " + c.what + " | "), std::string::npos)
