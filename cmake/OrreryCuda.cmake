@@ -47,7 +47,8 @@ function(orrery_cuda_library name)
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC orrery_options orrery_cuda_options)
   set_target_properties(${name} PROPERTIES
-    CUDA_COMPILER_LAUNCHER "${CMAKE_SOURCE_DIR}/cmake/ptxas_report.sh;${CMAKE_CUDA_COMPILER_LAUNCHER}")
+    CUDA_COMPILER_LAUNCHER "${CMAKE_SOURCE_DIR}/cmake/ptxas_report.sh")
+  set_property(TARGET ${name} APPEND PROPERTY CUDA_COMPILER_LAUNCHER ${CMAKE_CUDA_COMPILER_LAUNCHER})
   if(ARG_HOPPER)   # CMake 3.25 does not know the suffix a
     set_target_properties(${name} PROPERTIES CUDA_ARCHITECTURES OFF)
     target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-gencode=arch=compute_90a,code=sm_90a>)
