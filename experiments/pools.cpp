@@ -14,6 +14,7 @@ std::string_view role_name(Role r) {
 /// The whole config as it counts in one pool.
 RunConfig config_of(const RunConfig& config, const PoolConfig& pool) {
   RunConfig c = config;
+  c.policy.cluster.given = false;   // of all pools together
   c.cluster.replicas = pool.replicas;
   c.cluster.tp = pool.tp;
   c.cluster.pp = pool.pp;

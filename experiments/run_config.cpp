@@ -126,7 +126,7 @@ void read_pools(ObjectReader& r, const ClusterConfig& cluster, RunConfig& out) {
   for (std::size_t i = 0; i < out.pools.size(); ++i)
     for (std::size_t k = 0; k < i; ++k)
       if (out.pools[k].name == out.pools[i].name)
-        r.error("pools/" + std::to_string(i) + "/name", "\"" + out.pools[i].name + "\" is the name of another pool");
+        r.errors().add("/cluster/pools/" + std::to_string(i) + "/name", "\"" + out.pools[i].name + "\" is the name of another pool");
   if (!out.pools.empty() && r.has("replicas")) r.error("replicas", "each pool has its own");
   list("links", [&](const Value& v) { out.links.push_back(read_link(v, out.pools, r.errors())); });
   const auto any = [&](Role role) {
