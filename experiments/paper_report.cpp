@@ -64,23 +64,18 @@ void table(const std::vector<PaperResult>& results, std::string& out) {
   }
 }
 
-/// Where a policy is written: one file each, named as it is registered but for one, in the folder of its slot or family.
-std::string source_of(std::string_view slot, std::string_view name) {
-  static constexpr std::tuple<std::string_view, std::string_view, std::string_view> kFamilies[] = {
-      {"order", "vtc", "fairness"}, {"batching", "andes", "qoe"}, {"batching", "round-robin", "qoe"}};
-  std::string folder(slot == "router" ? "routing" : slot == "cluster" ? "disaggregation" : slot);
-  for (const auto& [s, n, family] : kFamilies)
-    if (s == slot && n == name) folder = family;
+/// Where a policy is written: one file each in its family's folder, named as it is registered but for one.
+std::string source_of(std::string_view family, std::string_view name) {
   std::string file(name == "static" ? "static_batching" : name);
   std::replace(file.begin(), file.end(), '-', '_');
-  return "policies/" + folder + "/" + file + ".hpp";
+  return "policies/" + std::string(family) + "/" + file + ".hpp";
 }
 
 template <class Interface>
 void policies_of(const Registry& registry, const std::vector<PaperResult>& results, std::string& out) {
   const std::string slot(slot_name<Interface>());
   for (const auto& p : registry.entries<Interface>()) {
-    const std::string file = source_of(slot, p.name);
+    const std::string file = source_of(p.family, p.name);
     std::string experiments;
     for (const PaperResult& r : results) {
       const auto& s = r.experiment->systems;

@@ -46,6 +46,7 @@
 namespace orrery {
 
 void register_policies(Registry& r) {
+  r.family("batching");
   r.add<StaticBatching>("static", "FasterTransformer, request-level batching (baseline of Orca, OSDI'22)",
                         {"static-batching", "faster-transformer", "fastertransformer"});
   r.add<Orca>("orca", "Orca (OSDI'22)");
@@ -59,27 +60,28 @@ void register_policies(Registry& r) {
   r.add<Sglang>("sglang", "SGLang (NeurIPS'24)");
   r.add<SequenceScheduling>("sequence-scheduling", "Response-length perception and sequence scheduling (NeurIPS'23)",
                             {"sequence_scheduling", "seqsch"});
-  r.add<Andes>("andes", "Andes, quality of experience (arXiv 2404.16283)");
-  r.add<RoundRobinBatching>("round-robin", "Round robin over calls (baseline of Andes, arXiv 2404.16283)", {"rr"});
   r.add<S3>("s3", "S3, scheduling sequences with predicted lengths (NeurIPS'23)");
 
+  r.family("kv");
   r.add<Paged>("paged", "PagedAttention (SOSP'23); TGI; TensorRT-LLM; S3 (NeurIPS'23)");
   r.add<Contiguous>("contiguous", "Orca (OSDI'22) and its variants in the vLLM paper (SOSP'23)");
 
+  r.family("order");
   r.add<Fcfs>("fcfs", "First come, first served");
   r.add<Priority>("priority", "Strict priority, or with linear aging (vLLM v1)");
   r.add<Sjf>("sjf", "Shortest job first, predicted");
   r.add<Srpt>("srpt", "Shortest remaining processing time, predicted");
   r.add<Edf>("edf", "Earliest deadline first");
   r.add<Mlfq>("mlfq", "Skip-join multi-level feedback queue (FastServe, arXiv 2305.05920)", {"fastserve"});
-  r.add<Vtc>("vtc", "VTC, fair sharing between tenants (OSDI'24)", {"virtual-token-counter"});
   r.add<Lpm>("lpm", "Longest prefix match (SGLang, NeurIPS'24)", {"longest-prefix-match"});
 
+  r.family("predictor");
   r.add<NoPrediction>("none", "No prediction");
   r.add<Oracle>("oracle", "Knows the true length");
   r.add<Bucket>("bucket", "Bucket classifier with a given accuracy (S3, NeurIPS'23)");
   r.add<Gaussian>("gaussian", "Regressor with Gaussian error (Response-length perception, NeurIPS'23)");
 
+  r.family("routing");
   r.add<RoundRobin>("round-robin", "Stations in turn", {"round_robin"});
   r.add<RandomRouter>("random", "Uniformly at random");
   r.add<LeastLoaded>("least-loaded", "Join the shortest queue", {"least_loaded", "jsq"});
@@ -88,13 +90,22 @@ void register_policies(Registry& r) {
   r.add<SessionSticky>("session-sticky", "Sessions stay at their station", {"session_sticky"});
   r.add<PrefixAware>("prefix-aware", "Cache-aware routing (SGLang router)", {"prefix_aware", "cache-aware"});
 
+  r.family("admission");
   r.add<NoAdmissionLimit>("none", "Takes all");
   r.add<QueueLimit>("queue-limit", "A queue of limited length (SGLang max_queued_requests)", {"queue_limit"});
   r.add<Rpm>("rpm", "Requests per minute and tenant (baseline of VTC, OSDI'24)");
 
+  r.family("disaggregation");
   r.add<ShortestQueue>("shortest-queue", "Join the shortest queue, over pools", {"shortest_queue"});
   r.add<Splitwise>("splitwise", "Splitwise (ISCA'24)");
   r.add<DistServe>("distserve", "DistServe (OSDI'24)");
+
+  r.family("qoe");
+  r.add<Andes>("andes", "Andes, quality of experience (arXiv 2404.16283)");
+  r.add<RoundRobinBatching>("round-robin", "Round robin over calls (baseline of Andes, arXiv 2404.16283)", {"rr"});
+
+  r.family("fairness");
+  r.add<Vtc>("vtc", "VTC, fair sharing between tenants (OSDI'24)", {"virtual-token-counter"});
 }
 
 std::string_view usual_kv(std::string_view batching) {

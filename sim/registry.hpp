@@ -27,6 +27,7 @@ struct PolicyEntry {
   std::string name;      ///< as in configs
   std::string system;    ///< the published system, with its venue
   std::vector<std::string> aliases;
+  std::string family;    ///< the folder below policies/; empty: of a plug-in
   std::function<std::unique_ptr<Interface>(Describer&)> make;
 };
 
@@ -42,10 +43,13 @@ template <> constexpr std::string_view slot_name<ClusterPolicy>() { return "clus
 
 class Registry {
  public:
+  /// The family of what is added from here on.
+  void family(std::string name) { family_ = std::move(name); }
+
   template <class Policy>
   void add(std::string name, std::string system, std::vector<std::string> aliases = {}) {
     using I = InterfaceOf<Policy>;
-    list<I>().push_back({std::move(name), std::move(system), std::move(aliases), [](Describer& d) {
+    list<I>().push_back({std::move(name), std::move(system), std::move(aliases), family_, [](Describer& d) {
       typename Policy::Config config;
       describe(d, config);
       return std::unique_ptr<I>(std::make_unique<Policy>(config));
@@ -80,6 +84,7 @@ class Registry {
   template <class Interface>
   std::vector<PolicyEntry<Interface>>& list() { return std::get<std::vector<PolicyEntry<Interface>>>(all_); }
 
+  std::string family_;
   std::tuple<std::vector<PolicyEntry<Batcher>>, std::vector<PolicyEntry<QueueOrder>>,
              std::vector<PolicyEntry<LengthPredictor>>, std::vector<PolicyEntry<KvPolicy>>,
              std::vector<PolicyEntry<Router>>, std::vector<PolicyEntry<AdmissionPolicy>>,
