@@ -59,6 +59,7 @@ RecorderConfig recorder_config(const Assembly& a, std::uint64_t seed, const KvCo
   r.peak_bytes = f.peak_bytes;
   r.idle_milliwatts = static_cast<std::int64_t>(f.idle_watts * 1e3);
   r.usd_per_hour = f.usd_per_hour;
+  if (a.capacity) r.usd_per_node_hour = a.config.capacity.usd_per_hour;
   for (const PoolAssembly& p : a.pools) {
     const DeploymentFacts& one = p.deployment.facts;
     const StationSpec spec{p.kv.block_tokens, p.kv.total, p.deployment.cost->stages(), one.peak_flops, one.peak_bytes,
@@ -163,7 +164,7 @@ class PoolStations {
  public:
   PoolStations(const Assembly& a, const Watch& watch, std::uint64_t seed, SimulationParts& parts) {
     for (const PoolAssembly& p : a.pools) add(p, *a.registry, watch, seed, parts);
-    cluster_ = cluster_parts(a.config, a.pools);
+    cluster_ = cluster_parts(a.config, a.pools, a.capacity);
     ErrorList errors;
     policy_ = make_policies(a.config, *a.registry, errors).cluster;
     errors.throw_if_any();
@@ -250,6 +251,7 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins, co
   load_plugins(a.config.plugins, plugins, *a.registry, errors);
   const PolicySet policies = make_policies(a.config, *a.registry, errors);
   a.pools = assemble_pools(a.config, *a.registry, errors);
+  a.capacity = load_capacity(a.config.capacity, a.config.search, errors);
   if (!a.config.pools.empty() && executor != "model") errors.add("/cluster/pools", "a live executor has no pools");
   if (!a.pools.empty()) a.deployment = a.pools.front().deployment;
   else if (a.config.pools.empty())
@@ -277,6 +279,10 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins, co
   a.staleness = policies.router->staleness();
   if (!a.pools.empty()) {
     a.deployment.facts = combined_facts(a.pools);
+    if (a.capacity && a.config.capacity.usd_per_hour > 0) {
+      a.deployment.facts.usd_per_hour = a.config.capacity.usd_per_hour * a.capacity->most;
+      a.deployment.facts.price_source = "/signals/capacity/usd_per_hour, of the most nodes at once";
+    }
     return a;
   }
   const KvConfig kv = kv_config(a.deployment, a.config.engine, *policies.kv);
@@ -376,6 +382,7 @@ Value resolved_config(const Assembly& a) {
     if (const Value* given = c.document.value.find("cluster"); given != nullptr && given->find("links") != nullptr)
       v["cluster"]["links"] = given->at("links");
   }
+  if (!c.capacity.given.is_null()) v["signals"]["capacity"] = c.capacity.given;
   v["engine"] = section(c.engine);
   if (c.engine.preset.empty()) v["engine"].erase("preset");
   if (!c.engine.chunked_prefill_given) v["engine"].erase("chunked_prefill");

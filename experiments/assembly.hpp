@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct Assembly {
   std::shared_ptr<Registry> registry;
   DeploymentParts deployment;                ///< of the first pool where there are several; its facts are of all
   std::vector<PoolAssembly> pools;           ///< empty: one deployment under a router
+  std::optional<CapacityTrace> capacity;     ///< nodes that the pools stand on
   ResolvedInfo workload;
   Value resolved_policies;                   ///< /policy with every default
   std::string predictor;                     ///< "" : none

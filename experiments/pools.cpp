@@ -33,6 +33,12 @@ void check_pool(const PoolAssembly& p, const PolicySet& policies, std::size_t in
     errors.add(pointer + "/policy/batching", "answers batch by batch; a pool needs one that answers call by call");
 }
 
+/// The batching policy's limit of calls that hold KV; 0 if it has none of that name.
+int max_running(const PoolAssembly& p) {
+  const Value* limit = p.resolved_policies.at("batching").find("max_running");
+  return limit == nullptr ? 0 : static_cast<int>(limit->as_int());
+}
+
 }  // namespace
 
 std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry& registry, ErrorList& errors) {
@@ -44,6 +50,7 @@ std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry
     p.name = pool.name;
     p.role = pool.role;
     p.serving = pool.serving;
+    p.engine_init = pool.engine_init;
     const std::size_t before = errors.lines().size();
     const PolicySet policies = make_policies(p.config, registry, errors);
     p.resolved_policies = policies.resolved;
@@ -60,16 +67,22 @@ std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry
   return pools;
 }
 
-ClusterParts cluster_parts(const RunConfig& config, const std::vector<PoolAssembly>& pools) {
+ClusterParts cluster_parts(const RunConfig& config, const std::vector<PoolAssembly>& pools,
+                           const std::optional<CapacityTrace>& capacity) {
   ClusterParts parts;
   for (const PoolAssembly& p : pools) {
     parts.pools.push_back({.name = p.name, .count = static_cast<std::int32_t>(p.config.cluster.replicas), .role = p.role,
                            .kv_bytes_per_token = p.deployment.kv_bytes_per_token,
                            .layers = static_cast<int>(p.deployment.hardware->model.layers), .bytes_per_s = p.bytes_per_s,
-                           .serving = static_cast<std::int32_t>(p.serving)});
+                           .serving = static_cast<std::int32_t>(p.serving),
+                           .tp = static_cast<int>(p.config.cluster.tp), .pp = static_cast<int>(p.config.cluster.pp),
+                           .max_running = max_running(p),
+                           .weight_bytes = Bytes{p.deployment.hardware->model.weight_bytes()},
+                           .start_delay = p.engine_init, .cost = p.deployment.cost});
   }
   for (const LinkConfig& l : config.links)
     parts.links.push_back({PoolId{l.from}, PoolId{l.to}, static_cast<std::int64_t>(l.bytes_per_s), l.latency});
+  if (capacity) put_on_nodes(config.capacity, *capacity, parts);
   return parts;
 }
 
@@ -122,6 +135,7 @@ Value resolved_pools(const std::vector<PoolAssembly>& pools) {
     v["tp"] = p.config.cluster.tp;
     v["pp"] = p.config.cluster.pp;
     v["network"] = p.bytes_per_s;
+    if (p.engine_init > Duration{}) v["lifecycle"]["engine_init"] = format_duration(p.engine_init);
     for (const auto* slot : {"batching", "order", "kv"}) v["policy"][slot] = p.resolved_policies.at(slot);
     out.push_back(std::move(v));
   }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,13 +28,15 @@ struct PoolAssembly {
   Role role = Role::kMixed;
   std::int64_t bytes_per_s = 0;     ///< of an instance's network, each way; 0: no limit known
   std::int64_t serving = -1;        ///< instances that serve at the start; -1: all
+  Duration engine_init{};           ///< of an instance on a new node
 };
 
 /// The pools of `config`; none where it names none. `errors` gets what is wrong, by pool.
 std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry& registry, ErrorList& errors);
 
-/// Pools and links for the engine; its policy and its happenings are added by whoever knows them.
-ClusterParts cluster_parts(const RunConfig& config, const std::vector<PoolAssembly>& pools);
+/// Pools, links and nodes for the engine; its policy and its happenings are added by whoever knows them.
+ClusterParts cluster_parts(const RunConfig& config, const std::vector<PoolAssembly>& pools,
+                           const std::optional<CapacityTrace>& capacity);
 
 /// The facts of all pools together: sums of devices, blocks and prices; the rest is the first pool's.
 DeploymentFacts combined_facts(const std::vector<PoolAssembly>& pools);

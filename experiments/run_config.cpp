@@ -64,6 +64,21 @@ void read_section(const Value& v, Described& out, ErrorList& errors) {
   r.finish();
 }
 
+void read_lifecycle(const Value& v, PoolConfig& p, ErrorList& errors) {
+  ObjectReader r(v, errors);
+  r.duration("engine_init", p.engine_init, {0, 1e6});
+  for (const auto* key : {"min", "keep_alive", "tier"}) r.not_available(key);
+  r.finish();
+}
+
+void read_signals(const Value& v, RunConfig& config, ErrorList& errors) {
+  ObjectReader r(v, errors);
+  if (const Value* capacity = r.take("capacity"); capacity != nullptr)
+    config.capacity = read_capacity_config(*capacity, config.pools, errors);
+  for (const auto* key : {"carbon", "price", "power"}) r.not_available(key);
+  r.finish();
+}
+
 PoolConfig read_pool(const Value& v, const ClusterConfig& cluster, ErrorList& errors) {
   PoolConfig p;
   p.tp = cluster.tp;
@@ -86,7 +101,8 @@ PoolConfig read_pool(const Value& v, const ClusterConfig& cluster, ErrorList& er
     p.policy.kv = read_policy(slots, "kv", "");
     slots.finish();
   }
-  for (const auto* key : {"model", "ep", "dp", "lifecycle"}) r.not_available(key);
+  if (const Value* lifecycle = r.take("lifecycle"); lifecycle != nullptr) read_lifecycle(*lifecycle, p, errors);
+  for (const auto* key : {"model", "ep", "dp"}) r.not_available(key);
   r.finish();
   return p;
 }
@@ -239,7 +255,6 @@ void add_former_folders(const Value& root, SearchPath& search) {
 constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
     {"", "scaling"},
     {"", "events"},
-    {"", "signals"},
     {"", "power"},
     {"", "study"},
     {"", "plan"},
@@ -343,6 +358,8 @@ namespace {
 
 /// Pools need a policy that places calls; a policy without pools works on one, of /cluster.
 void check_cluster_policy(RunConfig& c, ErrorList& errors) {
+  if (!c.capacity.given.is_null() && !c.policy.cluster.given && c.pools.empty())
+    errors.add("/signals/capacity", "needs a /policy/cluster, which says what becomes of calls when a node goes");
   if (!c.pools.empty() && !c.policy.cluster.given)
     errors.add("/policy/cluster", "missing key: with /cluster/pools, a policy says which pool serves a request");
   if (!c.pools.empty() || !c.policy.cluster.given) return;
@@ -372,6 +389,7 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   if (const Value* v = r.require("workload"); v != nullptr) c.workload = *v;
   if (const Value* v = r.take("cluster"); v != nullptr) read_cluster(*v, c, errors);
   if (const Value* v = r.take("engine"); v != nullptr) read_engine(*v, c.engine, errors);
+  if (const Value* v = r.take("signals"); v != nullptr) read_signals(*v, c, errors);
   const Value* policy = r.take("policy");
   read_policies(policy == nullptr ? Value::object() : *policy, c.policy, errors);
   if (const Value* v = r.take("slo"); v != nullptr) c.slo = read_slo(*v, -1, errors);

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/capacity.hpp"
 #include "experiments/classes.hpp"
 #include "experiments/document.hpp"
 #include "hwmodels/variants.hpp"
@@ -43,6 +44,7 @@ struct PoolConfig {
   std::int64_t replicas = 1, tp = 1, pp = 1;
   std::int64_t serving = -1;        ///< instances that serve at the start; -1: all
   double network_bytes_per_s = 0;   ///< of one instance; 0: the devices' data sheet
+  Duration engine_init{};           ///< /lifecycle: from the order to serving, for instances that start on new nodes
   Value hardware;                   ///< null: /hardware
   PolicyChoices policy;             ///< batching, order, kv
 };
@@ -119,6 +121,7 @@ struct RunConfig {
   ClusterConfig cluster;
   std::vector<PoolConfig> pools;      ///< empty: one, of /cluster
   std::vector<LinkConfig> links;
+  CapacityConfig capacity;
   EngineConfig engine;
   PolicyChoices policy;
   std::vector<SloLimit> slo;  ///< of all classes

@@ -222,6 +222,9 @@ Value pool_schema(const Registry& registry) {
   p["serving"] = typed("integer", "Instances that serve at the start; the others are off");
   p["network"] = quantity("50GB/s", "Of one instance, each way; the devices' data sheet where it is left out");
   p["hardware"] = any_of(typed("string"), typed("object"));
+  Value lifecycle = Value::object();
+  lifecycle["engine_init"] = quantity("60s", "From the order to serving, for instances that start on new nodes");
+  p["lifecycle"] = object_of(std::move(lifecycle));
   const Value slots = policy_slots(registry);
   Value policy = Value::object();
   for (const auto* slot : {"batching", "order", "kv"}) policy[slot] = slots.at("properties").at(slot);
@@ -235,6 +238,20 @@ Value link_schema() {
   p["to"] = typed("string", "Name of a pool");
   p["bandwidth"] = quantity("50GB/s", "Shared by all transfers; no limit where it is left out");
   p["latency"] = quantity("10us", "Of each transfer");
+  return object_of(std::move(p));
+}
+
+Value signals_schema() {
+  Value c = Value::object();
+  c["file"] = typed("string", "A capacity trace, t_s,op,nodes");
+  c["rows"] = array_of(typed("string"), "Its rows, in place of a file");
+  c["segment"] = typed("string", "Of a file that has several");
+  c["pool"] = typed("string", "Whose instances stand on the nodes; all pools where it is left out");
+  c["grace"] = quantity("30s", "From the notice to the end of a node");
+  c["gpus_per_node"] = typed("integer", "Devices of a node; those of an instance where it is left out");
+  c["usd_per_hour"] = typed("number", "Price of a node");
+  Value p = Value::object();
+  p["capacity"] = object_of(std::move(c));
   return object_of(std::move(p));
 }
 
@@ -257,6 +274,7 @@ Value run_schema(const Registry& registry) {
   cluster["links"] = array_of(link_schema(), "What transfers from one pool to another share");
   add_reserved(cluster, "/cluster");
   p["cluster"] = object_of(std::move(cluster));
+  p["signals"] = signals_schema();
   p["engine"] = engine_schema();
   p["policy"] = policy_slots(registry);
   p["workload"] = workload_schema();

@@ -239,6 +239,9 @@ Value body_of(const Replication& r, const RunResult& result) {
     double hours = 0;
     for (const Duration paid : r.outcome.paid) hours += to_seconds(paid) / 3600;
     v["cluster"]["instance_hours"] = hours;
+    double node_hours = 0;
+    for (const Duration paid : r.outcome.nodes_paid) node_hours += to_seconds(paid) / 3600;
+    if (!r.outcome.nodes_paid.empty()) v["cluster"]["node_hours"] = node_hours;
   }
   v["littles_law"]["mean_in_system"] = s.mean_in_system;
   return v;

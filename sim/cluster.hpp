@@ -2,6 +2,8 @@
 ///
 ///   ClusterPolicy   which instance prefills a call and which decodes it, which calls move, which instances serve
 ///   Cluster         the instances as of now, and the orders; the engine implements it (engine/cluster.hpp)
+///   Node            a machine that comes and goes (docs/adr/0005-capacity.md); instances stand on nodes where the run
+///                   has a capacity trace, else nowhere in particular
 ///
 /// An instance is a station (policy.hpp) with a role and a phase of life; a pool is a set of like instances. Without a
 /// cluster policy, a Router picks among the instances of the first pool and nothing moves.
@@ -19,6 +21,7 @@
 #include "sim/base/rng.hpp"
 #include "sim/base/units.hpp"
 #include "sim/call.hpp"
+#include "sim/cost.hpp"
 #include "sim/policy.hpp"
 
 namespace orrery {
@@ -74,9 +77,32 @@ struct Pool {
   StationId first;                   ///< its instances are `count` stations from here
   std::int32_t count = 0;
   Role role = Role::kMixed;          ///< of its instances at the start
-  Bytes kv_bytes_per_token;          ///< over all devices of one instance
+  Bytes kv_bytes_per_token{};        ///< over all devices of one instance
   int layers = 1;                    ///< of the model, for layer-wise transfers
+  int tp = 1, pp = 1;
+  int max_running = 0;               ///< calls that may hold KV at an instance; 0: not known
+  Bytes weight_bytes{};              ///< of the model, over all devices of an instance; 0: not known
+  std::int64_t bytes_per_s = 0;      ///< of an instance's network, each way; 0: not a limit
+  Duration start_delay{};            ///< from the order to serving, for instances that start on new nodes
+  bool on_nodes = false;             ///< its instances stand on nodes of the capacity trace
+  const CostModel* cost = nullptr;   ///< of an instance; outlives the run. Null: not known
+
+  std::int32_t devices() const { return tp * pp; }
 };
+
+/// A machine, as of now.
+struct Node {
+  enum State : std::uint8_t { kOff, kUp, kAnnounced };
+  std::string_view name;
+  State state = kOff;
+  Time since{};                      ///< in this state
+  Time deadline = kNever;            ///< announced: when it is to go
+  std::int32_t devices = 1, taken = 0;   ///< all, and those that instances occupy
+
+  std::int32_t free() const { return state == kUp ? devices - taken : 0; }
+};
+
+enum class NodeChange : std::uint8_t { kAdded, kAnnounced, kGone };
 
 /// How the KV of a call goes from one instance to another.
 enum class Transfer : std::uint8_t {
@@ -90,6 +116,8 @@ enum class Move : std::uint8_t {
   kStop,         ///< it stands still while all its KV is copied; stays if there is no room for it when it has stopped
   kRecompute,    ///< its tokens are sent, the destination computes the KV anew
   kRestart,      ///< it starts anew there, without the tokens it had
+  kCommit,       ///< of an instance that stops: the call keeps its tokens and KV while no instance has it, and decodes
+                 ///< on where it is placed next, without computing anything again (SpotServe)
 };
 
 /// The instances and calls as a cluster policy sees them, and what it may order.
@@ -115,6 +143,10 @@ class Cluster {
   virtual Tokens context(CallId) const = 0;                         ///< tokens whose KV exists
   virtual Tokens emitted(CallId) const = 0;                         ///< output tokens so far
   virtual bool moving(CallId) const = 0;                            ///< under way from one instance to another
+  /// It has no instance and keeps its KV (Move::kCommit); route() says where it goes on.
+  virtual bool committed(CallId) const { return false; }
+  virtual std::span<const Node> nodes() const { return {}; }        ///< by number; empty: no capacity trace
+  virtual std::span<const std::int32_t> nodes_of(StationId) const { return {}; }
 
   /// Moves a call from where it is to `to`. False, and nothing done, if it is moving already or `to` does not run. A
   /// live move is given up if the call ends, is preempted, or its destination runs out of room.
@@ -124,8 +156,16 @@ class Cluster {
   virtual void start(StationId, Duration delay, Phase how) = 0;
   virtual void drain(StationId) = 0;                                ///< takes no more calls; off when it has none
   virtual void undrain(StationId) = 0;                              ///< a draining instance serves again
-  /// Off at once. Its calls are routed anew: with the tokens they have (recompute), or from their start.
+  /// Off at once. Its calls are routed anew: with the tokens they have (recompute), from their start, or with their KV
+  /// (commit; calls whose prompt was not done are recomputed).
   virtual void stop(StationId, Move calls) = 0;
+  virtual void forget(CallId) {}                                    ///< a committed call gives up its KV
+  /// An instance that is off will stand on these nodes, on as many free devices of each, in this order, as it needs. It
+  /// gives them back when it is off again. False, and nothing done, if they have too few or it is not off.
+  virtual bool occupy(StationId, std::span<const std::int32_t>) { return false; }
+  /// Instances of the pool that are off start on free devices, as many as there is room for: within a node if they fit
+  /// into one. O(instances * nodes).
+  virtual void fill(PoolId) {}
   virtual void wake(Time at) = 0;                                   ///< on_tick then, too
 };
 
@@ -154,6 +194,9 @@ class ClusterPolicy {
   virtual void on_tick(Cluster&) {}
   virtual void on_phase(StationId, Phase /*before*/, Cluster&) {}    ///< an instance changed its phase
   virtual void on_idle(StationId, Cluster&) {}                       ///< no call is left at an instance
+  /// Nodes have come, will go or are gone (what still stands on these stops after this). True: that is all. False: pools
+  /// on nodes fill what is free, and instances on announced nodes are announced.
+  virtual bool on_nodes(std::span<const std::int32_t>, NodeChange, Cluster&) { return false; }
   virtual bool random() const { return false; }                      ///< draws from the Rng it is given
 };
 

@@ -13,19 +13,22 @@ bool ClusterPolicy::accepts(CallId, StationId to, Tokens context, const Cluster&
 ClusterEngine::ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& run,
                              std::span<const StationLoad> loads)
     : parts_(std::move(parts)), host_(&host), run_(&run), paid_(loads.size()), version_(loads.size()),
-      idle_(loads.size(), 1), outbound_(loads.size()), queues_(loads.size()) {
+      idle_(loads.size(), 1), stands_on_(loads.size()), outbound_(loads.size()), queues_(loads.size()) {
   for (const PoolParts& p : parts_.pools) {
     const PoolId pool{static_cast<std::int32_t>(pools_.size())};
     const auto first = static_cast<std::int32_t>(instances_.size());
     pools_.push_back({.name = p.name, .first = StationId{first}, .count = p.count, .role = p.role,
-                      .kv_bytes_per_token = p.kv_bytes_per_token, .layers = p.layers});
+                      .kv_bytes_per_token = p.kv_bytes_per_token, .layers = p.layers, .tp = p.tp, .pp = p.pp,
+                      .max_running = p.max_running, .weight_bytes = p.weight_bytes, .bytes_per_s = p.bytes_per_s,
+                      .start_delay = p.start_delay, .on_nodes = p.on_nodes, .cost = p.cost});
     for (std::int32_t i = 0; i < p.count; ++i) {
       Instance x;
       x.station = StationId{first + i};
       x.pool = pool;
       x.role = p.role;
       x.node = p.nodes_from < 0 ? -1 : p.nodes_from + i / p.per_node;
-      x.phase = p.serving < 0 || i < p.serving ? Phase::kServing : Phase::kOff;
+      const bool serves = !p.on_nodes && (p.serving < 0 || i < p.serving);
+      x.phase = serves ? Phase::kServing : Phase::kOff;
       x.load = &loads[instances_.size()];
       instances_.push_back(x);
       out_.push_back(p.bytes_per_s > 0 ? fabric_.add_link(p.bytes_per_s) : LinkId{});
@@ -41,6 +44,7 @@ ClusterEngine::ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& 
   }
   for (std::size_t i = 0; i < parts_.happenings.size(); ++i)
     push(parts_.happenings[i].at, Event::kHappening, i);
+  add_nodes();
   if (parts_.policy->tick() > Duration{}) tick_ = Time{} + parts_.policy->tick();
 }
 
@@ -84,6 +88,7 @@ void ClusterEngine::handle(const Event& e) {
     case Event::kGone: return stop(s, parts_.lost_calls);
     case Event::kWake: return parts_.policy->on_tick(*this);
     case Event::kHappening: return happen(parts_.happenings[e.what]);
+    case Event::kNodes: return change_nodes(e.what);
   }
 }
 
@@ -113,6 +118,7 @@ void ClusterEngine::enter(StationId s, Phase phase, std::string_view who) {
   x.phase = phase;
   x.since = now_;
   if (phase != Phase::kAnnounced) x.deadline = kNever;
+  if (phase == Phase::kOff || phase == Phase::kGone) vacate(s);
   ++version_[static_cast<std::size_t>(s.index)];
   act(who, name(phase), s, nullptr, 0);
   something_changed_ = true;
@@ -153,7 +159,8 @@ void ClusterEngine::stop(StationId s, Move calls) {
   enter(s, Phase::kGone, "engine");
   host_->touch(s);
   std::sort(lost.begin(), lost.end(), [&](CallId a, CallId b) { return call(a).number < call(b).number; });
-  for (const CallId id : lost) begin_again(id, calls);
+  for (const CallId id : lost)
+    if (calls != Move::kCommit || !commit(id)) begin_again(id, calls);
 }
 
 void ClusterEngine::set_role(StationId s, Role role) {
@@ -208,12 +215,12 @@ std::span<const CallId> ClusterEngine::decoding(StationId s) const {
 
 Tokens ClusterEngine::context(CallId id) const {
   const StationId s = run_->calls.secret(id).station;
-  return s.valid() ? host_->station(s).context_now(id) : Tokens{};
+  return s.valid() ? host_->station(s).context_now(id) : Tokens{run_->calls.progress(id).computed};
 }
 
 Tokens ClusterEngine::emitted(CallId id) const {
   const StationId s = run_->calls.secret(id).station;
-  return s.valid() ? host_->station(s).emitted_now(id) : Tokens{};
+  return s.valid() ? host_->station(s).emitted_now(id) : Tokens{run_->calls.progress(id).emitted};
 }
 
 }  // namespace orrery

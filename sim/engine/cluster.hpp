@@ -27,12 +27,33 @@ struct PoolParts {
   std::string name;
   std::int32_t count = 1;
   Role role = Role::kMixed;
-  Bytes kv_bytes_per_token;          ///< over all devices of an instance
+  Bytes kv_bytes_per_token{};        ///< over all devices of an instance
   int layers = 1;
   std::int64_t bytes_per_s = 0;      ///< of an instance's network, each way; 0: not a limit
   std::int32_t nodes_from = -1;      ///< its instances stand on nodes numbered from here, `per_node` each; -1: not said
   std::int32_t per_node = 1;
   std::int32_t serving = -1;         ///< of them serve at the start, the rest is off; -1: all
+  int tp = 1, pp = 1;
+  int max_running = 0;               ///< calls that may hold KV at an instance; 0: not known
+  Bytes weight_bytes{};
+  Duration start_delay{};
+  bool on_nodes = false;             ///< they stand on nodes of the capacity trace: off until these are there
+  const CostModel* cost = nullptr;
+};
+
+/// A machine of the capacity trace.
+struct NodeParts {
+  std::string name;
+  std::int32_t devices = 1;
+};
+
+/// A node comes, is announced to go at `deadline`, or goes. Those of one instant and kind that follow each other are one
+/// event to the policy.
+struct NodeEvent {
+  Time at{};
+  NodeChange what = NodeChange::kAdded;
+  std::int32_t node = 0;
+  Time deadline = kNever;
 };
 
 /// What all transfers from one pool to another share; absent pairs share nothing.
@@ -72,6 +93,8 @@ struct ClusterParts {
   std::vector<PoolParts> pools;
   std::vector<LinkParts> links;
   std::vector<Happening> happenings;           ///< in order of time
+  std::vector<NodeParts> nodes;
+  std::vector<NodeEvent> capacity;             ///< in order of time, possible from "all off"
   Move lost_calls = Move::kRecompute;          ///< what becomes of the calls of an instance that is gone
   Tokens live_last{64};                        ///< a live move stops the call once no more than this is left to copy,
   int live_stages = 3;                         ///< or after so many stages (Llumnix: 4 blocks of 16, 3 stages)
@@ -114,6 +137,10 @@ class ClusterEngine final : public Cluster, public CallMover {
   /// Time for which an instance was paid for, until `end`.
   Duration paid(StationId station, Time end) const;
   void complete_row(Row& row, CallId id) const { complete(row, id); }
+  /// Time for which each node was there, until `end`.
+  std::vector<Duration> paid_nodes(Time end) const;
+  /// Nodes come and go, and no instance runs: calls may wait for ever.
+  bool starved() const;
   std::int64_t migrations() const { return migrations_; }
   Wide bytes_sent() const { return sent_; }        ///< of KV, between instances
 
@@ -129,6 +156,11 @@ class ClusterEngine final : public Cluster, public CallMover {
   Tokens context(CallId id) const override;
   Tokens emitted(CallId id) const override;
   bool moving(CallId id) const override;
+  bool committed(CallId id) const override;
+  std::span<const Node> nodes() const override { return nodes_; }
+  std::span<const std::int32_t> nodes_of(StationId s) const override {
+    return stands_on_[static_cast<std::size_t>(s.index)].nodes;
+  }
 
   // What the policy orders.
   bool migrate(CallId id, StationId to, Move how) override;
@@ -138,6 +170,9 @@ class ClusterEngine final : public Cluster, public CallMover {
   void undrain(StationId s) override;
   void stop(StationId s, Move calls) override;
   void wake(Time at) override;
+  void forget(CallId id) override;
+  bool occupy(StationId s, std::span<const std::int32_t> nodes) override;
+  void fill(PoolId pool) override;
 
  private:
   /// Where a call stands between instances.
@@ -148,6 +183,7 @@ class ClusterEngine final : public Cluster, public CallMover {
     kCopying,     ///< KV frozen at `at`, room booked at `to`
     kLive,        ///< decodes at `at` while KV is copied
     kStopping,    ///< leaves its batch at the next boundary
+    kCommitted,   ///< held with its KV, at no instance; `at` stays invalid while it then waits in the queue of `to`
   };
   struct Journey {
     StationId at, to;
@@ -172,8 +208,8 @@ class ClusterEngine final : public Cluster, public CallMover {
   struct Event {
     Time at;
     std::uint64_t order;
-    enum Kind : std::uint8_t { kArrive, kServe, kGone, kWake, kHappening } kind;
-    std::uint64_t what;           ///< index of a call, station, or happening
+    enum Kind : std::uint8_t { kArrive, kServe, kGone, kWake, kHappening, kNodes } kind;
+    std::uint64_t what;           ///< index of a call, station, happening, or the first of node events
     std::uint32_t version;        ///< of the journey's arrival or the instance's phase
     friend bool operator>(const Event& a, const Event& b) { return a.at != b.at ? a.at > b.at : a.order > b.order; }
   };
@@ -216,6 +252,21 @@ class ClusterEngine final : public Cluster, public CallMover {
   void stop_journeys(StationId s, std::vector<CallId>& lost);
   void act(std::string_view who, std::string_view what, StationId s, const Call* call, std::int64_t value);
 
+  // Nodes, and calls that no instance has (cluster_nodes.cpp).
+  struct Standing {
+    std::vector<std::int32_t> nodes, devices;   ///< where, and how many of each
+  };
+  void add_nodes();
+  void change_nodes(std::size_t first);
+  void change_node(const NodeEvent& e);
+  void vacate(StationId s);
+  bool stands_on(StationId s, std::span<const std::int32_t> nodes) const;
+  std::vector<std::int32_t> room_for(std::int32_t devices) const;
+  bool commit(CallId id);
+  void await(CallId id, StationId to);
+  void land_committed(CallId id);
+  void hold_again(CallId id);
+
   ClusterParts parts_;
   ClusterHost* host_;
   RunContext* run_;
@@ -225,6 +276,9 @@ class ClusterEngine final : public Cluster, public CallMover {
   std::vector<Duration> paid_;                 ///< until the present phase
   std::vector<std::uint32_t> version_;         ///< of an instance's phase: stale events are dropped
   std::vector<std::uint8_t> idle_;             ///< told already
+  std::vector<Node> nodes_;
+  std::vector<Duration> node_time_;            ///< until their present state
+  std::vector<Standing> stands_on_;            ///< by station
   std::vector<std::int32_t> outbound_;         ///< frozen leases
   std::vector<std::deque<CallId>> queues_;     ///< calls whose KV is to come, by station
   std::vector<LinkId> out_, in_;               ///< of stations

@@ -90,10 +90,17 @@ void ClusterEngine::place(CallId id, Time now, bool again) {
     held_.push_back(id);
     return;
   }
-  if (p.kind == Placement::kReject) return host_->reject(id, now);
+  if (p.kind == Placement::kReject) {
+    forget(id);
+    return host_->reject(id, now);
+  }
   if (!p.prefill.valid() || static_cast<std::size_t>(p.prefill.index) >= instances_.size() || !at(p.prefill).runs())
     throw EngineError("the cluster policy sent request " + std::to_string(call(id).number) + " to instance " +
                       std::to_string(p.prefill.index) + ", which does not run");
+  if (committed(id)) {
+    if (host_->station(p.prefill).accepts(id)) return await(id, p.prefill);
+    forget(id);
+  }
   if (!host_->fits(id, p.prefill, now)) return;
   if (!journey(id).taken && !host_->admits(id, p.prefill, now)) return;
   Journey& j = journey(id);
@@ -178,11 +185,17 @@ void ClusterEngine::settle(StationId s, Time now) {
     if (parts_.policy->accepts(id, s, j.context, *this) && host_->station(s).book(Tokens{}, booked, now)) {
       queue.pop_front();
       j.booked = booked;
-      start_copy(id);
+      if (j.at.valid()) start_copy(id);
+      else land_committed(id);
     } else if (host_->station(s).empty()) {   // it will never have more room
       queue.pop_front();
       const StationId stays = j.at;
       unexpect(id);
+      if (!stays.valid()) {
+        hold_again(id);
+        forget(id);
+        continue;
+      }
       j.to = stays;
       end_journey(id);
       stay(id, stays);
@@ -419,7 +432,9 @@ void ClusterEngine::stop_journeys(StationId s, std::vector<CallId>& lost) {
       continue;
     }
     forget_destination(id);
-    if (j.at == s) {
+    if (!j.at.valid()) {
+      hold_again(id);
+    } else if (j.at == s) {
       lose_frozen(id);
       lost.push_back(id);
     } else {
@@ -455,7 +470,9 @@ void ClusterEngine::left(CallId id, Time now) {
 bool ClusterEngine::cancel(CallId id, Time now, const std::function<void(CallId, Tokens)>& leave) {
   now_ = now;
   if (std::erase(held_, id) > 0) {
-    leave(id, Tokens{});
+    const Tokens kept = undone(id);
+    if (committed(id)) end_journey(id);
+    leave(id, kept);
     return true;
   }
   if (!moving(id)) return false;
@@ -465,7 +482,8 @@ bool ClusterEngine::cancel(CallId id, Time now, const std::function<void(CallId,
     return false;   // it is in a batch; that is its station's business
   }
   forget_destination(id);
-  lose_frozen(id);
+  if (j.at.valid()) lose_frozen(id);
+  else end_journey(id);
   leave(id, undone(id));
   return true;
 }

@@ -343,7 +343,7 @@ void Simulation::leave(CallId id, const Row& row, Time now) {
 }
 
 void Simulation::check_nobody_waits_forever() const {
-  if (interrupted_ || !parts_.drain || run_.calls.in_flight() == 0) return;
+  if (interrupted_ || !parts_.drain || run_.calls.in_flight() == 0 || (cluster_ && cluster_->starved())) return;
   std::uint64_t first = ~std::uint64_t{0};
   std::int32_t station = -1;
   run_.calls.for_each_alive([&](CallId id) {
@@ -372,7 +372,7 @@ Outcome Simulation::finish() {
     const CallSecret& s = run_.calls.secret(id);
     const Progress& p = run_.calls.progress(id);
     const Station* at = s.station.valid() ? stations_[static_cast<std::size_t>(s.station.index)].get() : nullptr;
-    const Tokens context = at ? at->context(id) : Tokens{};
+    const Tokens context = at ? at->context(id) : Tokens{p.computed};
     Row row{.number = call.number, .arrival = run_.asked(id), .first_schedule = s.first_schedule,
             .first_token = s.first_token, .prompt = call.prompt,
             .output = at ? narrow<Tokens32>(at->emitted(id)) : p.emitted, .cached = s.first_cached,
@@ -399,6 +399,7 @@ Outcome Simulation::finish() {
     out.fingerprint = hash_combine(out.fingerprint, cluster_->hash());
     for (const auto& s : stations_) end.paid.push_back(cluster_->paid(s->id(), now_));
     out.paid = end.paid;
+    out.nodes_paid = end.nodes = cluster_->paid_nodes(now_);
     out.migrations = cluster_->migrations();
     out.bytes_moved = static_cast<double>(cluster_->bytes_sent());
   }

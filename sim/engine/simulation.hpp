@@ -63,6 +63,7 @@ struct Outcome {
   std::int64_t cut = 0;           ///< requests shortened to the model's context
   bool interrupted = false;
   std::vector<Duration> paid;     ///< by station, where there is a cluster: time for which it was there
+  std::vector<Duration> nodes_paid;   ///< by node of the capacity trace
   std::int64_t migrations = 0;
   double bytes_moved = 0;         ///< of KV, between instances
 };

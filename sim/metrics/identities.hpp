@@ -25,6 +25,7 @@ struct RunEnd {
   Time end{};                          ///< of the last event
   std::vector<Station> stations{};     ///< empty: not checked
   std::vector<Duration> paid{};        ///< by station, time for which it was there; empty: all the time
+  std::vector<Duration> nodes{};       ///< by node of a capacity trace, the same
 };
 
 /// Everything that the identities compare.

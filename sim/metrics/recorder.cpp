@@ -286,8 +286,9 @@ void Recorder::fill_stations(Summary& s, const RunEnd& end) const {
     there += paid;
     flops += ps_to_s(paid) * x.peak_flops;
     bytes += ps_to_s(paid) * x.peak_bytes;
-    s.usd += x.usd_per_hour * ps_to_s(paid) / 3600;
+    if (config_.usd_per_node_hour == 0) s.usd += x.usd_per_hour * ps_to_s(paid) / 3600;
   }
+  for (const Duration paid : end.nodes) s.usd += config_.usd_per_node_hour * to_seconds(paid) / 3600;
   idle_energy /= 1'000'000;
   s.busy = ratio(ps_to_s(busy) / stages, ps_to_s(there));
   s.mfu = ratio(static_cast<double>(flops_), flops);

@@ -56,6 +56,7 @@ struct RecorderConfig {
   double peak_flops = 0, peak_bytes = 0;  ///< of one station, a second; 0: no MFU, MBU
   std::int64_t idle_milliwatts = 0;       ///< of one station while it runs nothing
   double usd_per_hour = 0;                ///< of all stations
+  double usd_per_node_hour = 0;           ///< of one node of a capacity trace; then instances cost nothing besides
   std::vector<StationSpec> specs{};       ///< by station; empty: all as the fields above say
   RowSink* rows = nullptr;                ///< not owned
   TimelineSink* timeline = nullptr;       ///< not owned

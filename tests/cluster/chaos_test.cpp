@@ -1,5 +1,5 @@
 /// Random clusters under a policy that does everything at random: places, holds, moves in every way, drains, stops and
-/// starts instances. Fast-forwarded and stepped runs must agree to the last bit, and every identity must hold.
+/// starts instances, on nodes that come and go. Fast-forwarded and stepped runs must agree to the last bit, and every identity must hold.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,9 +18,14 @@ class Restless final : public ClusterPolicy {
     split_ = rng_.below(3);
     stops_ = rng_.below(2) == 0;
     layered_ = rng_.below(2) == 0;
-    whole_ = rng_.below(2) == 0;
+    lost_ = static_cast<Move>(2 + rng_.below(3));
+    arranges_ = rng_.below(2) == 0;
   }
-  Placement route(CallId, Cluster& c, Rng rng) override {
+  Placement route(CallId id, Cluster& c, Rng rng) override {
+    if (c.committed(id)) {
+      EXPECT_EQ(c.context(id), c.call(id).prompt + c.emitted(id) - 1_tok);
+      if (rng.below(4) == 0) c.forget(id);
+    }
     const StationId a = anyone(c, rng), b = later_than(a, c, rng);
     if (!a.valid()) return Placement::hold();
     if (split_ == 0) return Placement::at(a);
@@ -41,8 +46,15 @@ class Restless final : public ClusterPolicy {
     if (what < 7) move_one(c, s);
     else if (what == 7) c.drain(s);
     else if (what == 8) c.undrain(s);
-    else if (what == 9 && stops_) c.stop(s, whole_ ? Move::kRestart : Move::kRecompute);
+    else if (what == 9 && stops_) c.stop(s, lost_);
     else c.start(s, period_ * 2, Phase::kLoading);
+  }
+  bool on_nodes(std::span<const std::int32_t> nodes, NodeChange what, Cluster& c) override {
+    if (!arranges_) return false;
+    const StationId s{static_cast<std::int32_t>(rng_.below(c.instances().size()))};
+    if (what == NodeChange::kAdded && c.occupy(s, nodes)) c.start(s, period_, Phase::kMigrating);
+    if (what == NodeChange::kAnnounced) c.stop(s, lost_);
+    return true;
   }
 
  private:
@@ -80,7 +92,8 @@ class Restless final : public ClusterPolicy {
   Duration period_{};
   std::uint64_t split_;
   int ticks_ = 0;
-  bool stops_, layered_, whole_;
+  Move lost_ = Move::kRecompute;
+  bool stops_, layered_, arranges_;
 };
 
 /// A scenario of the differential fuzz that a cluster can run: calls that move need paged KV and continuous batching.
@@ -114,9 +127,42 @@ ClusterParts random_cluster(const Scenario& s, ClusterPolicy& policy, std::uint6
     if (rng.below(2) == 0)
       c.links.push_back({PoolId{a}, PoolId{0}, static_cast<std::int64_t>(1 + rng.below(9)) * 1'000'000,
                          Duration{static_cast<std::int64_t>(rng.below(3)) * 1'000'000'000}});
-  c.lost_calls = rng.below(2) == 0 ? Move::kRestart : Move::kRecompute;
+  constexpr Move kLost[] = {Move::kRestart, Move::kRecompute, Move::kCommit};
+  c.lost_calls = kLost[rng.below(3)];
   c.live_last = Tokens{static_cast<std::int64_t>(1 + rng.below(20))};
   return c;
+}
+
+/// Puts it on nodes that come and go every few milliseconds; in the end there are enough for all.
+void add_nodes(ClusterParts& c, std::uint64_t seed) {
+  Rng rng(seed, Purpose::kFuzz, 3);
+  for (PoolParts& p : c.pools) {
+    p.on_nodes = true;
+    p.tp = static_cast<int>(1 + rng.below(3));
+    p.start_delay = Duration{static_cast<std::int64_t>(rng.below(20)) * 1'000'000'000};
+    for (std::int32_t i = 0; i < p.count; ++i) c.nodes.push_back({.name = "node", .devices = p.tp});
+  }
+  std::vector<NodeChange> last(c.nodes.size(), NodeChange::kGone);
+  Time now{};
+  const auto change = [&](std::int32_t n, NodeChange what) {
+    last[static_cast<std::size_t>(n)] = what;
+    c.capacity.push_back({now, what, n, what == NodeChange::kAnnounced ? now + Duration{9'000'000'000} : kNever});
+  };
+  const auto all = static_cast<std::int32_t>(c.nodes.size());
+  for (std::int32_t n = 0; n < all; ++n) if (rng.below(4) > 0) change(n, NodeChange::kAdded);
+  for (int i = 0; i < 40; ++i) {
+    now += Duration{static_cast<std::int64_t>(rng.below(12)) * 1'000'000'000 + static_cast<std::int64_t>(rng.below(2))};
+    const auto n = static_cast<std::int32_t>(rng.below(c.nodes.size()));
+    const bool there = last[static_cast<std::size_t>(n)] != NodeChange::kGone;
+    const bool told = last[static_cast<std::size_t>(n)] == NodeChange::kAnnounced;
+    change(n, !there ? NodeChange::kAdded : told || rng.below(2) == 0 ? NodeChange::kGone : NodeChange::kAnnounced);
+  }
+  now += Duration{1'000'000'000};
+  for (std::int32_t n = 0; n < all; ++n)
+    if (last[static_cast<std::size_t>(n)] == NodeChange::kAnnounced) change(n, NodeChange::kGone);
+  now += Duration{1'000'000'000};
+  for (std::int32_t n = 0; n < all; ++n)
+    if (last[static_cast<std::size_t>(n)] == NodeChange::kGone) change(n, NodeChange::kAdded);
 }
 
 struct Compared {
@@ -127,13 +173,15 @@ Compared both(const Scenario& s, std::uint64_t seed) {
   Compared c;
   for (const bool fast : {true, false}) {
     Restless policy(seed);
-    (fast ? c.fast : c.stepped) = run_cluster(s, random_cluster(s, policy, seed), fast);
+    ClusterParts parts = random_cluster(s, policy, seed);
+    if (seed % 2 == 0) add_nodes(parts, seed);
+    (fast ? c.fast : c.stepped) = run_cluster(s, parts, fast);
   }
   return c;
 }
 
 TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
-  std::int64_t runs = 0, migrations = 0, stopped = 0, skipped = 0;
+  std::int64_t runs = 0, migrations = 0, stopped = 0, skipped = 0, committed = 0, nodes_gone = 0;
   for (std::uint64_t i = 0; runs < 400; ++i) {
     const Scenario s = random_scenario(7, i, static_cast<std::int64_t>(i % 40));
     if (!suits(s)) continue;
@@ -149,11 +197,17 @@ TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
     ASSERT_EQ(c.fast.outcome.iterations, c.stepped.outcome.iterations);
     ASSERT_EQ(c.fast.outcome.summary.joules, c.stepped.outcome.summary.joules);
     migrations += c.fast.outcome.migrations;
+    for (const std::string& line : c.fast.actions) {
+      committed += line.find("land") != std::string::npos && line.ends_with(" -1");
+      nodes_gone += line.find("node gone") != std::string::npos;
+    }
     skipped += c.fast.outcome.events < c.stepped.outcome.events;
     for (const Duration d : c.fast.outcome.paid) stopped += Time{} + d < Time{} + from_seconds(c.fast.outcome.summary.duration_s);
   }
   EXPECT_GT(migrations, 200);   // the chaos is one
   EXPECT_GT(stopped, 200);
+  EXPECT_GT(committed, 200);    // calls that went on with the KV that they kept
+  EXPECT_GT(nodes_gone, 1000);
   EXPECT_GT(skipped, 50);
 }
 

@@ -64,7 +64,7 @@ TEST(RunConfig, UnknownKeysNameTheNearest) {
 }
 
 TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
-  for (const std::string key : {"scaling", "events", "signals", "power", "study", "plan"}) {
+  for (const std::string key : {"scaling", "events", "power", "study", "plan"}) {
     EXPECT_THAT(errors_with('"' + key + "\": []"), ElementsAre("/" + key + ": not available in this version"));
   }
   for (const std::string key : {"nodes", "placement"}) {
@@ -76,6 +76,26 @@ TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
   EXPECT_THAT(
       errors_with(R"("engine": {"kv_tiers": []})"), ElementsAre("/engine/kv_tiers: not available in this version"));
   EXPECT_THAT(errors_with(R"("models": {})"), Contains("/models: not available in this version; name one /model"));
+}
+
+TEST(RunConfig, CapacityIsReadAndItsErrorsNamed) {
+  EXPECT_THAT(errors_with(R"("policy": {"cluster": "shortest-queue"},
+                             "signals": {"capacity": {"rows": ["0,add,2"], "grace": "30s", "gpus_per_node": 4, "usd_per_hour": 1.9}})"),
+              IsEmpty());
+  EXPECT_THAT(errors_with(R"("signals": {"carbon": "es.csv", "price": "p.csv", "power": "row.csv"})"),
+              ElementsAre("/signals/carbon: not available in this version", "/signals/price: not available in this version",
+                          "/signals/power: not available in this version"));
+  EXPECT_THAT(errors_with(R"("signals": {"capacity": {"rows": ["0,add,2"]}})"),
+              ElementsAre("/signals/capacity: needs a /policy/cluster, which says what becomes of calls when a node goes"));
+  EXPECT_THAT(errors_with(R"("policy": {"cluster": "splitwise"}, "signals": {"capacity": {"file": "a", "rows": ["0,add,2"]}})"),
+              ElementsAre("/signals/capacity: needs either \"file\" or \"rows\""));
+  EXPECT_THAT(errors_with(R"("policy": {"cluster": "splitwise"}, "cluster": {"pools": [{"name": "main"}]},
+                             "signals": {"capacity": {"file": "a", "pool": "mian", "graces": 1}})"),
+              ElementsAre("/signals/capacity/pool: unknown pool \"mian\"; did you mean \"main\"?",
+                          "/signals/capacity/graces: unknown key; did you mean \"grace\"?"));
+  EXPECT_THAT(errors_with(R"("policy": {"cluster": "splitwise"},
+                             "cluster": {"pools": [{"name": "main", "lifecycle": {"engine_init": "60s", "min": 1}}]})"),
+              ElementsAre("/cluster/pools/0/lifecycle/min: not available in this version"));
 }
 
 TEST(RunConfig, KernelsFormatAndLayoutAreNamesOrObjects) {
