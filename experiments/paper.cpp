@@ -81,6 +81,21 @@ PaperCheck read_check(const Value& v, const PaperExperiment& e, ErrorList& error
   return c;
 }
 
+void read_columns(ObjectReader& in, PaperExperiment& e) {
+  const Value* list = in.take("columns");
+  if (list == nullptr) return;
+  if (!list->is_array()) return in.error("columns", "expected an array");
+  for (const Value& v : list->items()) {
+    ObjectReader r(v, in.errors());
+    PaperColumn c;
+    r.require("what");
+    r.string("what", c.what);
+    c.metric = read_expression(r, "metric", names_of_configs(e));
+    r.finish();
+    e.columns.push_back(std::move(c));
+  }
+}
+
 void read_configs(ObjectReader& in, PaperExperiment& e) {
   const Value *base = in.require("base"), *configs = in.require("configs");
   if (base != nullptr) e.base = *base;
@@ -105,6 +120,26 @@ void section(ObjectReader& in, std::string_view key, Read read) {
   inner.finish();
 }
 
+/// Limits at the 50th, 90th and 99th percentile.
+void read_limits(ObjectReader& in, std::string_view key, std::array<double, 3>& out) {
+  const Value* v = in.require(key);
+  if (v == nullptr) return;
+  const auto positive = [](const Value& x) { return x.is_number() && x.as_double() > 0; };
+  if (!v->is_array() || v->items().size() != out.size() || !std::ranges::all_of(v->items(), positive))
+    return in.error(key, "expected [p50, p90, p99], each above 0");
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = v->items()[i].as_double();
+}
+
+void read_slowdown(ObjectReader& in, PaperExperiment& e) {
+  in.require("alone");
+  const auto names = names_of_configs(e);
+  if (in.string("alone", e.slowdown.alone) && std::ranges::find(names, e.slowdown.alone) == names.end())
+    in.error("alone", unknown_name("config", e.slowdown.alone, names));
+  read_limits(in, "ttft", e.slowdown.limits[0]);
+  read_limits(in, "tpot", e.slowdown.limits[1]);
+  read_limits(in, "e2e", e.slowdown.limits[2]);
+}
+
 void read_systems(ObjectReader& in, PaperExperiment& e) {
   in.require("system");
   in.strings("system", e.systems);
@@ -115,6 +150,7 @@ void read_systems(ObjectReader& in, PaperExperiment& e) {
   for (const auto& entry : all.entries<Batcher>()) known.push_back(entry.name);
   for (const auto& entry : all.entries<QueueOrder>()) known.push_back(entry.name);
   for (const auto& entry : all.entries<AdmissionPolicy>()) known.push_back(entry.name);
+  for (const auto& entry : all.entries<ClusterPolicy>()) known.push_back(entry.name);
   for (const EngineSystem& s : kEngineSystems) known.emplace_back(s.name);
   for (const std::string& s : e.systems) {
     if (std::find(known.begin(), known.end(), s) == known.end()) in.error("system", unknown_name("system", s, known));
@@ -144,6 +180,7 @@ PaperExperiment read_paper(const std::string& name, const Value& document, Error
     s.number("output_tokens_per_s", e.sla.output_rate, {0, 1e9});
     s.integer("moving_average", e.sla.moving_average, {0, 1000000});
   });
+  section(in, "slowdown", [&](ObjectReader& s) { read_slowdown(s, e); });
   section(in, "search", [&](ObjectReader& s) {
     for (const char* key : {"low", "high"}) s.require(key);
     s.number("low", e.search.low, {1e-4, 1e6});
@@ -155,6 +192,7 @@ PaperExperiment read_paper(const std::string& name, const Value& document, Error
     if (!checks->is_array() || checks->items().empty()) in.error("checks", "expected an array with at least one check");
     else for (const Value& c : checks->items()) e.checks.push_back(read_check(c, e, errors));
   }
+  read_columns(in, e);
   in.finish();
   return e;
 }

@@ -11,7 +11,9 @@
 ///   }
 ///
 /// Keys beside these: `needs` (data files; without them the verdict is needs-data), `twin` (the experiment that runs
-/// without them), `twin_of`, `heavy` (left out of `all`), `sla` (see PaperSla), `notes`. A band end that is null is
+/// without them), `twin_of`, `heavy` (left out of `all`), `sla` (see PaperSla), `slowdown` (limits on slowdowns against
+/// a reference, {"alone": CONFIG, "ttft": [p50, p90, p99], "tpot", "e2e"}: paper_slowdown.hpp), `columns` (figures that are
+/// printed and claim nothing, [{"what", "metric"}]), `notes`. A band end that is null is
 /// open. A check that only a real device can answer says `"expect": "needs-gpu"` and why in its notes, and has no
 /// metric. Systems are names of batching policies, or values of the engine config (kEngineSystems). The metric language
 /// is that of paper_expression.hpp; beside a summary's keys there are /paper/... (paper_run.cpp).
@@ -27,6 +29,7 @@
 #include <vector>
 
 #include "experiments/paper_expression.hpp"
+#include "experiments/paper_slowdown.hpp"
 #include "sim/config/reader.hpp"
 #include "sim/config/value.hpp"
 
@@ -59,6 +62,12 @@ struct PaperCheck {
   Verdict expect = Verdict::kHolds;
 };
 
+/// A figure that is printed beside the checks: a cost, a power.
+struct PaperColumn {
+  std::string what;
+  PaperExpression metric;
+};
+
 /// A request keeps its service level if its first token came within prompt / prompt_rate and its others at output_rate
 /// or faster: on average, or, with a span, at every token in the exponential moving average of the gaps so far
 /// (weights (1 - a)^i with a = 2 / (span + 1), normalised: pandas' ewm(span), as FastGen's benchmark has it).
@@ -75,14 +84,16 @@ struct PaperSearch {
 
 struct PaperExperiment {
   std::string name, paper, title, notes, twin, twin_of;
-  std::vector<std::string> systems;        ///< names of policies (batching, order, admission), or of kEngineSystems
+  std::vector<std::string> systems;        ///< names of policies (batching, order, admission, cluster), or of kEngineSystems
   std::vector<std::string> needs;
   bool heavy = false;
   Value base;
   std::vector<std::pair<std::string, Value>> configs;   ///< merged with base
   PaperSla sla;
+  PaperSlowdown slowdown;
   PaperSearch search;
   std::vector<PaperCheck> checks;
+  std::vector<PaperColumn> columns;
 };
 
 /// Adds every error with its JSON pointer; what it returns then is not to be run.
@@ -104,6 +115,7 @@ struct PaperResult {
   std::vector<PaperOutcome> checks;        ///< as experiment->checks
   std::string missing;                     ///< the data file that is not there
   double seconds = 0;                      ///< of this process's CPU
+  std::vector<double> columns;             ///< as experiment->columns
   /// Verdicts are those stated (or data is missing) and the controls leave their bands.
   bool as_stated() const;
 };

@@ -79,7 +79,7 @@ void policies_of(const Registry& registry, const std::vector<PaperResult>& resul
     std::string experiments;
     for (const PaperResult& r : results) {
       const auto& s = r.experiment->systems;
-      const bool names_it = slot == "batching" || slot == "order" || slot == "admission";
+      const bool names_it = slot == "batching" || slot == "order" || slot == "admission" || slot == "cluster";
       if (names_it && std::find(s.begin(), s.end(), p.name) != s.end()) {
         experiments += (experiments.empty() ? "" : ", ") + r.experiment->name;
       }
@@ -136,6 +136,7 @@ std::string paper_text(const std::vector<PaperResult>& results) {
       if (answered(r, i)) out += ", ours " + figure(r.checks[i].ours) + ", control " + figure(r.checks[i].control);
       out += ": " + verdict_text(r, i) + "\n";
     }
+    for (std::size_t i = 0; i < r.columns.size(); ++i) out += "  " + e.columns[i].what + ": " + figure(r.columns[i]) + "\n";
     if (r.missing.empty()) out += "  " + figure(r.seconds) + " s\n";
   }
   return out;
@@ -171,6 +172,7 @@ Value paper_json(const std::vector<PaperResult>& results) {
       if (!c.notes.empty()) row["notes"] = c.notes;
       v["checks"].push_back(std::move(row));
     }
+    for (std::size_t i = 0; i < r.columns.size(); ++i) v["columns"][e.columns[i].what] = r.columns[i];
     list.push_back(std::move(v));
   }
   return list;

@@ -133,21 +133,47 @@ class PaperMeasures final : public RowSink {
   double qoe_ = 0;
 };
 
-/// One run of a config document, to its summary.
-Value summary_of_run(Value config, const std::string& name, PaperSla sla) {
+/// Rows of one run go to all that measure.
+class RowsToAll final : public RowSink {
+ public:
+  explicit RowsToAll(std::vector<RowSink*> sinks) : sinks_(std::move(sinks)) {}
+  void row(const Row& r) override {
+    for (RowSink* s : sinks_) s->row(r);
+  }
+
+ private:
+  std::vector<RowSink*> sinks_;
+};
+
+RunResult run_of(Value config, const std::string& name, Watch watch) {
   config.anchor("");
   const Assembly a = assemble(Document{std::move(config), {name}, "."});
-  PaperMeasures measures(sla);
-  Watch watch;
-  watch.rows = &measures;
-  watch.observer = measures.observer();
   RunResult r;
   r.deployment = a.deployment.facts;
+  if (!a.pools.empty()) r.pools = pools_summary(a.pools);
   r.replications.push_back(replicate(a, a.config.seed(), watch));
-  const Summary& s = r.first();
-  if (!s.broken.empty()) throw EngineError(name + ": " + s.broken.front());
+  if (const Summary& s = r.first(); !s.broken.empty()) throw EngineError(name + ": " + s.broken.front());
+  return r;
+}
+
+/// One run of a config document, to its summary. `alone`: the reference deployment under the same workload, or null.
+Value summary_of_run(Value config, const std::string& name, const PaperExperiment& e, const Value* alone) {
+  PaperMeasures measures(e.sla);
+  RequestTimes times, times_alone;
+  if (alone != nullptr) {
+    Watch watch;
+    watch.rows = &times_alone;
+    run_of(one_at_a_time(*alone), name + ", one at a time", watch);
+    if (times_alone.overlap()) throw ConfigError("a request alone takes more than 200 s");
+  }
+  RowsToAll rows(alone != nullptr ? std::vector<RowSink*>{&measures, &times} : std::vector<RowSink*>{&measures});
+  Watch watch;
+  watch.rows = &rows;
+  watch.observer = measures.observer();
+  const RunResult r = run_of(std::move(config), name, watch);
   Value out = summary_of(r);
-  out["paper"] = measures.values(s.warmup_s);
+  out["paper"] = measures.values(r.first().warmup_s);
+  if (alone != nullptr) out["paper"]["slowdown"] = slowdowns(times, times_alone, e.slowdown, r.first().warmup_s);
   return out;
 }
 
@@ -202,15 +228,27 @@ class Runs final : public PaperRuns {
     for (const std::string& s : sets) key += " " + s;
     const auto known = done_.find(key);
     if (known != done_.end()) return known->second;
+    const Value document = document_of(config, sets);
+    const bool compared = !experiment_.slowdown.alone.empty();
+    Value alone;
+    if (compared) {
+      alone = document_of(experiment_.slowdown.alone, {});
+      alone["workload"] = document.at("workload");
+    }
+    try {
+      return done_[key] =
+                 summary_of_run(document, experiment_.name + "/" + key, experiment_, compared ? &alone : nullptr);
+    } catch (const ConfigError& e) {
+      throw ConfigError(experiment_.name + ", config " + key + ":\n" + e.what());
+    }
+  }
+
+  Value document_of(const std::string& config, const std::vector<std::string>& sets) const {
     const auto named = std::find_if(experiment_.configs.begin(), experiment_.configs.end(),
                                     [&](const auto& c) { return c.first == config; });
     Value document = named->second;
     for (const std::string& s : sets) apply_set(document, s);
-    try {
-      return done_[key] = summary_of_run(std::move(document), experiment_.name + "/" + key, experiment_.sla);
-    } catch (const ConfigError& e) {
-      throw ConfigError(experiment_.name + ", config " + key + ":\n" + e.what());
-    }
+    return document;
   }
 
   const PaperExperiment& experiment_;
@@ -248,6 +286,7 @@ PaperResult run_paper(const PaperExperiment& experiment) {
     o.verdict = c.band.has(o.ours) ? Verdict::kHolds : Verdict::kDiffers;
     o.control_leaves = !c.band.has(o.control);
   }
+  for (const PaperColumn& c : experiment.columns) r.columns.push_back(c.metric.evaluate(runs));
   r.seconds = cpu_seconds() - start;
   return r;
 }

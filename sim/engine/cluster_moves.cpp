@@ -249,6 +249,7 @@ void ClusterEngine::arrive(CallId id) {
   if (j.leg == Leg::kLive) return next_live_stage(id);
   const StationId from = j.at, to = j.to;
   j.moved += now_ - j.since;
+  run_->recorder->on_stall(Stall::kTransfer, now_ - j.since);
   unexpect(id);
   --outbound_[static_cast<std::size_t>(from.index)];
   host_->station(from).let_go(id, j.context, now_);

@@ -241,7 +241,7 @@ class Recorder {
   std::int64_t steps_ = 0, iterations_ = 0;
   std::int64_t computed_ = 0, padded_ = 0, recomputed_ = 0, wasted_ = 0;
   std::int64_t departures_[4] = {};
-  std::int64_t stalls_[3] = {};
+  Wide stalls_[3] = {};                        ///< picoseconds
   std::int64_t host_ = 0;
   std::int64_t time_[2][4] = {};            ///< ps of steps, by in range and grade
   Wide span_ = 0;                           ///< time of steps, ps

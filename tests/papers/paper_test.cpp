@@ -130,6 +130,34 @@ TEST(PaperRun, TheSearchEndsBetweenARateThatHoldsAndOneThatDoesNot) {
   EXPECT_LT(rate, 400 / 1.2);
 }
 
+TEST(PaperReader, ASlowdownNeedsAReferenceAndNineLimits) {
+  const std::string title = "\"title\": \"t\"";
+  const auto with = [&](const std::string& slowdown) { return errors_of(kGood, title, title + ", \"slowdown\": " + slowdown); };
+  EXPECT_TRUE(with(R"({"alone": "x", "ttft": [2, 3, 6], "tpot": [1.25, 1.5, 5], "e2e": [1.25, 1.5, 5]})").empty());
+  EXPECT_THAT(with(R"({"alone": "y", "ttft": [2, 3], "tpot": [0, 1.5, 5], "e2e": [1.25, 1.5, 5]})"),
+              ElementsAre("/slowdown/alone: unknown config \"y\"; known: x",
+                          "/slowdown/ttft: expected [p50, p90, p99], each above 0",
+                          "/slowdown/tpot: expected [p50, p90, p99], each above 0"));
+}
+
+/// 500 prompt and 20 output tokens each: under a light load every request takes as long as alone, half of
+/// its limits.
+TEST(PaperRun, SlowdownsCompareEachRequestWithItselfAlone) {
+  std::string text = kSmall;
+  text.replace(text.find("METRIC"), 6, "x[/workload/arrival/rate=0.01]:/paper/slowdown/worst");
+  const std::string title = "\"title\": \"t\"";
+  text.replace(text.find(title), title.size(),
+               title + R"(, "slowdown": {"alone": "x", "ttft": [2, 2, 2], "tpot": [2, 2, 2], "e2e": [2, 2, 2]},
+                          "columns": [{"what": "busy", "metric": "x[/workload/arrival/rate=30]:/paper/slowdown/worst"}])");
+  ErrorList errors;
+  const PaperExperiment e = read_paper("small", parse_json(text), errors);
+  errors.throw_if_any();
+  const PaperResult r = run_paper(e);
+  EXPECT_DOUBLE_EQ(r.checks.at(0).ours, 0.5);
+  EXPECT_GT(r.columns.at(0), 0.52);
+  EXPECT_THAT(paper_text({r}), ::testing::HasSubstr("  busy: "));
+}
+
 TEST(PaperRun, ErrorsNameTheConfig) {
   EXPECT_EQ(run_error(small("x:/ttft_s/p42")), "x:/ttft_s/p42: the summary has no such value");
   EXPECT_EQ(run_error(small("x:/state")), "x:/state: expected a number, got \"STABLE\"");
