@@ -19,6 +19,7 @@
 #include "policies/disaggregation/distserve.hpp"
 #include "policies/disaggregation/shortest_queue.hpp"
 #include "policies/disaggregation/splitwise.hpp"
+#include "policies/disaggregation/tetriinfer.hpp"
 #include "policies/fairness/vtc.hpp"
 #include "policies/kv/contiguous.hpp"
 #include "policies/kv/paged.hpp"
@@ -99,6 +100,8 @@ void register_policies(Registry& r) {
   r.add<ShortestQueue>("shortest-queue", "Join the shortest queue, over pools", {"shortest_queue"});
   r.add<Splitwise>("splitwise", "Splitwise (ISCA'24)");
   r.add<DistServe>("distserve", "DistServe (OSDI'24)");
+  r.add<TetriInfer>("tetriinfer", "TetriInfer (arXiv 2401.11181)", {"tetri-infer"});
+  r.add<TetriInferOrder>("tetriinfer", "TetriInfer (arXiv 2401.11181), local order of a prefill instance", {"tetri-infer"});
 
   r.family("qoe");
   r.add<Andes>("andes", "Andes, quality of experience (arXiv 2404.16283)");

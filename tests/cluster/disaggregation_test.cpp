@@ -7,6 +7,7 @@
 #include "policies/disaggregation/distserve.hpp"
 #include "policies/disaggregation/shortest_queue.hpp"
 #include "policies/disaggregation/splitwise.hpp"
+#include "policies/disaggregation/tetriinfer.hpp"
 #include "tests/cluster/support.hpp"
 
 namespace orrery {
@@ -64,7 +65,7 @@ TEST(Disaggregation, SplitwiseHidesLongTransfersOnly) {
 
 /// A load that fills queues and memory: 60 calls of 100 to 3,000 prompt tokens.
 std::string crowd() {
-  std::string text = "engine batching=vllm token_budget=2048 stations=3 kv_blocks=500 block=16  cost: 10ms + 1ms*prefill + 1us*context\n";
+  std::string text = "engine batching=vllm predictor=bucket token_budget=2048 stations=3 kv_blocks=500 block=16  cost: 10ms + 1ms*prefill + 1us*context\n";
   for (int i = 0; i < 60; ++i)
     text += "t=" + std::to_string(i * 217) + "ms r" + std::to_string(i) + " prompt=" + std::to_string(100 + i * 7919 % 2900) +
             " out=" + std::to_string(2 + i * 104729 % 300) + "\n";
@@ -83,6 +84,7 @@ TEST(Disaggregation, FastForwardedIsStepped) {
   same_stepped<Splitwise>();
   same_stepped<DistServe>();
   same_stepped<ShortestQueue>();
+  same_stepped<TetriInfer>();
 }
 
 }  // namespace
