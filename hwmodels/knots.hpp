@@ -23,7 +23,7 @@ struct Knots {
   /// x >= 0.
   static constexpr Spot spot(std::int64_t x) {
     const auto u = static_cast<std::uint64_t>(x);
-    const auto shift = static_cast<unsigned>(std::bit_width(u | (kExact - 1))) - (B + 1);
+    const unsigned shift = 63u - B - static_cast<unsigned>(std::countl_zero(u | (kExact - 1)));
     return {(std::size_t{shift} << B) + (u >> shift), static_cast<std::int64_t>(u & ((std::uint64_t{1} << shift) - 1)), shift};
   }
   /// The same with at most the knot `last`, and the distance from it in steps to the next one; exact.

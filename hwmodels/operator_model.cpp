@@ -35,25 +35,26 @@ std::int64_t slope_of(std::int64_t a, std::int64_t b) { return a >= 0 ? (a + b /
 class Curve {
  public:
   template <class F>
-  Curve(std::int64_t limit, const F& seconds) {
-    const std::size_t n = TokenKnots::index(limit) + 1;
-    for (std::size_t i = 0; i < n; ++i)
-      pieces_.push_back({picoseconds(seconds(static_cast<double>(TokenKnots::value(i)))), 0});
-    for (std::size_t i = 0; i + 1 < n; ++i)
-      pieces_[i].slope = slope_of(pieces_[i + 1].base - pieces_[i].base, TokenKnots::value(i + 1) - TokenKnots::value(i));
-    pieces_.back().slope = pieces_[n - 2].slope;
+  explicit Curve(const F& seconds) {
+    for (std::size_t i = 0; i < kPieces; ++i)
+      pieces_[i] = {picoseconds(seconds(static_cast<double>(TokenKnots::value(i)))), 0};
+    for (std::size_t i = 0; i + 1 < kPieces; ++i)
+      pieces_[i].slope = slope_of(pieces_[i + 1].base - pieces_[i].base,
+                                  TokenKnots::value(i + 1) - TokenKnots::value(i));
+    pieces_.back().slope = pieces_[kPieces - 2].slope;
   }
   std::int64_t at(std::int64_t x) const {
     const TokenKnots::Spot spot = TokenKnots::spot(x);
-    if (spot.index < pieces_.size()) return pieces_[spot.index].base + pieces_[spot.index].slope * spot.past;
-    return pieces_.back().base + pieces_.back().slope * (x - TokenKnots::value(pieces_.size() - 1));
+    if (spot.index < kPieces) return pieces_[spot.index].base + pieces_[spot.index].slope * spot.past;
+    return pieces_.back().base + pieces_.back().slope * (x - TokenKnots::value(kPieces - 1));
   }
 
  private:
   struct Piece {
     std::int64_t base, slope;
   };
-  std::vector<Piece> pieces_;
+  static constexpr std::size_t kPieces = TokenKnots::index(kMaxTokens) + 1;
+  std::array<Piece, kPieces> pieces_;
 };
 
 }  // namespace
@@ -67,14 +68,14 @@ struct OperatorCostModel::Row {
     std::int64_t end;                                     ///< first context of the next piece; with bit 63 free
     bool in_range;
   };
-  std::size_t first = 0;       ///< index of the first knot
+  std::size_t first = 0, last = 0;   ///< indices of the first and the last knot
   std::vector<Knot> knots;
   std::int64_t host = 0;       ///< ps
   std::int64_t flops = 0, bytes = 0;  ///< without attention over the context
 
   const Knot& knot(std::int64_t context) const {
     const std::size_t i = ContextKnots::index(context);
-    return knots[i <= first ? 0 : std::min(i - first, knots.size() - 1)];
+    return knots[std::min(std::max(i, first), last) - first];
   }
 };
 
@@ -205,11 +206,12 @@ double OperatorCostModel::head_seconds(double rows) const {
 void OperatorCostModel::bake_stage(Stage& s) const {
   const auto layers = static_cast<double>(s.layers);
   const double embedding_bytes = 2 * value_bytes_ * static_cast<double>(model_.hidden), map = map_seconds_per_token();
-  s.tokens = std::make_unique<Curve>(kMaxTokens, [&](double tokens) {
+  s.tokens = std::make_unique<Curve>([&](double tokens) {
     const double embedding = s.first && tokens > 0 ? host_.elementwise_s + tokens * embedding_bytes / elementwise_bytes_per_s_ : 0;
     return hardware_->step_correction * (layers * layer_seconds(tokens) + embedding) + tokens * map * layers / static_cast<double>(model_.layers);
   });
-  s.head = std::make_unique<Curve>(kMaxTokens, [&](double rows) { return s.last ? hardware_->step_correction * head_seconds(rows) : 0.0; });
+  s.head = std::make_unique<Curve>(
+      [&](double rows) { return s.last ? hardware_->step_correction * head_seconds(rows) : 0.0; });
   s.host = s.first ? picoseconds(host_.step_s) : 0;
   s.host_per_sequence = s.first ? picoseconds(host_.per_sequence_s) : 0;
   s.launch = picoseconds(host_.launch_per_layer_s * layers);
@@ -238,7 +240,8 @@ std::unique_ptr<OperatorCostModel::Row> OperatorCostModel::bake_row(const Stage&
   row->flops = n * s.flops_per_token + n * s.flops_per_output;
   row->bytes = s.bytes + n * s.bytes_per_token;
   const std::int64_t rest = s.tokens->at(n) + s.head->at(n);
-  const std::size_t count = ContextKnots::index(n * (kMaxContext / std::max<std::int64_t>(1, n / 64))) - row->first + 1;
+  row->last = ContextKnots::index(n * (kMaxContext / std::max<std::int64_t>(1, n / 64)));
+  const std::size_t count = row->last - row->first + 1;
   const double batch = static_cast<double>(n), scale = factor_[kDecodeTerm] * hardware_->step_correction * static_cast<double>(s.layers);
   std::int64_t attention = 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -302,29 +305,17 @@ inline const OperatorCostModel::ChunkTable& OperatorCostModel::chunks(const Stag
   return *s.chunk_tables[level];
 }
 
-StepRun OperatorCostModel::price(std::span<const StepShape> members, int stage) const {
-  const Stage& s = *stages_[static_cast<std::size_t>(stage)];
-  return members.size() == 1 ? price_one(members[0], s) : price_longest(members, s);
-}
-
-StepRun OperatorCostModel::price_longest(std::span<const StepShape> members, const Stage& s) const {
+StepRun OperatorCostModel::price_longest(std::span<const StepShape> members, int stage) const {
   StepRun longest;
   for (const StepShape& member : members) {
-    StepRun run = price_one(member, s);
+    StepRun run = price({&member, 1}, stage);
     run.valid = 1;
     if (run.first >= longest.first) longest = run;
   }
   return longest;
 }
 
-StepRun OperatorCostModel::price_one(const StepShape& x, const Stage& s) const {
-  const bool decodes_alone = (x.prefill.value() | x.draft.value() | x.filler_forward.value() | x.filler_backward.value() |
-                              x.host_in.value() | x.host_out.value()) == 0 && x.decodes.value() > 0 &&
-                             (x.outputs == 0 || x.outputs == x.decodes.value());
-  return decodes_alone ? price_decode(x, s) : price_mixed(x, s);
-}
-
-StepRun OperatorCostModel::price_decode(const StepShape& x, const Stage& s) const {
+[[gnu::always_inline]] inline StepRun OperatorCostModel::price_decode(const StepShape& x, const Stage& s) const {
   const std::int64_t n = x.decodes.value(), context = x.decode_context.value();
   const Row& r = row(s, n);
   const Row::Knot& k = r.knot(context);
@@ -395,7 +386,7 @@ inline Duration OperatorCostModel::transfer(const StepShape& x) const {
   return Duration{picoseconds(static_cast<double>(bytes) / rate)};
 }
 
-StepRun OperatorCostModel::price_mixed(const StepShape& x, const Stage& s) const {
+[[gnu::always_inline]] inline StepRun OperatorCostModel::price_mixed(const StepShape& x, const Stage& s) const {
   // A backward pass through the frozen weights computes one gradient a forward: as many FLOPs again.
   const std::int64_t tokens = x.decodes.value() + x.prefill.value() + x.draft.value() + x.filler_forward.value() + x.filler_backward.value();
   StepRun run;
@@ -407,21 +398,33 @@ StepRun OperatorCostModel::price_mixed(const StepShape& x, const Stage& s) const
     device += k.attention + k.attention_slope * (x.decode_context.value() - k.context);
     run.in_range = run.in_range && k.in_range;
   }
+  std::int64_t read = x.decode_context.value() + x.prefill.value();
   if (x.chunks.size() == 1 && x.chunks[0].q.value() > 0) {
-    device += rounded(chunk_alone(x.chunks[0].q.value(), x.chunks[0].context.value(), s, run.in_range));
-  } else if (x.prefill.value() > 0) {
-    device += rounded(chunk_picoseconds(x, s, run.in_range));
+    const std::int64_t before = x.chunks[0].context.value();
+    device += rounded(chunk_alone(x.chunks[0].q.value(), before, s, run.in_range));
+    read += before;
+  } else {
+    if (x.prefill.value() > 0) device += rounded(chunk_picoseconds(x, s, run.in_range));
+    for (const ChunkShape& c : x.chunks) read += c.context.value();
   }
   run.host = Duration{tokens > 0 ? s.host + x.sequences * s.host_per_sequence : 0};
   const Duration compute = run.host + Duration{tokens > 0 ? std::max(device, s.launch) : 0};
   run.first = std::max(compute, transfer(x));
   run.flops = tokens * s.flops_per_token + x.outputs * s.flops_per_output +
               s.flops_per_pair * (x.decode_context.value() + x.prefill_pairs);
-  std::int64_t read = x.decode_context.value() + x.prefill.value();
-  for (const ChunkShape& c : x.chunks) read += c.context.value();
   run.bytes = tokens > 0 ? s.bytes + tokens * s.bytes_per_token + read * s.bytes_per_context : 0;
   run.e_first = Energy{rounded(nanojoules(to_seconds(run.first), static_cast<double>(run.flops), static_cast<double>(run.bytes)))};
   return run;
+}
+
+StepRun OperatorCostModel::price(std::span<const StepShape> members, int stage) const {
+  if (members.size() != 1) return price_longest(members, stage);
+  const StepShape& x = members[0];
+  const Stage& s = *stages_[static_cast<std::size_t>(stage)];
+  const bool decodes_alone = (x.prefill.value() | x.draft.value() | x.filler_forward.value() |
+                              x.filler_backward.value() | x.host_in.value() | x.host_out.value()) == 0 &&
+                             x.decodes.value() > 0 && (x.outputs == 0 || x.outputs == x.decodes.value());
+  return decodes_alone ? price_decode(x, s) : price_mixed(x, s);
 }
 
 Duration OperatorCostModel::hop(Tokens tokens) const {

@@ -81,8 +81,7 @@ class OperatorCostModel final : public CostModel {
   const ChunkTable& chunks(const Stage& stage, std::size_t level) const;
   std::unique_ptr<Row> bake_row(const Stage& stage, std::int64_t decodes) const;
   std::unique_ptr<ChunkTable> bake_chunks(const Stage& stage, std::size_t level) const;
-  StepRun price_longest(std::span<const StepShape> members, const Stage& stage) const;
-  StepRun price_one(const StepShape& shape, const Stage& stage) const;
+  StepRun price_longest(std::span<const StepShape> members, int stage) const;
   StepRun price_decode(const StepShape& shape, const Stage& stage) const;
   StepRun price_mixed(const StepShape& shape, const Stage& stage) const;
   double chunk_alone(std::int64_t q, std::int64_t context, const Stage& stage, bool& in_range) const;

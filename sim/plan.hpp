@@ -96,7 +96,7 @@ class BatchPlan {
   const SmallVec<Admission>& admitted() const { return admit_; }
   const SmallVec<Chunk>& chunks() const { return chunks_; }
   const Padding& padding() const { return padding_; }
-  bool changes() const { return !(leave_.empty() && resume_.empty() && admit_.empty() && chunks_.empty()); }
+  bool changes() const { return (leave_.size() | resume_.size() | admit_.size() | chunks_.size()) != 0; }
   bool empty() const { return !changes() && !decodes_; }
 
  private:

@@ -21,14 +21,19 @@ class MinTree {
     for (std::size_t node = leaves_ - 1; node >= 1; --node) play(node);
   }
 
-  std::int64_t min() const { return key_[index()]; }
-  std::size_t index() const { return leaves_ == 1 ? 0 : winner_[1]; }
+  std::int64_t min() const { return min_; }
+  std::size_t index() const { return winner_[1]; }
   std::int64_t key(std::size_t i) const { return key_[i]; }
 
   void set(std::size_t i, std::int64_t key) {
     if (key_[i] == key) return;
     key_[i] = key;
-    for (std::size_t node = (leaves_ + i) / 2; node >= 1; node /= 2) play(node);
+    for (std::size_t node = (leaves_ + i) / 2; node >= 1; node /= 2) {
+      const bool won = winner_[node] == i;
+      play(node);
+      if (!won && winner_[node] != i) return;   // nothing above has seen it
+    }
+    min_ = key_[winner_[1]];
   }
 
  private:
@@ -38,8 +43,9 @@ class MinTree {
   }
 
   std::size_t leaves_;
+  std::int64_t min_ = kNone;
   std::vector<std::int64_t> key_;
-  std::vector<std::uint32_t> winner_;   ///< [1] the root, [leaves_ + i] leaf i
+  std::vector<std::uint32_t> winner_;   ///< [1] the root, [leaves_ + i] leaf i; of one leaf both
 };
 
 }  // namespace orrery

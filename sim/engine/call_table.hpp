@@ -1,6 +1,6 @@
 /// All calls of a run that are in the system: one table for the whole cluster, places reused. The part that policies
 /// may see (CallRow) and the engine's own part stand in parallel arrays, so a view of the rows shows no secret.
-/// 96 + 56 bytes a call in flight at most; memory is that of the largest number in flight.
+/// 96 + 48 bytes a call in flight; memory is that of the largest number in flight.
 #pragma once
 
 #include <cstdint>

@@ -27,9 +27,8 @@ class DecodeGroup {
   struct Due {
     std::int64_t when;      ///< 2 * clock, + 1 if it is the reservation that is full, not the last token
     CallId call;
-    std::int64_t clock() const { return when / 2; }
+    std::int64_t clock() const { return when >> 1; }
     bool done() const { return when % 2 == 0; }
-    friend bool operator>(const Due& a, const Due& b) { return a.when > b.when; }
   };
 
   /// `grows`: members whose reservation is used up take blocks one by one (false for contiguous runs).
@@ -183,11 +182,25 @@ class DecodeGroup {
   }
   void push(const Due& d) {
     due_.push_back(d);
-    std::push_heap(due_.begin(), due_.end(), std::greater<>{});
+    rise(due_.size() - 1, d);
   }
+  /// The place at the top goes down along the earlier children, which is a sum and not a branch that nobody can guess;
+  /// the last entry goes there and rises from there, most often not at all.
   void pop() {
-    std::pop_heap(due_.begin(), due_.end(), std::greater<>{});
+    const Due last = due_.back();
     due_.pop_back();
+    const std::size_t n = due_.size();
+    if (n == 0) return;
+    std::size_t hole = 0;
+    for (std::size_t child; (child = 2 * hole + 1) < n; hole = child) {
+      child += child + 1 < n && due_[child + 1].when < due_[child].when;
+      due_[hole] = due_[child];
+    }
+    rise(hole, last);
+  }
+  void rise(std::size_t i, const Due& d) {
+    for (; i > 0 && due_[(i - 1) / 2].when > d.when; i = (i - 1) / 2) due_[i] = due_[(i - 1) / 2];
+    due_[i] = d;
   }
   bool stale(const Due& d, const CallTable& calls) const {
     if (!calls.alive(d.call)) return true;

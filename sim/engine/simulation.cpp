@@ -40,17 +40,24 @@ Simulation::Simulation(SimulationParts parts)
 Simulation::~Simulation() = default;
 
 inline Time Simulation::next_instant() {
+  Time t = std::min(Time{Duration{events_.min()}}, next_arrival_);
+  if (!patience_.empty() || !delayed_.empty()) t = std::min(t, next_of_clients());
+  if (cluster_) t = next_of_cluster(t);
+  return t;
+}
+
+Time Simulation::next_of_clients() {
   while (!patience_.empty() && !run_.calls.alive(patience_.top().id)) patience_.pop();
   while (!delayed_.empty() && !run_.calls.alive(delayed_.top().id)) delayed_.pop();
-  Time t = std::min(Time{Duration{events_.min()}}, next_arrival_);
-  if (!delayed_.empty()) t = std::min(t, delayed_.top().ready);
-  if (!patience_.empty()) t = std::min(t, patience_.top().end);
-  if (cluster_ && (t != kNever || run_.calls.in_flight() > 0)) {
-    t = std::min(t, cluster_->next());
-    empty_ticks_ = t == kNever ? empty_ticks_ + 1 : 0;
-    if (empty_ticks_ < kEmptyTicks) t = std::min(t, cluster_->next_tick());
-  }
-  return t;
+  return std::min(delayed_.empty() ? kNever : delayed_.top().ready, patience_.empty() ? kNever : patience_.top().end);
+}
+
+/// `t`: the next instant but for the cluster.
+Time Simulation::next_of_cluster(Time t) {
+  if (t == kNever && run_.calls.in_flight() == 0) return kNever;
+  t = std::min(t, cluster_->next());
+  empty_ticks_ = t == kNever ? empty_ticks_ + 1 : 0;
+  return empty_ticks_ < kEmptyTicks ? std::min(t, cluster_->next_tick()) : t;
 }
 
 void Simulation::run_cluster(Time now) {
@@ -64,15 +71,28 @@ void Simulation::settle_touched(Time now) {
 
 inline void Simulation::plan_touched(Time now) {
   if (touched_.size() > 1) std::sort(touched_.begin(), touched_.end());
-  planning_.swap(touched_);
-  for (const std::size_t s : planning_) {
-    const std::int64_t before = left_;
+  for (const std::size_t s : touched_) {
     is_touched_[s] = 0;
-    stations_[s]->plan(now);
-    events_.set(s, to_ps(stations_[s]->next()));
-    if (cluster_ && left_ != before) touch(s);
+    events_.set(s, to_ps(stations_[s]->plan(now)));
   }
-  planning_.clear();
+  touched_.clear();
+}
+
+/// A call that fails while plans are made leaves room for others: they come, and plans are made again.
+void Simulation::settle_and_plan(Time now) {
+  settle_touched(now);
+  while (!touched_.empty()) {
+    if (touched_.size() > 1) std::sort(touched_.begin(), touched_.end());
+    planning_.swap(touched_);
+    for (const std::size_t s : planning_) {
+      const std::int64_t before = left_;
+      is_touched_[s] = 0;
+      events_.set(s, to_ps(stations_[s]->plan(now)));
+      if (left_ != before) touch(s);
+    }
+    planning_.clear();
+    settle_touched(now);
+  }
 }
 
 Outcome Simulation::run() {
@@ -91,12 +111,8 @@ Outcome Simulation::run() {
     if (cluster_) run_cluster(t);
     if (!patience_.empty()) deliver_impatience(t);
     if (next_arrival_ == t || !delayed_.empty()) deliver_arrivals(t);
-    if (cluster_) settle_touched(t);
-    plan_touched(t);
-    while (cluster_ && !touched_.empty()) {   // a call failed while plans were made: its room is there for others
-      settle_touched(t);
-      plan_touched(t);
-    }
+    if (cluster_) settle_and_plan(t);
+    else plan_touched(t);
     if ((++instants_ & 1023) == 0) {
       if (parts_.progress) parts_.progress(t, arrived_);
       if (parts_.interrupt && parts_.interrupt->load(std::memory_order_relaxed)) {
@@ -316,9 +332,11 @@ void Simulation::left(CallId id, const Row& row, Time now) {
   else leave(id, row, now);
 }
 
-void Simulation::write(CallId id, Row row) {
-  for (Observer* o : run_.observers) o->on_left(id, row);
-  run_.row(row);
+void Simulation::write(CallId id, const Row& row) {
+  if (run_.observers.empty()) return run_.row(row);
+  Row seen = row;   // observers add to it
+  for (Observer* o : run_.observers) o->on_left(id, seen);
+  run_.row(seen);
 }
 
 void Simulation::leave(CallId id, const Row& row, Time now) {

@@ -100,6 +100,8 @@ class Simulation final : private LeaveListener, private ClusterHost {
   };
 
   Time next_instant();
+  Time next_of_clients();
+  Time next_of_cluster(Time t);
   void deliver_arrivals(Time now);
   void deliver_impatience(Time now);
   void arrive(Request& request, Time now);
@@ -113,10 +115,11 @@ class Simulation final : private LeaveListener, private ClusterHost {
   void leave_unserved(CallId id, Status status, Time now, bool for_good = true);
   void leave_between(CallId id, Tokens undone, Status status, Time now);
   void leave(CallId id, const Row& row, Time now);
-  void write(CallId id, Row row);
+  void write(CallId id, const Row& row);
   void run_cluster(Time now);
   void settle_touched(Time now);
   void plan_touched(Time now);
+  void settle_and_plan(Time now);
   void touch(std::size_t station) {
     if (is_touched_[station]) return;
     is_touched_[station] = 1;

@@ -110,15 +110,9 @@ class Station final : private PrefixView {
   /// has several iterations: at the first boundary that is not before `now`), unless it is done by then; any other leaves
   /// at once.
   void cancel(CallId id, Status why, Time now);
-  /// The next instant at which this station has something to do; kNever if it waits for calls.
-  Time next() const {
-    Time t = kNever;
-    for (const Lane& lane : lanes_)
-      if (lane.state != State::kIdle) t = std::min(t, lane.at);
-    return t;
-  }
   void end_steps(Time now);
-  void plan(Time now);
+  /// Starts what can start. The next instant at which this station has something to do; kNever if it waits for calls.
+  Time plan(Time now);
 
   // Calls that come from other stations and go to them (station_move.cpp).
   /// Takes a waiting call out of the queue.
@@ -199,11 +193,13 @@ class Station final : private PrefixView {
   void fill_view(Lane& lane, Time now);
   void refresh_keys(Lane& lane, Time now);
   void start(Lane& lane, Time now);
+  Time plan_lanes(Time now);
   void carry_out(Lane& lane, Time now);
   void depart(Lane& lane, const BatchPlan::Departure& d, Time now);
   void resume(Lane& lane, CallId id, Time now);
   void admit(Lane& lane, const BatchPlan::Admission& a, Time now);
-  void shape_step(Lane& lane);
+  void take_chunks(Lane& lane, Time now);
+  void take_decodes(Lane& lane);
   void run_step(Lane& lane, Time now);
   void run_pipeline(Lane& lane, Time now);
   std::int64_t iterations_at_once(Lane& lane) const;

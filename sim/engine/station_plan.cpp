@@ -53,18 +53,61 @@ void Station::refresh_keys(Lane& lane, Time now) {
   waiting_.resort(run_->calls);
 }
 
-/// Takes what the plan says, in the order that it was booked in.
+/// Takes what the plan says, in the order that it was booked in, and sums what the price of the step depends on.
 inline void Station::carry_out(Lane& lane, Time now) {
   const BatchPlan& plan = lane.plan;
   for (const auto& d : plan.leave()) depart(lane, d, now);
   if (!plan.admitted().empty()) ledger_.adopt(plan.admitted());
   for (CallId id : plan.resumed()) resume(lane, id, now);
   for (const auto& a : plan.admitted()) admit(lane, a, now);
-  for (const auto& c : plan.chunks()) {
-    ledger_.extend(c.call, run_->calls.progress(c.call).computed + c.q);
+  take_chunks(lane, now);
+  take_decodes(lane);
+  StepShape& shape = lane.shape;
+  shape.host_in = parts_.kv_bytes_per_token * lane.host_returning.value();
+  shape.host_out = Bytes{};
+  for (const SwapOut& w : lane.swapping) shape.host_out += parts_.kv_bytes_per_token * w.context.value();
+}
+
+inline void Station::take_chunks(Lane& lane, Time now) {
+  const auto& pad = lane.plan.padding();
+  Tokens prefill = pad.prefill;
+  std::int64_t pairs = pad.pairs;
+  std::int32_t prompts = 0;
+  lane.chunks.clear();
+  for (const auto& c : lane.plan.chunks()) {
+    const Progress& p = run_->calls.progress(c.call);
+    const Tokens done{p.computed}, upto = done + c.q;
+    ledger_.extend(c.call, upto);
     decide(lane, Decision::kChunk, c.call, c.q, now);
+    lane.chunks.push_back({done, c.q});
+    prefill += c.q;
+    pairs += c.q.value() * done.value() + c.q.value() * c.q.value() / 2;
+    prompts += upto == Tokens{run_->calls.call(c.call).prompt} + p.emitted;
   }
-  if (plan.decodes()) ledger_.take(lane.group.need(0));
+  StepShape& shape = lane.shape;
+  shape.prefill = prefill;
+  shape.prefill_pairs = pairs;
+  shape.sequences = static_cast<std::int32_t>(lane.chunks.size());
+  shape.outputs = prompts;
+  shape.chunks = lane.chunks.view();
+}
+
+inline void Station::take_decodes(Lane& lane) {
+  Tokens decodes, context, longest;
+  if (lane.plan.decodes()) {
+    const auto& pad = lane.plan.padding();
+    const Tokens n{lane.group.size()};
+    ledger_.take(lane.group.need(0));
+    decodes = n + pad.decodes;
+    context = lane.group.context() + n + pad.decode_context;
+    longest = lane.group.longest() + 1_tok;
+  }
+  StepShape& shape = lane.shape;
+  shape.decodes = decodes;
+  shape.decode_context = shape.decode_context_unique = context;
+  shape.max_context = longest;
+  shape.sequences += static_cast<std::int32_t>(decodes.value());
+  shape.outputs += static_cast<std::int32_t>(decodes.value());
 }
 
 void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
@@ -145,35 +188,6 @@ void Station::admit(Lane& lane, const BatchPlan::Admission& a, Time now) {
   tell(CallEvent::kAdmitted, a.call, now, lane.index);
 }
 
-/// The sums over the step's calls that its price depends on.
-inline void Station::shape_step(Lane& lane) {
-  const auto& pad = lane.plan.padding();
-  Tokens decodes, context, longest, prefill = pad.prefill;
-  std::int64_t pairs = pad.pairs, outputs = 0;
-  lane.chunks.clear();
-  for (const auto& c : lane.plan.chunks()) {
-    const Progress& p = run_->calls.progress(c.call);
-    const std::int64_t q = c.q.value();
-    lane.chunks.push_back({p.computed, c.q});
-    prefill += c.q;
-    pairs += q * p.computed.value() + q * q / 2;
-    outputs += p.computed + c.q == Tokens{run_->calls.call(c.call).prompt} + p.emitted;
-  }
-  if (lane.plan.decodes()) {
-    const Tokens n{lane.group.size()};
-    decodes = n + pad.decodes;
-    context = lane.group.context() + n + pad.decode_context;
-    longest = lane.group.longest() + 1_tok;
-    outputs += decodes.value();
-  }
-  const auto sequences = decodes.value() + static_cast<std::int64_t>(lane.chunks.size());
-  lane.shape = {.decodes = decodes, .decode_context = context, .decode_context_unique = context, .max_context = longest,
-                .prefill = prefill, .prefill_pairs = pairs, .sequences = static_cast<std::int32_t>(sequences),
-                .outputs = static_cast<std::int32_t>(outputs), .draft = {}, .filler_forward = {}, .filler_backward = {},
-                .host_in = parts_.kv_bytes_per_token * lane.host_returning.value(), .host_out = {}, .chunks = lane.chunks.view()};
-  for (const SwapOut& w : lane.swapping) lane.shape.host_out += parts_.kv_bytes_per_token * w.context.value();
-}
-
 inline void Station::run_step(Lane& lane, Time now) {
   if (!lane.plan.decodes() && lane.group.size() > 0) decide(lane, Decision::kPause, {}, Tokens{}, now);
   lane.state = State::kRunning;
@@ -250,7 +264,7 @@ inline void Station::tell_kv(Time now) {
   run_->recorder->on_kv(id_, now, use);
 }
 
-inline void Station::start(Lane& lane, Time now) {
+[[gnu::always_inline]] inline void Station::start(Lane& lane, Time now) {
   if (!lane.landed.empty()) join_landed(lane, now);
   for (int round = 0; round < kReplans; ++round) {
     if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
@@ -263,7 +277,6 @@ inline void Station::start(Lane& lane, Time now) {
       return;
     }
     carry_out(lane, now);
-    shape_step(lane);
     const bool works = lane.shape.sequences > 0 || lane.shape.host_in > Bytes{} || lane.shape.host_out > Bytes{} ||
                        !lane.swapping.empty() || lane.host_returning > Tokens{};
     if (works) return run_step(lane, now);
@@ -274,11 +287,20 @@ inline void Station::start(Lane& lane, Time now) {
 
 void Station::report_kv(Time now) { tell_kv(now); }
 
-void Station::plan(Time now) {
-  if (lanes_.size() == 1 && lanes_.front().state == State::kRunning) return;
+Time Station::plan(Time now) {
+  if (lanes_.size() > 1) return plan_lanes(now);
+  Lane& lane = lanes_.front();
+  if (lane.state != State::kRunning) {
+    start(lane, now);
+    tell_kv(now);
+  }
+  return lane.state == State::kIdle ? kNever : lane.at;
+}
+
+Time Station::plan_lanes(Time now) {
   for (Lane& lane : lanes_)
     if (lane.state == State::kIdle || (lane.state == State::kReady && lane.at <= now)) {
-      if (lanes_.size() > 1 && stage_free_.front() > now) {  // another lane has just taken the first stage
+      if (stage_free_.front() > now) {  // another lane has just taken the first stage
         if (lane.state == State::kReady) lane.at = stage_free_.front();
         else if (!waiting_.empty() || !swapped_.empty() || !lane.landed.empty())
           lane.state = State::kReady, lane.at = stage_free_.front();
@@ -287,6 +309,10 @@ void Station::plan(Time now) {
       start(lane, now);
     }
   tell_kv(now);
+  Time next = kNever;
+  for (const Lane& lane : lanes_)
+    if (lane.state != State::kIdle) next = std::min(next, lane.at);
+  return next;
 }
 
 }  // namespace orrery

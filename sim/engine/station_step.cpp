@@ -247,7 +247,7 @@ void Station::take_due(Lane& lane) {
   std::sort(lane.full.begin() + were_full, lane.full.end(), by_number);
 }
 
-inline void Station::advance_group(Lane& lane, Time now) {
+[[gnu::always_inline]] inline void Station::advance_group(Lane& lane, Time now) {
   DecodeGroup& group = lane.group;
   record_gaps(lane);
   if (lane.k > 1 || lane.taken > Blocks{}) ledger_.take(group.need_total(lane.k) - group.need(0) - lane.taken);
@@ -265,7 +265,7 @@ inline void Station::advance_group(Lane& lane, Time now) {
   }
 }
 
-inline void Station::end_chunks(Lane& lane, Time now) {
+[[gnu::always_inline]] inline void Station::end_chunks(Lane& lane, Time now) {
   CallTable& calls = run_->calls;
   for (const auto& c : lane.plan.chunks()) {
     Progress& p = calls.progress(c.call);

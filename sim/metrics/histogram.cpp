@@ -5,7 +5,20 @@
 
 namespace orrery {
 
-void Histogram::allocate(int octave) { octaves_[octave] = std::make_unique<Octave>(); }
+void Histogram::allocate(int octave) const { octaves_[octave] = std::make_unique<Octave>(); }
+
+void Histogram::settle() const {
+  if (recently_ == 0) return;
+  for (std::uint32_t i = 0; i < recently_; ++i) {
+    // A negative duration is a broken invariant that identities.hpp reports.
+    const std::int64_t value = std::max<std::int64_t>(recent_[i].value, 0), count = recent_[i].count;
+    bucket(value) += count;
+    note(value, value, count, static_cast<Wide>(value) * count);
+    if (exact_) all_.push_back({value, count});
+  }
+  recently_ = 0;
+  sorted_ = false;
+}
 
 void Histogram::add_run(std::int64_t first, std::int64_t step, std::int64_t k, std::int64_t n) {
   if (step < 0) {  // the same values from the other end
@@ -30,6 +43,7 @@ void Histogram::add_run(std::int64_t first, std::int64_t step, std::int64_t k, s
 }
 
 void Histogram::merge(const Histogram& other) {
+  other.settle();
   for (int o = 0; o < static_cast<int>(octaves_.size()); ++o) {
     if (!other.octaves_[o]) continue;
     if (!octaves_[o]) allocate(o);
@@ -48,12 +62,14 @@ std::int64_t Histogram::rank(double p, std::int64_t n) {
 }
 
 std::int64_t Histogram::percentile_or_miss(double p) const {
+  settle();
   const std::int64_t r = rank(p, count_ + misses_);
   if (r <= count_) return at_rank(r);
   return misses_ > 0 ? kMiss : 0;
 }
 
 double Histogram::share_within(std::int64_t value) const {
+  settle();
   if (count_ + misses_ == 0) return 0;
   std::int64_t low = 0, high = count_;   // ranks: low is within, those above high are not
   while (low < high) {

@@ -6,7 +6,9 @@
 /// is placed at (i - 1/2) / c of the bucket's width and clamped to [min, max]; the error is below one bucket (0.1 %).
 /// With `exact` every value is kept as well and percentiles are values that occurred.
 ///
-/// Complexity: add O(1), about 2 ns; add_run O(buckets crossed) however long the run; merge O(allocated buckets).
+/// Complexity: add O(1), about 2 ns; add_run O(buckets crossed) however long the run; merge O(allocated buckets). What is
+/// added is put down first and counted a few at a time: the buckets of one value are far from those of the next, and a
+/// processor waits for several of them at once in a loop, but for each in turn where other work lies between.
 ///
 ///   Histogram h;
 ///   h.add(to_ps(ttft));
@@ -33,24 +35,22 @@ class Histogram {
 
   /// `count` observations of `value` >= 0; count >= 1.
   void add(std::int64_t value, std::int64_t count = 1) {
-    if (value < 0) value = 0;  // a negative duration is a broken invariant that identities.hpp reports
-    bucket(value) += count;
-    note(value, value, count, static_cast<Wide>(value) * count);
-    if (exact_) keep(value, count);
+    recent_[recently_++] = {value, count};
+    if (recently_ == kRecent) settle();
   }
   /// n observations of each of first + j * step, j in [0, k); k >= 1, n >= 1, all of them >= 0.
   void add_run(std::int64_t first, std::int64_t step, std::int64_t k, std::int64_t n);
   void add_miss(std::int64_t count = 1) { misses_ += count; }
   void merge(const Histogram& other);
 
-  std::int64_t count() const { return count_; }                   ///< without misses
+  std::int64_t count() const { return settle(), count_; }         ///< without misses
   std::int64_t misses() const { return misses_; }
-  Wide sum() const { return sum_; }
-  std::int64_t min() const { return count_ ? min_ : 0; }
-  std::int64_t max() const { return count_ ? max_ : 0; }
-  double mean() const { return count_ ? static_cast<double>(sum_) / static_cast<double>(count_) : 0; }
+  Wide sum() const { return settle(), sum_; }
+  std::int64_t min() const { return count() ? min_ : 0; }
+  std::int64_t max() const { return count() ? max_ : 0; }
+  double mean() const { return count() ? static_cast<double>(sum_) / static_cast<double>(count_) : 0; }
   /// Of the values without misses; 0 if there are none.
-  std::int64_t percentile(double p) const { return at_rank(rank(p, count_)); }
+  std::int64_t percentile(double p) const { return at_rank(rank(p, count())); }
   /// With misses as +infinity: kMiss if the rank falls on one.
   std::int64_t percentile_or_miss(double p) const;
   /// Share of all, misses included, that are at most `value`; 0 of none. At least p/100 where percentile_or_miss(p) is.
@@ -67,32 +67,35 @@ class Histogram {
     const int width = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(value)));
     return width <= kBits ? 0 : width - kBits;
   }
-  std::int64_t& bucket(std::int64_t value) {
+  std::int64_t& bucket(std::int64_t value) const {
     const int o = octave_of(value);
     if (!octaves_[o]) allocate(o);
     const int shift = o > 1 ? o - 1 : 0;
     return (*octaves_[o])[static_cast<std::size_t>(value >> shift) & ((std::size_t{1} << kBits) - 1)];
   }
-  void note(std::int64_t low, std::int64_t high, std::int64_t count, Wide sum) {
+  void settle() const;                                            ///< counts the recent ones
+  void note(std::int64_t low, std::int64_t high, std::int64_t count, Wide sum) const {
     count_ += count;
     sum_ += sum;
     min_ = low < min_ ? low : min_;
     max_ = high > max_ ? high : max_;
   }
-  void allocate(int octave);
-  void keep(std::int64_t value, std::int64_t count) {
-    all_.push_back({value, count});
-    sorted_ = false;
-  }
+  void allocate(int octave) const;
   static std::int64_t rank(double p, std::int64_t n);
   std::int64_t at_rank(std::int64_t rank) const;                  ///< 1-based
   std::int64_t exact_at_rank(std::int64_t rank) const;
 
-  std::array<std::unique_ptr<Octave>, 64 - kBits> octaves_;
-  std::int64_t count_ = 0, misses_ = 0;
-  std::int64_t min_ = std::numeric_limits<std::int64_t>::max(), max_ = 0;
-  Wide sum_ = 0;
+  static constexpr std::uint32_t kRecent = 16;
+
+  // Without the recent ones, which a question counts first.
+  mutable std::array<std::unique_ptr<Octave>, 64 - kBits> octaves_;
+  mutable std::int64_t count_ = 0;
+  mutable std::int64_t min_ = std::numeric_limits<std::int64_t>::max(), max_ = 0;
+  mutable Wide sum_ = 0;
+  std::int64_t misses_ = 0;
   bool exact_;
+  mutable std::uint32_t recently_ = 0;
+  mutable std::array<Entry, kRecent> recent_;
   mutable bool sorted_ = false;
   mutable std::vector<Entry> all_;                                ///< exact only; sorted when first asked
 };

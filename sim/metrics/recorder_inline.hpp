@@ -161,7 +161,10 @@ inline void Recorder::on_kv(StationId station, Time now, const KvUse& use) {
   Station& s = stations_[static_cast<std::size_t>(station.index)];
   if (timeline_) timeline_->held(now, use.held - s.kv.held);
   kv_advance(s, now);
-  s.kv = use;
+  s.kv.held = use.held;   // one by one: a copy of the whole would wait for the stores that have just made it
+  s.kv.used = use.used;
+  s.kv.reserved = use.reserved;
+  s.kv.external = use.external;
   s.peak = std::max(s.peak, use.held);
 }
 
