@@ -43,6 +43,9 @@
 #include "policies/routing/random.hpp"
 #include "policies/routing/round_robin.hpp"
 #include "policies/routing/session_sticky.hpp"
+#include "policies/spot/reparallelization.hpp"
+#include "policies/spot/rerouting.hpp"
+#include "policies/spot/spotserve.hpp"
 
 namespace orrery {
 
@@ -102,6 +105,12 @@ void register_policies(Registry& r) {
   r.add<DistServe>("distserve", "DistServe (OSDI'24)");
   r.add<TetriInfer>("tetriinfer", "TetriInfer (arXiv 2401.11181)", {"tetri-infer"});
   r.add<TetriInferOrder>("tetriinfer", "TetriInfer (arXiv 2401.11181), local order of a prefill instance", {"tetri-infer"});
+
+  r.family("spot");
+  r.add<SpotServe>("spotserve", "SpotServe, preemptible instances (ASPLOS'24)");
+  r.add<Rerouting>("rerouting", "Drop a pipeline that loses a node (baseline of SpotServe, ASPLOS'24)");
+  r.add<Reparallelization>("reparallelization", "Restart in another layout (baseline of SpotServe, ASPLOS'24)",
+                           {"reparallelisation"});
 
   r.family("qoe");
   r.add<Andes>("andes", "Andes, quality of experience (arXiv 2404.16283)");

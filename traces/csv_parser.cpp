@@ -32,6 +32,8 @@ constexpr std::array kPlainColumns{
     Name{"deadline_s", Kind::kDeadline},
     Name{"client", Kind::kTenant}};  // the VTC artifact's word for a tenant
 
+constexpr std::array kArtifactColumns{Name{"prompt_len", Kind::kPrompt}, Name{"t_s", Kind::kSeconds}};
+
 constexpr std::uint64_t kPrefixSalt = 0x7072656669780000;  // "prefix"
 
 std::string_view trimmed(std::string_view s) {
@@ -136,6 +138,10 @@ class CsvParser final : public RowParser {
     } else if (header_has("num_prefill_tokens")) {
       format = TraceFormat::kLengths;
       take_columns(kVidurColumns, false);
+    } else if (header_has("prompt_len")) {
+      has_outputs = false;
+      take_columns(kArtifactColumns, false);
+      return;
     } else if (header_has("prompt_tokens") || header_has("output_tokens") || header_has("arrival_s")) {
       take_columns(kPlainColumns, true);
     } else {

@@ -91,6 +91,7 @@ struct LengthChoice {
   std::shared_ptr<const LengthModel> model;      ///< null: those of the trace
   std::optional<WorkloadModel> fitted;
   LengthRules rules;
+  std::int64_t output = 0;                       ///< of a trace that has none
   std::string label;
 };
 
@@ -108,7 +109,7 @@ void take_pairs(Context& c, ObjectReader& in, const std::string& name, LengthCho
   const auto file = c.file(in, "trace", name);
   if (!file) return;
   try {
-    TraceReader reader = TraceReader::open(*file, {.arrivals = false});
+    TraceReader reader = TraceReader::open(*file, {.arrivals = false, .output = 0});
     std::vector<std::pair<std::int32_t, std::int32_t>> rows;
     rows.reserve(static_cast<std::size_t>(reader.facts().rows));
     while (const TraceRow* row = reader.next()) {
@@ -142,7 +143,9 @@ LengthChoice read_lengths(Context& c, const Value& v, bool beside_trace) {
   ObjectReader in(v, c.errors);
   if (!v.is_object()) return out;
   std::string name;
-  const bool pairs = in.has("trace"), named = in.has("name"), drawn = in.has("prompt") || in.has("output");
+  const bool pairs = in.has("trace"), named = in.has("name");
+  const bool drawn = in.has("prompt") || (in.has("output") && !beside_trace);
+  if (beside_trace && !drawn) in.integer("output", out.output, {1, static_cast<double>(kMaxRequestTokens)}, "tokens");
   if (beside_trace && (pairs || named || drawn)) {
     c.errors.add(v.pointer(), "the trace has lengths of its own; only max_tokens and max_total go with it");
   } else if (pairs + named + drawn > 1) {
@@ -627,7 +630,7 @@ std::unique_ptr<RequestSource> from_trace(Context& c, ObjectReader& in, const Va
   if (!file) c.errors.throw_if_any();
   std::optional<TraceReader> reader;
   try {
-    reader.emplace(TraceReader::open(*file, {.arrivals = !arrival}));
+    reader.emplace(TraceReader::open(*file, {.arrivals = !arrival, .output = lengths.output}));
   } catch (const ConfigError& e) {
     c.errors.add(e);
   }

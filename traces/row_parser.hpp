@@ -30,6 +30,7 @@ class RowParser {
   std::int64_t line = 0;              ///< of the row just read, from 1
   Time previous{};                    ///< arrival of the row before, for the order
   Duration day_start{};
+  bool has_outputs = true;
   bool has_arrivals = true, has_sessions = false, has_think = false, has_max_tokens = false;
 
  protected:

@@ -92,7 +92,7 @@ Value fit_shipped_model(std::string_view name, const std::string& folder) {
   if (model == all.end()) throw ConfigError("no shipped workload model \"" + std::string(name) + "\"");
   const std::string path = folder + "/" + std::string(model->file);
   if (name != "sharegpt-like" && name != "alpaca-like") {
-    TraceReader trace = TraceReader::open(path, {.arrivals = false});
+    TraceReader trace = TraceReader::open(path, {.arrivals = false, .output = 0});
     return fit_workload(trace, std::string(name), std::string(model->source));
   }
   const WorkloadSample sample = name == "alpaca-like" ? alpaca_like(path) : sharegpt_like();

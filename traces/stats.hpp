@@ -1,6 +1,6 @@
 /// What a trace holds, in numbers: what `orrery trace stats` prints.
 ///
-///   TraceReader trace = TraceReader::open("prod.csv", {.arrivals = false});
+///   TraceReader trace = TraceReader::open("prod.csv", {.arrivals = false, .output = 0});
 ///   Value v = trace_stats(trace);      // v.at("prompt_tokens").at("p99").as_int()
 ///
 /// {file, format, requests, span_s, rate, gap_cv, prompt_tokens|output_tokens{mean,p50,p90,p99,max}, rank_correlation,

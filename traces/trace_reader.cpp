@@ -129,6 +129,11 @@ void TraceReader::check(Needs needs) {
   if (needs.arrivals && !p.has_arrivals) {
     throw ConfigError(path() + ":1: missing column arrival_s; a file of lengths can be used only under /workload/lengths");
   }
+  if (!p.has_outputs && needs.output == 0)
+    throw ConfigError(path() + ":1: has no output lengths; beside the trace, say \"lengths\": {\"output\": N}");
+  if (p.has_outputs && needs.output > 0)
+    throw ConfigError(path() + ":1: the trace has lengths of its own; only max_tokens and max_total go with it");
+  if (!p.has_outputs) p.row.request.output_tokens = Tokens32{static_cast<std::int32_t>(needs.output)};
   rewind();
   TraceFacts& f = facts_;
   const Request& r = p.row.request;

@@ -6,6 +6,7 @@
 ///   BurstGPT CSV   Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type
 ///   plain CSV      arrival_s,prompt_tokens,output_tokens[,max_tokens,tenant,class,session,turn,think_s,model,priority,
 ///                  prefix_id,prefix_tokens,cancel_after_s,deadline_s], columns in any order
+///   arrivals       id,t_s,prompt_len (SpotServe's): no outputs, these are given by Needs::output
 ///   length files   num_prefill_tokens,num_decode_tokens,... (vidur), or plain CSV without arrival_s
 ///
 /// Rules: arrivals do not decrease and lie in [0, 9e6] s; tokens are whole numbers in [1, 1e8]: a row without output
@@ -95,7 +96,10 @@ class RowParser;
 
 class TraceReader {
  public:
-  struct Needs { bool arrivals = true; };
+  struct Needs {
+    bool arrivals = true;
+    std::int64_t output = 0;       ///< tokens of every request of a trace without outputs; 0: it must have them
+  };
 
   /// Opens, checks every row and rewinds. Throws ConfigError.
   static TraceReader open(const std::string& path, Needs needs);

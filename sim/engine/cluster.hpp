@@ -14,6 +14,7 @@
 #include <functional>
 #include <queue>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/cluster.hpp"
@@ -127,6 +128,8 @@ class ClusterEngine final : public Cluster, public CallMover {
   void place(CallId id, Time now, bool again = false);
   /// Before a station plans: calls whose KV may come, and whether nothing is left there.
   void settle(StationId station, Time now);
+  /// Has a call come into the queue of a station since this was asked last?
+  bool take_queued() { return std::exchange(queued_, false); }
   /// A call ends. Before its slot is reused.
   void left(CallId id, Time now);
   /// The client of a call gives up; true if it was under way or held here and left with that.
@@ -288,7 +291,7 @@ class ClusterEngine final : public Cluster, public CallMover {
   std::deque<Journey> journeys_;               ///< by call slot; stays where it is when calls come in between
   std::vector<CallId> under_way_;              ///< journeys with a leg
   std::deque<CallId> held_, undecided_;
-  bool asking_ = false, something_changed_ = false;
+  bool asking_ = false, something_changed_ = false, queued_ = false;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::uint64_t pushed_ = 0, hash_ = 0;
   std::int64_t migrations_ = 0;

@@ -170,6 +170,7 @@ void ClusterEngine::stay(CallId id, StationId at_station) {
 void ClusterEngine::queue_for(CallId id, StationId to) {
   journey(id).leg = Leg::kQueued;
   queues_[static_cast<std::size_t>(to.index)].push_back(id);
+  queued_ = true;
   idle_[static_cast<std::size_t>(to.index)] = 0;
   host_->touch(to);
 }

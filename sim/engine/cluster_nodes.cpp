@@ -133,7 +133,7 @@ bool ClusterEngine::starved() const {
 
 bool ClusterEngine::committed(CallId id) const {
   const Journey* j = journey_of(id);
-  return j && j->leg == Leg::kCommitted;
+  return j && j->leg == Leg::kCommitted && j->id == id;
 }
 
 /// A call whose instance has stopped keeps its KV, if its prompt was done: all its tokens but the last are computed.

@@ -64,9 +64,13 @@ void Simulation::run_cluster(Time now) {
   if (cluster_->next() <= now || cluster_->next_tick() <= now) cluster_->run_events(now);
 }
 
+/// What a station settles may send a call to one that has settled already.
 void Simulation::settle_touched(Time now) {
-  for (std::size_t i = 0; i < touched_.size(); ++i)   // may touch more
-    cluster_->settle(StationId{static_cast<std::int32_t>(touched_[i])}, now);
+  cluster_->take_queued();
+  do {
+    for (std::size_t i = 0; i < touched_.size(); ++i)   // may touch more
+      cluster_->settle(StationId{static_cast<std::int32_t>(touched_[i])}, now);
+  } while (cluster_->take_queued());
 }
 
 inline void Simulation::plan_touched(Time now) {

@@ -231,7 +231,7 @@ TEST(ShippedModels, DrawsAreCloseToTheTraces) {
   for (const char* name : {"azure-conv-2023", "azure-code-2023", "mooncake-conversation", "arxiv-summarization", "lmsys-chat", "long-generation"}) {
     const auto& all = shipped_models();
     const auto shipped = std::find_if(all.begin(), all.end(), [&](const ShippedModel& m) { return m.name == name; });
-    TraceReader trace = TraceReader::open(trace_folder() + "/" + std::string(shipped->file), {.arrivals = false});
+    TraceReader trace = TraceReader::open(trace_folder() + "/" + std::string(shipped->file), {.arrivals = false, .output = 0});
     const WorkloadSample s = sample_of(trace);
     const WorkloadModel m = find_workload_model(name, SearchPath{{}});
     std::vector<std::int64_t> prompt, output;

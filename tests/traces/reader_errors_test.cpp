@@ -41,6 +41,12 @@ INSTANTIATE_TEST_SUITE_P(Plain, BadRow, testing::Values(
     Bad{"1,1,1,1", "expected 3 fields, got more"},
     Bad{"1,1\r,1", "prompt_tokens: expected a whole number in [1, 100000000], got \"1?\""}));
 
+TEST(BadTrace, OutputsComeFromOnePlace) {
+  EXPECT_EQ(error_of("id,t_s,prompt_len\n0,1,5\n"), "t.csv:1: has no output lengths; beside the trace, say \"lengths\": {\"output\": N}");
+  EXPECT_EQ(error_of("arrival_s,prompt_tokens,output_tokens\n5,1,1\n", {.arrivals = true, .output = 9}),
+            "t.csv:1: the trace has lengths of its own; only max_tokens and max_total go with it");
+}
+
 TEST(BadTrace, ArrivalsMustNotDecrease) {
   EXPECT_EQ(error_of("arrival_s,prompt_tokens,output_tokens\n5,1,1\n5,1,1\n4.999,1,1\n"),
             "t.csv:4: arrival \"4.999\" is before that of the row above; sort the trace by arrival");

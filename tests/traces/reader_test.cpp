@@ -115,10 +115,12 @@ TEST(PlainTrace, SessionNamesThatAreNoNumbersAreInterned) {
 }
 
 TEST(LengthFile, NeedsNoArrivals) {
-  const auto rows = rows_of("num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n3772,54,3826,69.8\n", {.arrivals = false});
+  const auto rows = rows_of("num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n3772,54,3826,69.8\n", {.arrivals = false, .output = 0});
   EXPECT_EQ(rows[0].request.prompt_tokens.value(), 3772);
   EXPECT_EQ(rows[0].request.output_tokens.value(), 54);
-  EXPECT_EQ(rows_of("output_tokens,prompt_tokens\n5,6\n", {.arrivals = false})[0].request.output_tokens.value(), 5);
+  EXPECT_EQ(rows_of("id,t_s,prompt_len\n0,2.5,512\n", {.arrivals = true, .output = 128})[0].request.output_tokens.value(), 128);
+  EXPECT_EQ(rows_of("id,t_s,prompt_len\n0,2.5,512\n", {.arrivals = true, .output = 128})[0].request.arrival, Time{2500ms});
+  EXPECT_EQ(rows_of("output_tokens,prompt_tokens\n5,6\n", {.arrivals = false, .output = 0})[0].request.output_tokens.value(), 5);
 }
 
 TEST(TraceText, ByteOrderMarkBlankLinesAndMissingLastNewline) {
@@ -177,7 +179,7 @@ class PublishedTraces : public testing::TestWithParam<Published> {};
 TEST_P(PublishedTraces, HaveTheirRowsAndMeans) {
   ORRERY_NEEDS_TRACES();
   const Published& p = GetParam();
-  TraceReader reader = TraceReader::open(trace_folder() + "/" + p.file, {.arrivals = false});
+  TraceReader reader = TraceReader::open(trace_folder() + "/" + p.file, {.arrivals = false, .output = 0});
   const TraceFacts& f = reader.facts();
   EXPECT_EQ(f.rows, p.rows);
   EXPECT_EQ(f.format, p.format);
