@@ -7,6 +7,7 @@
 
 #include "calibrate/live/live_executor.hpp"
 #include "experiments/live.hpp"
+#include "experiments/power.hpp"
 #include "experiments/resample.hpp"
 #include "experiments/sources.hpp"
 #include "experiments/summary.hpp"
@@ -258,6 +259,7 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins, co
     a.deployment = executor == "model" ? make_deployment(a.config, policies.resolved, errors)
                                        : make_live_deployment(executor, a.config, policies.resolved, errors);
   check_together(a.config, policies, a.deployment, errors);
+  assemble_power(a, executor, errors);
   if (executor != "model" && !policies.batchers.empty() && policies.batchers.front()->returns_whole_batch()) {
     errors.add("/policy/batching", "pads its batches; a live executor does not run padding");
   }
@@ -325,6 +327,7 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
     s.kv_bytes_per_token = a.deployment.kv_bytes_per_token;
     parts.stations.push_back(s);
   }
+  const PowerRows power(a, watch, parts);
   parts.router = policies.router.get();
   if (a.resolved_policies.at("admission").at("name").as_string() != "none") parts.admission = policies.admission.get();
   parts.classes = service_classes(a.config.classes);
@@ -395,6 +398,14 @@ Value resolved_config(const Assembly& a) {
   for (const std::string& name : c.plugins) v["plugins"].push_back(name);
   for (const auto* key : {"slo", "classes", "validate"}) {
     if (const Value* given = c.document.value.find(key); given != nullptr) v[key] = *given;
+  }
+  for (std::size_t i = 0; i < c.power.size(); ++i) {
+    v["power"].push_back(c.document.value.at("power").items()[i]);
+    v["power"][i]["policy"] = a.resolved_power[i].at("power");
+  }
+  if (const Value* given = c.document.value.find("signals"); given != nullptr) {
+    for (const auto* key : {"carbon", "price", "power"})
+      if (const Value* one = given->find(key); one != nullptr) v["signals"][key] = *one;
   }
   v["stop"] = section(c.stop);
   if (c.warmup) v["warmup"] = format_duration(*c.warmup);

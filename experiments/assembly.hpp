@@ -31,6 +31,10 @@ struct Assembly {
   DeploymentParts deployment;                ///< of the first pool where there are several; its facts are of all
   std::vector<PoolAssembly> pools;           ///< empty: one deployment under a router
   std::optional<CapacityTrace> capacity;     ///< nodes that the pools stand on
+  StepSignal carbon;                         ///< micrograms of CO2 a kWh, PUE counted in; empty: no signal
+  std::vector<StepSignal> price;             ///< of /signals/price, 1e-9 USD an hour of a device
+  std::vector<StepSignal> other_power;       ///< of /signals/power, milliwatts
+  std::vector<Value> resolved_power;         ///< by entry of /power: {"power": its policy with every default}
   ResolvedInfo workload;
   Value resolved_policies;                   ///< /policy with every default
   std::string predictor;                     ///< "" : none

@@ -77,6 +77,9 @@ PaperCheck read_check(const Value& v, const PaperExperiment& e, ErrorList& error
   if ((c.metric.searches() || c.control.searches()) && e.search.high <= e.search.low) {
     in.error("metric", "max_rate needs /search with low below high");
   }
+  if ((c.metric.counts() || c.control.counts()) && (e.count.high <= e.count.low || e.count.sets.empty())) {
+    in.error("metric", "max_count needs /count with low below high and what it sets");
+  }
   in.finish();
   return c;
 }
@@ -151,6 +154,7 @@ void read_systems(ObjectReader& in, PaperExperiment& e) {
   for (const auto& entry : all.entries<QueueOrder>()) known.push_back(entry.name);
   for (const auto& entry : all.entries<AdmissionPolicy>()) known.push_back(entry.name);
   for (const auto& entry : all.entries<ClusterPolicy>()) known.push_back(entry.name);
+  for (const auto& entry : all.entries<PowerPolicy>()) known.push_back(entry.name);
   for (const EngineSystem& s : kEngineSystems) known.emplace_back(s.name);
   for (const std::string& s : e.systems) {
     if (std::find(known.begin(), known.end(), s) == known.end()) in.error("system", unknown_name("system", s, known));
@@ -187,6 +191,17 @@ PaperExperiment read_paper(const std::string& name, const Value& document, Error
     s.number("high", e.search.high, {1e-4, 1e6});
     s.number("seconds", e.search.seconds, {1, 1e6});
     s.number("tolerance", e.search.tolerance, {1e-3, 0.5});
+  });
+  section(in, "count", [&](ObjectReader& s) {
+    for (const char* key : {"low", "high"}) s.require(key);
+    s.integer("low", e.count.low, {1, 1e6});
+    s.integer("high", e.count.high, {1, 1e6});
+    const Value* sets = s.require("sets");
+    if (sets == nullptr || !sets->is_object()) return;
+    for (const Value::Member& m : sets->members()) {
+      if (!m.first.starts_with('/') || !m.second.is_number()) s.errors().add(m.second.pointer(), "expected a pointer into the config and a factor");
+      else e.count.sets.emplace_back(m.first, m.second.as_double());
+    }
   });
   if (const Value* checks = in.require("checks"); checks != nullptr) {
     if (!checks->is_array() || checks->items().empty()) in.error("checks", "expected an array with at least one check");

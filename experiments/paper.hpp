@@ -5,6 +5,7 @@
 ///     "system": ["vllm"], "paper": "PagedAttention (SOSP'23)", "title": "...",
 ///     "base": { run config }, "configs": { "paged": { changes to base }, "max": {...} },
 ///     "search": { "low": 0.2, "high": 8, "seconds": 1500 },          // for max_rate
+///     "count": { "low": 20, "high": 40, "sets": { "/cluster/replicas": 1, "/workload/arrival/rate": 0.5 } },   // max_count
 ///     "checks": [ { "what": "...", "place": "section 6.2", "value": "7.00", "band": [5.95, 8.05], "metric":
 ///     "max:/batch/mean_running",
 ///                   "control": "paged:/batch/mean_running", "expect": "holds", "notes": "" } ]
@@ -82,6 +83,12 @@ struct PaperSearch {
   double tolerance = 0.02;                 ///< relative width at which the bisection ends
 };
 
+/// Integers; each key of the config is set to the count times its factor.
+struct PaperCount {
+  std::int64_t low = 0, high = 0;          ///< that surely does, surely does not hold
+  std::vector<std::pair<std::string, double>> sets;
+};
+
 struct PaperExperiment {
   std::string name, paper, title, notes, twin, twin_of;
   std::vector<std::string> systems;        ///< names of policies (batching, order, admission, cluster), or of kEngineSystems
@@ -92,6 +99,7 @@ struct PaperExperiment {
   PaperSla sla;
   PaperSlowdown slowdown;
   PaperSearch search;
+  PaperCount count;
   std::vector<PaperCheck> checks;
   std::vector<PaperColumn> columns;
 };

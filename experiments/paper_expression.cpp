@@ -10,12 +10,12 @@
 namespace orrery {
 
 struct PaperExpression::Node {
-  enum class Kind { kNumber, kValue, kAdd, kSubtract, kMultiply, kDivide, kMin, kMax, kMaxRate } kind = Kind::kNumber;
+  enum class Kind { kNumber, kValue, kAdd, kSubtract, kMultiply, kDivide, kMin, kMax, kMaxRate, kMaxCount } kind = Kind::kNumber;
   double number = 0;
   std::string config;
   std::vector<std::string> sets;
-  std::vector<std::string> pointers;                    ///< kValue: one; kMaxRate: the left side of each limit
-  std::vector<std::shared_ptr<const Node>> operands;    ///< kMaxRate: the right side of each limit
+  std::vector<std::string> pointers;                    ///< kValue: one; searches: the left side of each limit
+  std::vector<std::shared_ptr<const Node>> operands;    ///< searches: the right side of each limit
 
   double evaluate(PaperRuns& runs) const;
 };
@@ -37,7 +37,7 @@ class Parser {
   }
 
   std::vector<std::string> used;
-  bool searches = false;
+  bool searches = false, counts = false;
 
  private:
   [[noreturn]] void fail(const std::string& message) const {
@@ -115,10 +115,11 @@ class Parser {
     const std::size_t start = at_;
     const std::string name = word();
     if (take("(")) {
-      if (name == "max_rate") return max_rate();
+      if (name == "max_rate") return search(Node::Kind::kMaxRate);
+      if (name == "max_count") return search(Node::Kind::kMaxCount);
       if (name == "min" || name == "max") return extreme(name == "min" ? Node::Kind::kMin : Node::Kind::kMax);
       at_ = start;
-      fail(unknown_name("function", name, {"min", "max", "max_rate"}));
+      fail(unknown_name("function", name, {"min", "max", "max_rate", "max_count"}));
     }
     auto n = std::make_shared<Node>();
     n->kind = Node::Kind::kValue;
@@ -164,10 +165,10 @@ class Parser {
     return n;
   }
 
-  NodePtr max_rate() {
-    searches = true;
+  NodePtr search(Node::Kind kind) {
+    (kind == Node::Kind::kMaxRate ? searches : counts) = true;
     auto n = std::make_shared<Node>();
-    n->kind = Node::Kind::kMaxRate;
+    n->kind = kind;
     blanks();
     const std::size_t start = at_;
     take_config(*n, word(), start);
@@ -205,16 +206,18 @@ double PaperExpression::Node::evaluate(PaperRuns& runs) const {
       }
       return best;
     }
-    case Kind::kMaxRate: break;
+    case Kind::kMaxRate:
+    case Kind::kMaxCount: break;
   }
   std::vector<double> limits;
   for (std::size_t i = 0; i < operands.size(); ++i) limits.push_back(operand(i));
-  return runs.max_rate(config, sets, [&](const std::vector<std::string>& with_rate) {
+  const auto holds = [&](const std::vector<std::string>& with_it) {
     for (std::size_t i = 0; i < limits.size(); ++i) {
-      if (!(runs.value(config, with_rate, pointers[i]) <= limits[i])) return false;
+      if (!(runs.value(config, with_it, pointers[i]) <= limits[i])) return false;
     }
     return true;
-  });
+  };
+  return kind == Kind::kMaxRate ? runs.max_rate(config, sets, holds) : runs.max_count(config, sets, holds);
 }
 
 PaperExpression PaperExpression::parse(std::string_view text, const std::vector<std::string>& configs) {
@@ -223,6 +226,7 @@ PaperExpression PaperExpression::parse(std::string_view text, const std::vector<
   e.root_ = parser.all();
   e.configs_ = parser.used;
   e.searches_ = parser.searches;
+  e.counts_ = parser.counts;
   return e;
 }
 

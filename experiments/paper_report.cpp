@@ -79,7 +79,8 @@ void policies_of(const Registry& registry, const std::vector<PaperResult>& resul
     std::string experiments;
     for (const PaperResult& r : results) {
       const auto& s = r.experiment->systems;
-      const bool names_it = slot == "batching" || slot == "order" || slot == "admission" || slot == "cluster";
+      const bool names_it = slot == "batching" || slot == "order" || slot == "admission" || slot == "cluster" ||
+                            slot == "power";
       if (names_it && std::find(s.begin(), s.end(), p.name) != s.end()) {
         experiments += (experiments.empty() ? "" : ", ") + r.experiment->name;
       }
@@ -195,6 +196,7 @@ std::string paper_markdown(const std::vector<PaperResult>& results) {
   policies_of<KvPolicy>(registry, results, out);
   policies_of<Router>(registry, results, out);
   policies_of<AdmissionPolicy>(registry, results, out);
+  policies_of<PowerPolicy>(registry, results, out);
   policies_of<ClusterPolicy>(registry, results, out);
   engine_systems(results, out);
   out += "\n## Experiments\n\n";

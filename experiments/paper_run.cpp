@@ -150,6 +150,7 @@ RunResult run_of(Value config, const std::string& name, Watch watch) {
   const Assembly a = assemble(Document{std::move(config), {name}, "."});
   RunResult r;
   r.deployment = a.deployment.facts;
+  r.classes = a.class_names();
   if (!a.pools.empty()) r.pools = pools_summary(a.pools);
   r.replications.push_back(replicate(a, a.config.seed(), watch));
   if (const Summary& s = r.first(); !s.broken.empty()) throw EngineError(name + ": " + s.broken.front());
@@ -199,6 +200,29 @@ class Runs final : public PaperRuns {
 
   double value(const std::string& config, const std::vector<std::string>& sets, const std::string& pointer) override {
     return at_pointer(summary(config, sets), config, pointer).as_double();
+  }
+
+  double max_count(const std::string& config, const std::vector<std::string>& sets,
+                   const std::function<bool(const std::vector<std::string>&)>& holds) override {
+    const PaperCount& c = experiment_.count;
+    const auto holds_at = [&](std::int64_t count) {
+      std::vector<std::string> with_count = sets;
+      for (const auto& [pointer, factor] : c.sets) {
+        const double value = factor * static_cast<double>(count);
+        const auto whole = static_cast<std::int64_t>(value + 0.5);
+        const bool integer = std::abs(value - static_cast<double>(whole)) < 1e-9 * value;
+        with_count.push_back(pointer + "=" + (integer ? std::to_string(whole) : to_json(Value(value), -1)));
+      }
+      return holds(with_count);
+    };
+    std::int64_t low = c.low, high = c.high;
+    if (!holds_at(low)) throw ConfigError("/count/low: " + config + " misses its limits at this count already");
+    if (holds_at(high)) throw ConfigError("/count/high: " + config + " still holds at this count");
+    while (high > low + 1) {
+      const std::int64_t middle = low + (high - low) / 2;
+      (holds_at(middle) ? low : high) = middle;
+    }
+    return static_cast<double>(low);
   }
 
   /// Bisection in the logarithm; every rate is simulated for the same time.

@@ -35,13 +35,13 @@ bool has_parameter(const Value& parameters, std::string_view name) {
 /// Reads the parameters and makes the policy; null (and an error) if its name or a parameter is wrong.
 template <class Interface>
 std::unique_ptr<Interface> make(const PolicyChoice& choice, const Registry& registry, ErrorList& errors,
-                                Value* resolved) {
+                                Value* resolved, const std::string& pointer = "/policy/" + std::string(slot_name<Interface>())) {
   constexpr std::string_view slot = slot_name<Interface>();
   const PolicyEntry<Interface>* entry = registry.find<Interface>(choice.name);
   if (entry == nullptr) {
     Names known;
     add_names<Interface>(registry, known);
-    errors.add("/policy/" + std::string(slot), unknown_name(slot, choice.name, known.names, known.aliases));
+    errors.add(pointer, unknown_name(slot, choice.name, known.names, known.aliases));
     return nullptr;
   }
   const std::size_t before = errors.lines().size();
@@ -136,6 +136,11 @@ PolicySet make_policies(const RunConfig& config, const Registry& registry, Error
   return p;
 }
 
+std::unique_ptr<PowerPolicy> make_power_policy(const PowerConfig& power, const Registry& registry, ErrorList& errors,
+                                               Value* resolved) {
+  return make<PowerPolicy>(power.policy, registry, errors, resolved, power.pointer + "/policy");
+}
+
 Value list_policies(const Registry& registry, std::string_view name) {
   Value out = Value::array();
   list_slot<Batcher>(registry, name, out);
@@ -145,6 +150,7 @@ Value list_policies(const Registry& registry, std::string_view name) {
   list_slot<Router>(registry, name, out);
   list_slot<AdmissionPolicy>(registry, name, out);
   list_slot<ClusterPolicy>(registry, name, out);
+  list_slot<PowerPolicy>(registry, name, out);
   if (!name.empty() && out.items().empty()) {
     Names known;
     add_names<Batcher>(registry, known);
@@ -154,6 +160,7 @@ Value list_policies(const Registry& registry, std::string_view name) {
     add_names<Router>(registry, known);
     add_names<AdmissionPolicy>(registry, known);
     add_names<ClusterPolicy>(registry, known);
+    add_names<PowerPolicy>(registry, known);
     throw ConfigError(unknown_name("policy", name, known.names, known.aliases));
   }
   return out;

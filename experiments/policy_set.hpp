@@ -29,6 +29,10 @@ struct PolicySet {
 
 PolicySet make_policies(const RunConfig& config, const Registry& registry, ErrorList& errors);
 
+/// The policy of a power domain; null (and an error) if its name or a parameter is wrong. Fills (*resolved)["power"].
+std::unique_ptr<PowerPolicy> make_power_policy(const PowerConfig& power, const Registry& registry, ErrorList& errors,
+                                               Value* resolved);
+
 /// All policies, or those called `name` (in any slot); throws ConfigError for an unknown name.
 Value list_policies(const Registry& registry, std::string_view name);
 

@@ -51,6 +51,7 @@ std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry
     p.role = pool.role;
     p.serving = pool.serving;
     p.engine_init = pool.engine_init;
+    p.priority = pool.priority;
     const std::size_t before = errors.lines().size();
     const PolicySet policies = make_policies(p.config, registry, errors);
     p.resolved_policies = policies.resolved;
@@ -72,7 +73,7 @@ ClusterParts cluster_parts(const RunConfig& config, const std::vector<PoolAssemb
   ClusterParts parts;
   for (const PoolAssembly& p : pools) {
     parts.pools.push_back({.name = p.name, .count = static_cast<std::int32_t>(p.config.cluster.replicas), .role = p.role,
-                           .kv_bytes_per_token = p.deployment.kv_bytes_per_token,
+                           .priority = static_cast<std::int32_t>(p.priority), .kv_bytes_per_token = p.deployment.kv_bytes_per_token,
                            .layers = static_cast<int>(p.deployment.hardware->model.layers), .bytes_per_s = p.bytes_per_s,
                            .serving = static_cast<std::int32_t>(p.serving),
                            .tp = static_cast<int>(p.config.cluster.tp), .pp = static_cast<int>(p.config.cluster.pp),
@@ -130,6 +131,7 @@ Value resolved_pools(const std::vector<PoolAssembly>& pools) {
     v["name"] = p.name;
     v["role"] = role_name(p.role);
     v["replicas"] = p.config.cluster.replicas;
+    if (p.priority != 0) v["priority"] = p.priority;
     if (p.serving >= 0) v["serving"] = p.serving;
     v["hardware"] = p.deployment.resolved_hardware;
     v["tp"] = p.config.cluster.tp;

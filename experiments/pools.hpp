@@ -29,6 +29,7 @@ struct PoolAssembly {
   std::int64_t bytes_per_s = 0;     ///< of an instance's network, each way; 0: no limit known
   std::int64_t serving = -1;        ///< instances that serve at the start; -1: all
   Duration engine_init{};           ///< of an instance on a new node
+  std::int64_t priority = 0;        ///< of the requests that it is for
 };
 
 /// The pools of `config`; none where it names none. `errors` gets what is wrong, by pool.

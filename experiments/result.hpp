@@ -84,6 +84,7 @@ struct RunResult {
   std::string batching, router, kv, order;  ///< as the policy line says them
   std::string cluster;                      ///< "" : a router places requests
   Value pools;                              ///< null: one
+  std::string priced_by;                    ///< the price signal; "": none
   std::string workload;                     ///< "azure-conv-2023, poisson 12/s, 20000 requests"
   std::vector<std::string> workload_notes;
   std::string metrics = "vllm";

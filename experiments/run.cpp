@@ -136,6 +136,7 @@ void add_facts(const Assembly& a, RunResult& r) {
     r.cluster = policy_text(a.resolved_policies.at("cluster"), a.config.policy.cluster);
     r.pools = pools_summary(a.pools);
   }
+  if (!a.config.signals.price.empty()) r.priced_by = "/signals/price";
   r.random = a.random();
   r.workload = a.workload.summary;
   r.workload_notes = a.workload.notes;

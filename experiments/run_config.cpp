@@ -71,11 +71,11 @@ void read_lifecycle(const Value& v, PoolConfig& p, ErrorList& errors) {
   r.finish();
 }
 
-void read_signals(const Value& v, RunConfig& config, ErrorList& errors) {
+void read_all_signals(const Value& v, RunConfig& config, ErrorList& errors) {
   ObjectReader r(v, errors);
   if (const Value* capacity = r.take("capacity"); capacity != nullptr)
     config.capacity = read_capacity_config(*capacity, config.pools, errors);
-  for (const auto* key : {"carbon", "price", "power"}) r.not_available(key);
+  config.signals = read_signals(r, config.pools);
   r.finish();
 }
 
@@ -91,6 +91,7 @@ PoolConfig read_pool(const Value& v, const ClusterConfig& cluster, ErrorList& er
   r.integer("replicas", p.replicas, {1, 65536});
   r.integer("tp", p.tp, {1, 64});
   r.integer("pp", p.pp, {1, 64});
+  r.integer("priority", p.priority, {-32768, 32767});
   r.integer("serving", p.serving, {0, static_cast<double>(p.replicas)});
   r.number("network", p.network_bytes_per_s, {1, 1e15}, Dimension::kBytesPerSecond);
   if (const Value* hardware = r.take("hardware"); hardware != nullptr) p.hardware = *hardware;
@@ -118,6 +119,46 @@ std::int32_t read_pool_name(ObjectReader& r, std::string_view key, const std::ve
   }
   r.error(key, unknown_name("pool", name, known));
   return -1;
+}
+
+PowerConfig read_power_domain(const Value& v, const std::vector<PoolConfig>& pools, ErrorList& errors) {
+  PowerConfig p;
+  ObjectReader r(v, errors);
+  p.pointer = r.pointer();
+  for (const auto* key : {"domain", "budget"}) r.require(key);
+  r.string("domain", p.name);
+  p.pools = pool_indices(r, "pools", pools);
+  r.number("budget", p.budget_w, {1, 1e12}, Dimension::kWatts);
+  r.duration("telemetry", p.telemetry, {1e-3, 3600});
+  r.duration("cap_delay", p.cap_delay, {0, 3600});
+  r.duration("brake_delay", p.brake_delay, {0, 3600});
+  if (const Value* server = r.take("server"); server != nullptr) {
+    ObjectReader s(*server, errors);
+    s.number("constant", p.constant_w, {0, 1e6}, Dimension::kWatts);
+    s.number("share", p.share, {0, 10});
+    s.finish();
+  }
+  p.policy = read_policy(r, "policy", "no-cap");
+  r.finish();
+  return p;
+}
+
+/// A server stands in one row only.
+void read_power(const Value& v, RunConfig& c, ErrorList& errors) {
+  if (!v.is_array()) return errors.add("/power", "expected an array, got " + brief(v));
+  for (const Value& one : v.items()) c.power.push_back(read_power_domain(one, c.pools, errors));
+  for (std::size_t i = 0; i < c.power.size(); ++i)
+    for (std::size_t k = 0; k < i; ++k) {
+      const auto &a = c.power[k].pools, &b = c.power[i].pools;
+      const auto shared = std::find_first_of(b.begin(), b.end(), a.begin(), a.end());
+      if (c.power[k].name == c.power[i].name)
+        errors.add(c.power[i].pointer + "/domain", "\"" + c.power[i].name + "\" is the name of another domain");
+      if (shared != b.end())
+        errors.add(c.power[i].pointer + "/pools", "pool \"" + c.pools[static_cast<std::size_t>(*shared)].name +
+                                                      "\" is in domain \"" + c.power[k].name + "\" already");
+      else if (a.empty() || b.empty())
+        errors.add(c.power[i].pointer + "/pools", "domain \"" + c.power[k].name + "\" and this one have servers in common");
+    }
 }
 
 LinkConfig read_link(const Value& v, const std::vector<PoolConfig>& pools, ErrorList& errors) {
@@ -255,7 +296,6 @@ void add_former_folders(const Value& root, SearchPath& search) {
 constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
     {"", "scaling"},
     {"", "events"},
-    {"", "power"},
     {"", "study"},
     {"", "plan"},
     {"/cluster", "nodes"},
@@ -373,6 +413,23 @@ void check_cluster_policy(RunConfig& c, ErrorList& errors) {
 
 }  // namespace
 
+std::vector<std::int32_t> pool_indices(ObjectReader& r, std::string_view key, const std::vector<PoolConfig>& pools) {
+  std::vector<std::int32_t> out;
+  std::vector<std::string> names, known;
+  if (!r.strings(key, names)) return out;
+  if (names.empty()) r.error(key, "expected at least one pool");
+  for (const PoolConfig& p : pools) known.push_back(p.name);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto at = std::find(known.begin(), known.end(), names[i]);
+    const std::string pointer = pointer_to(pointer_to(r.pointer(), key), std::to_string(i));
+    if (at == known.end()) r.errors().add(pointer, unknown_name("pool", names[i], known));
+    else if (std::count(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) > 0)
+      r.errors().add(pointer, "\"" + names[i] + "\" is named twice");
+    else out.push_back(static_cast<std::int32_t>(at - known.begin()));
+  }
+  return out;
+}
+
 RunConfig read_run_config(Document document, ErrorList& errors) {
   RunConfig c;
   c.document = std::move(document);
@@ -389,7 +446,6 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   if (const Value* v = r.require("workload"); v != nullptr) c.workload = *v;
   if (const Value* v = r.take("cluster"); v != nullptr) read_cluster(*v, c, errors);
   if (const Value* v = r.take("engine"); v != nullptr) read_engine(*v, c.engine, errors);
-  if (const Value* v = r.take("signals"); v != nullptr) read_signals(*v, c, errors);
   const Value* policy = r.take("policy");
   read_policies(policy == nullptr ? Value::object() : *policy, c.policy, errors);
   if (const Value* v = r.take("slo"); v != nullptr) c.slo = read_slo(*v, -1, errors);
@@ -398,11 +454,13 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   if (const Value* v = r.take("validate"); v != nullptr) read_section(*v, c.validate, errors);
   if (const Value* v = r.take("warmup"); v != nullptr) read_warmup(*v, c.warmup, errors);
   if (const Value* v = r.take("replication"); v != nullptr) read_replication(*v, c.replication, errors);
+  if (const Value* v = r.take("signals"); v != nullptr) read_all_signals(*v, c, errors);
+  check_cluster_policy(c, errors);
+  if (const Value* v = r.take("power"); v != nullptr) read_power(*v, c, errors);
   r.strings("plugins", c.plugins);
   read_described(r, c.global);
   refuse_reserved(r);
   r.finish();
-  check_cluster_policy(c, errors);
   return c;
 }
 

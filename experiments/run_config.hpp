@@ -15,6 +15,7 @@
 #include "experiments/capacity.hpp"
 #include "experiments/classes.hpp"
 #include "experiments/document.hpp"
+#include "experiments/signals.hpp"
 #include "hwmodels/variants.hpp"
 #include "sim/base/units.hpp"
 #include "sim/cluster.hpp"
@@ -42,6 +43,7 @@ struct PoolConfig {
   std::string name;
   Role role = Role::kMixed;
   std::int64_t replicas = 1, tp = 1, pp = 1;
+  std::int64_t priority = 0;        ///< of the requests that it is for; lower is more urgent
   std::int64_t serving = -1;        ///< instances that serve at the start; -1: all
   double network_bytes_per_s = 0;   ///< of one instance; 0: the devices' data sheet
   Duration engine_init{};           ///< /lifecycle: from the order to serving, for instances that start on new nodes
@@ -54,6 +56,16 @@ struct LinkConfig {
   std::int32_t from = 0, to = 0;
   double bytes_per_s = 0;           ///< shared by all transfers from one to the other; 0: no limit
   Duration latency{};
+};
+
+/// One of /power: servers that share a power budget, and the policy that keeps them below it.
+struct PowerConfig {
+  std::string name, pointer;
+  std::vector<std::int32_t> pools;  ///< empty: all servers
+  double budget_w = 0;
+  Duration telemetry = 2s, cap_delay = 40s, brake_delay = 5s;   ///< POLCA (ASPLOS'24)
+  double constant_w = 0, share = 0; ///< of a server, besides its devices: always, and for each watt of theirs
+  PolicyChoice policy;
 };
 
 /// What happens to a request whose prompt and output do not fit the model's context.
@@ -122,6 +134,8 @@ struct RunConfig {
   std::vector<PoolConfig> pools;      ///< empty: one, of /cluster
   std::vector<LinkConfig> links;
   CapacityConfig capacity;
+  std::vector<PowerConfig> power;
+  SignalsConfig signals;
   EngineConfig engine;
   PolicyChoices policy;
   std::vector<SloLimit> slo;  ///< of all classes
@@ -137,6 +151,9 @@ struct RunConfig {
 };
 
 RunConfig read_run_config(Document document, ErrorList& errors);
+
+/// Key with names of pools, as their numbers; empty where it is left out. Errors: no array, an empty one, unknown names.
+std::vector<std::int32_t> pool_indices(ObjectReader& r, std::string_view key, const std::vector<PoolConfig>& pools);
 
 /// Where names are looked up: beside the config, the user's config folder ($XDG_CONFIG_HOME/orrery or
 /// ~/.config/orrery), then $ORRERY_DATA (default ../shared/data) and its traces/; for the config.json of a result also

@@ -97,23 +97,27 @@ void add_reserved(Value& properties, std::string_view pointer) {
   }
 }
 
+/// One entry of list_policies, as a further alternative of its slot.
+void add_policy(const Value& p, Value& slot) {
+  Value& alternatives = slot["anyOf"];
+  std::vector<std::string> names{p.at("name").as_string()};
+  for (const Value& alias : p.at("aliases").items()) names.push_back(alias.as_string());
+  Value properties = properties_of(p.at("parameters"));
+  properties["name"] = names_schema(names);
+  Value object = object_of(std::move(properties));
+  object["required"] = Value::array();
+  object["required"].push_back("name");
+  object["description"] = p.at("system");
+  alternatives.push_back(names_schema(names));
+  alternatives.push_back(std::move(object));
+}
+
 Value policy_slots(const Registry& registry) {
   Value slots = Value::object();
   const Value all = list_policies(registry, "");
-  for (const Value& p : all.items()) {
-    Value& alternatives = slots[p.at("slot").as_string()]["anyOf"];
-    std::vector<std::string> names{p.at("name").as_string()};
-    for (const Value& alias : p.at("aliases").items()) names.push_back(alias.as_string());
-    Value properties = properties_of(p.at("parameters"));
-    properties["name"] = names_schema(names);
-    Value object = object_of(std::move(properties));
-    object["required"] = Value::array();
-    object["required"].push_back("name");
-    object["description"] = p.at("system");
-    alternatives.push_back(names_schema(names));
-    alternatives.push_back(std::move(object));
-  }
+  for (const Value& p : all.items()) add_policy(p, slots[p.at("slot").as_string()]);
   add_reserved(slots, "/policy");
+  slots.erase(slot_name<PowerPolicy>());   // of an entry of /power
   return object_of(std::move(slots));
 }
 
@@ -138,12 +142,14 @@ Value distribution(std::string_view description) {
 
 Value arrival_schema() {
   Value p = Value::object();
-  p["process"] = names_schema({"constant", "poisson", "gamma", "onoff", "profile", "closed"});
+  p["process"] = names_schema({"constant", "poisson", "gamma", "onoff", "profile", "closed", "sinusoid"});
   p["rate"] = quantity("12/s", "Requests a second, over the whole cluster");
   p["cv"] = typed("number", "Coefficient of variation of the gaps (gamma)");
   p["on"] = distribution("Length of the phases with arrivals (onoff)");
   p["off"] = distribution("Length of the phases without (onoff)");
   p["profile"] = typed("string", "CSV file t_s,rate (profile)");
+  p["amplitude"] = typed("number", "Largest deviation from the mean rate, as a share of it (sinusoid)");
+  p["period"] = quantity("24h", "A day, lowest at its start (sinusoid)");
   p["users"] = typed("integer", "Users who wait for their answer (closed)");
   p["think"] = distribution("Time between an answer and the next request (closed)");
   return object_of(std::move(p));
@@ -219,6 +225,7 @@ Value pool_schema(const Registry& registry) {
   p["replicas"] = typed("integer", "Instances of the pool");
   p["tp"] = typed("integer", "Devices that share every layer of an instance");
   p["pp"] = typed("integer", "Pipeline stages of an instance");
+  p["priority"] = typed("integer", "Of the requests that the pool is for; lower is more urgent (by-priority, power)");
   p["serving"] = typed("integer", "Instances that serve at the start; the others are off");
   p["network"] = quantity("50GB/s", "Of one instance, each way; the devices' data sheet where it is left out");
   p["hardware"] = any_of(typed("string"), typed("object"));
@@ -241,7 +248,28 @@ Value link_schema() {
   return object_of(std::move(p));
 }
 
+Value power_schema(const Registry& registry) {
+  Value server = Value::object();
+  server["constant"] = quantity("1.6kW", "What a server draws besides its devices, always");
+  server["share"] = typed("number", "And for each watt of its devices");
+  Value policies = Value::object();
+  const Value all = list_policies(registry, "");
+  for (const Value& p : all.items())
+    if (p.at("slot").as_string() == slot_name<PowerPolicy>()) add_policy(p, policies);
+  Value p = Value::object();
+  p["domain"] = typed("string", "Name of a row of servers");
+  p["pools"] = array_of(typed("string"), "Whose instances stand in it; all where it is left out");
+  p["budget"] = quantity("260kW", "Power of the row");
+  p["telemetry"] = quantity("2s", "Between samples of its power");
+  p["cap_delay"] = quantity("40s", "From the order of a clock to its effect");
+  p["brake_delay"] = quantity("5s", "From the order of the brake to its effect");
+  p["server"] = object_of(std::move(server));
+  p["policy"] = std::move(policies);
+  return object_of(std::move(p));
+}
+
 Value signals_schema() {
+  Value p = Value::object();
   Value c = Value::object();
   c["file"] = typed("string", "A capacity trace, t_s,op,nodes");
   c["rows"] = array_of(typed("string"), "Its rows, in place of a file");
@@ -250,8 +278,16 @@ Value signals_schema() {
   c["grace"] = quantity("30s", "From the notice to the end of a node");
   c["gpus_per_node"] = typed("integer", "Devices of a node; those of an instance where it is left out");
   c["usd_per_hour"] = typed("number", "Price of a node");
-  Value p = Value::object();
   p["capacity"] = object_of(std::move(c));
+  const auto signal = [](std::string_view description) {
+    Value v = any_of(typed("number"), typed("string"), typed("object"));
+    v["description"] = description;
+    return v;
+  };
+  const auto several = [&](std::string_view description) { return any_of(signal(description), array_of(signal(description), description)); };
+  p["carbon"] = signal("gCO2 a kWh: a number, a CSV file, or {\"file\" or \"value\", \"column\", \"start\", \"pue\"}");
+  p["price"] = several("USD an hour of a device, likewise; with \"pools\"");
+  p["power"] = several("Watts that others draw in a power domain, likewise; with \"domain\"");
   return object_of(std::move(p));
 }
 
@@ -287,6 +323,7 @@ Value run_schema(const Registry& registry) {
   replication["resample"] = any_of(typed("boolean"), names_schema({"auto"}));
   p["replication"] = object_of(std::move(replication));
   p["plugins"] = typed("array", "Names of plug-ins");
+  p["power"] = array_of(power_schema(registry), "Servers that share a power budget");
   add_reserved(p, "");
   Value v = object_of(std::move(p));
   v["$schema"] = "https://json-schema.org/draft/2020-12/schema";

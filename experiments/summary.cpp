@@ -168,6 +168,56 @@ Value headroom(const Summary& s, const DeploymentFacts& d) {
   return v;
 }
 
+Value power_domain(const PowerResult& p) {
+  Value v = Value::object();
+  v["budget_w"] = p.budget_w;
+  v["mean_w"] = p.mean_w;
+  v["peak_w"] = p.peak_w;
+  v["peak_fraction"] = p.peak_w / p.budget_w;
+  v["max_rise_5s"] = p.rise_5s_w / p.budget_w;
+  v["max_rise_40s"] = p.rise_40s_w / p.budget_w;
+  v["server_peak_w"] = p.server_peak_w;
+  v["brakes"] = p.brakes;
+  v["caps"] = p.caps;
+  v["capped_s"] = p.capped_s;
+  v["braked_s"] = p.braked_s;
+  return v;
+}
+
+/// Of several domains together: sums of means, counts and times, the largest of the rest.
+Value power(const std::vector<PowerResult>& domains) {
+  Value v = Value::object();
+  for (const PowerResult& p : domains) {
+    const Value one = power_domain(p);
+    for (const Value::Member& m : one.members()) {
+      const Value* before = v.find(m.first);
+      const bool largest = m.first.starts_with("peak") || m.first.starts_with("max") || m.first.starts_with("server");
+      if (before == nullptr) v[m.first] = m.second;
+      else if (largest) v[m.first] = std::max(before->as_double(), m.second.as_double());
+      else v[m.first] = before->as_double() + m.second.as_double();
+    }
+    if (domains.size() > 1) v["domains"][p.name] = one;
+  }
+  return v;
+}
+
+/// What a class or tenant with that share of the service is charged of the meter.
+void add_charges(Value& out, double share, const Replication& r) {
+  const Summary& s = r.outcome.summary;
+  out["energy"]["joules"] = share * s.joules;
+  if (s.usd > 0) out["cost"]["usd"] = share * s.usd;
+  if (r.outcome.grams >= 0) out["carbon"]["grams"] = share * r.outcome.grams;
+}
+
+Value tenants(const Replication& r) {
+  Value out = r.tenants;
+  double service = 0;
+  for (const Value& t : out.items()) service += t.at("service").as_double();
+  for (std::size_t i = 0; i < out.items().size(); ++i)
+    add_charges(out[i], service > 0 ? out[i].at("service").as_double() / service : 0, r);
+  return out;
+}
+
 /// All that one replication says.
 Value body_of(const Replication& r, const RunResult& result) {
   const Summary& s = r.outcome.summary;
@@ -195,12 +245,14 @@ Value body_of(const Replication& r, const RunResult& result) {
   if (d.peak_bytes > 0) v["utilisation"]["mbu"] = s.mbu;
   v["energy"]["joules"] = s.joules;
   v["energy"]["joules_per_output_token"] = s.joules_per_output_token;
-  if (d.usd_per_hour > 0) {
+  if (s.usd > 0) {
     v["cost"]["usd"] = s.usd;
     v["cost"]["usd_per_million_output_tokens"] = s.usd_per_million_output_tokens;
     v["cost"]["usd_per_hour"] = d.usd_per_hour;
-    v["cost"]["source"] = d.price_source;
+    v["cost"]["source"] = result.priced_by.empty() ? d.price_source : result.priced_by;
   }
+  if (r.outcome.grams >= 0) v["carbon"]["grams"] = r.outcome.grams;
+  if (!r.outcome.power.empty()) v["power"] = power(r.outcome.power);
   v["trust"] = trust(s, d);
   v["stalls"]["kv_map_s"] = s.kv_map_s + d.map_s_per_token * static_cast<double>(s.tokens.computed);
   v["stalls"]["swap_s"] = s.swap_s;
@@ -230,7 +282,9 @@ Value body_of(const Replication& r, const RunResult& result) {
       const std::string key = i < result.classes.size() ? result.classes[i] : std::to_string(i);
       Value& c = v["by_class"][key];
       add_latencies(c, s.by_class[i], false);
-      if (i < s.class_counts.size()) add_counts(c, s.class_counts[i], s.window_s);
+      if (i >= s.class_counts.size()) continue;
+      add_counts(c, s.class_counts[i], s.window_s);
+      add_charges(c, s.class_counts[i].service_share, r);
     }
   }
   if (!result.pools.is_null()) {
@@ -423,7 +477,7 @@ Value summary_of(const RunResult& r) {
   v["workload"]["notes"] = strings(r.workload_notes);
   for (const Value::Member& m : body.members()) v[m.first] = m.second;
   v["warmup_rule"] = r.first().warmup_rule;
-  if (const Value& tenants = r.replications.front().tenants; !tenants.items().empty()) v["tenants"] = tenants;
+  if (!r.replications.front().tenants.items().empty()) v["tenants"] = tenants(r.replications.front());
   for (const QualityFact& q : r.deployment.quality) {
     Value one = Value::object();
     one["task"] = q.task;

@@ -30,6 +30,11 @@
 #include "policies/order/priority.hpp"
 #include "policies/order/sjf.hpp"
 #include "policies/order/srpt.hpp"
+#include "policies/power/by_priority.hpp"
+#include "policies/power/no_cap.hpp"
+#include "policies/power/one_threshold_all.hpp"
+#include "policies/power/one_threshold_low.hpp"
+#include "policies/power/polca.hpp"
 #include "policies/predictor/bucket.hpp"
 #include "policies/predictor/gaussian.hpp"
 #include "policies/predictor/none.hpp"
@@ -98,6 +103,13 @@ void register_policies(Registry& r) {
   r.add<NoAdmissionLimit>("none", "Takes all");
   r.add<QueueLimit>("queue-limit", "A queue of limited length (SGLang max_queued_requests)", {"queue_limit"});
   r.add<Rpm>("rpm", "Requests per minute and tenant (baseline of VTC, OSDI'24)");
+
+  r.family("power");
+  r.add<ByPriority>("by-priority", "Servers of one priority (POLCA, ASPLOS'24)", {"by_priority"});
+  r.add<Polca>("polca", "POLCA, power oversubscription (ASPLOS'24)");
+  r.add<OneThresholdLow>("one-threshold-low", "1-Thresh-Low-Pri (baseline of POLCA, ASPLOS'24)", {"one_threshold_low"});
+  r.add<OneThresholdAll>("one-threshold-all", "1-Thresh-All (baseline of POLCA, ASPLOS'24)", {"one_threshold_all"});
+  r.add<NoCap>("no-cap", "The power brake alone (baseline of POLCA, ASPLOS'24)", {"no_cap"});
 
   r.family("disaggregation");
   r.add<ShortestQueue>("shortest-queue", "Join the shortest queue, over pools", {"shortest_queue"});

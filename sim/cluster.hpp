@@ -77,6 +77,7 @@ struct Pool {
   StationId first;                   ///< its instances are `count` stations from here
   std::int32_t count = 0;
   Role role = Role::kMixed;          ///< of its instances at the start
+  std::int32_t priority = 0;         ///< of the calls that it is for; lower is more urgent
   Bytes kv_bytes_per_token{};        ///< over all devices of one instance
   int layers = 1;                    ///< of the model, for layer-wise transfers
   int tp = 1, pp = 1;

@@ -19,6 +19,7 @@
 #include "sim/cluster.hpp"
 #include "sim/config/describe.hpp"
 #include "sim/policy.hpp"
+#include "sim/power.hpp"
 
 namespace orrery {
 
@@ -40,6 +41,7 @@ template <> constexpr std::string_view slot_name<KvPolicy>() { return "kv"; }
 template <> constexpr std::string_view slot_name<Router>() { return "router"; }
 template <> constexpr std::string_view slot_name<AdmissionPolicy>() { return "admission"; }
 template <> constexpr std::string_view slot_name<ClusterPolicy>() { return "cluster"; }
+template <> constexpr std::string_view slot_name<PowerPolicy>() { return "power"; }   ///< of an entry of /power instead
 
 class Registry {
  public:
@@ -79,7 +81,7 @@ class Registry {
   struct FirstBase<Policy> {};
   template <class Policy>
   using InterfaceOf = typename FirstBase<Policy, Batcher, QueueOrder, LengthPredictor, KvPolicy, Router,
-                                       AdmissionPolicy, ClusterPolicy>::type;
+                                       AdmissionPolicy, ClusterPolicy, PowerPolicy>::type;
 
   template <class Interface>
   std::vector<PolicyEntry<Interface>>& list() { return std::get<std::vector<PolicyEntry<Interface>>>(all_); }
@@ -88,7 +90,7 @@ class Registry {
   std::tuple<std::vector<PolicyEntry<Batcher>>, std::vector<PolicyEntry<QueueOrder>>,
              std::vector<PolicyEntry<LengthPredictor>>, std::vector<PolicyEntry<KvPolicy>>,
              std::vector<PolicyEntry<Router>>, std::vector<PolicyEntry<AdmissionPolicy>>,
-             std::vector<PolicyEntry<ClusterPolicy>>> all_;
+             std::vector<PolicyEntry<ClusterPolicy>>, std::vector<PolicyEntry<PowerPolicy>>> all_;
 };
 
 /// A policy without parameters.

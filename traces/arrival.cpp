@@ -93,13 +93,17 @@ class OnOff final : public ArrivalProcess {
 
 class Profile final : public ArrivalProcess {
  public:
-  Profile(std::vector<RateStep> steps, std::uint64_t seed) : steps_(std::move(steps)), seed_(seed) {}
+  /// With a period, the last step ends with it and the first follows.
+  Profile(std::vector<RateStep> steps, std::uint64_t seed, double period_s = 0)
+      : steps_(std::move(steps)), period_(from_seconds(period_s)), seed_(seed) {}
   Time next() override {
     double need = unit_exponential(seed_, n_++);                  // in expected arrivals (time rescaling)
     for (; now_ != kNever; ++step_) {
+      if (period_ > Duration{} && step_ == steps_.size()) step_ = 0, began_ += period_;
       const double rate = steps_[step_].rate;
-      if (step_ + 1 == steps_.size()) return now_ = rate > 0 ? later(now_, need / rate) : kNever;
-      const Time end = Time{} + from_seconds(steps_[step_ + 1].start_s);
+      const bool last = step_ + 1 == steps_.size();
+      if (last && period_ == Duration{}) return now_ = rate > 0 ? later(now_, need / rate) : kNever;
+      const Time end = began_ + (last ? period_ : from_seconds(steps_[step_ + 1].start_s));
       const double holds = to_seconds(end - now_) * rate;
       if (need < holds) return now_ = std::min(end, later(now_, need / rate));
       need -= holds;
@@ -110,6 +114,8 @@ class Profile final : public ArrivalProcess {
 
  private:
   std::vector<RateStep> steps_;
+  Duration period_;
+  Time began_{};                       ///< of the present period
   std::size_t step_ = 0;
   std::uint64_t seed_, n_ = 0;
   Time now_{};
@@ -127,6 +133,21 @@ std::unique_ptr<ArrivalProcess> make_onoff(double rate, Distribution on, Distrib
 }
 std::unique_ptr<ArrivalProcess> make_profile(std::vector<RateStep> steps, std::uint64_t seed) {
   return std::make_unique<Profile>(std::move(steps), seed);
+}
+
+/// The rate of a step is that at its middle; cosines by the recurrence cos(x + d) = 2 cos(d) cos(x) - cos(x - d).
+std::unique_ptr<ArrivalProcess> make_sinusoid(double rate, double amplitude, double period_s, std::uint64_t seed) {
+  constexpr int kSteps = 96;
+  constexpr double kHalfStep = 0.9994645874763657, kTwiceStep = 1.995717846477207;   // cos(pi / 96), 2 cos(2 pi / 96)
+  std::vector<RateStep> steps;
+  double before = kHalfStep, now = kHalfStep;
+  for (int k = 0; k < kSteps; ++k) {
+    steps.push_back({period_s * k / kSteps, rate * (1 - amplitude * now)});
+    const double after = kTwiceStep * now - before;
+    before = now;
+    now = after;
+  }
+  return std::make_unique<Profile>(std::move(steps), seed, period_s);
 }
 
 std::vector<RateStep> read_profile(const std::string& path) {

@@ -4,6 +4,8 @@
 ///   constant   every 1/rate seconds, the first at 1/rate        poisson   exponential gaps
 ///   gamma      gamma gaps of mean 1/rate and a coefficient of variation
 ///   onoff      Poisson while on, nothing while off; `rate` is the mean over both; phases are drawn from `on` and `off`
+///   sinusoid   Poisson whose rate follows a day: rate * (1 - amplitude * cos(2 pi t / period)), lowest at 0, in 96 steps a
+///              period
 ///   profile    Poisson whose rate follows a table of (time, rate), each rate valid until the next row, the last forever
 ///
 ///   auto arrivals = make_poisson(12.0, seed);
@@ -38,6 +40,8 @@ std::unique_ptr<ArrivalProcess> make_gamma(double rate, double cv, std::uint64_t
 std::unique_ptr<ArrivalProcess> make_onoff(double rate, Distribution on, Distribution off, std::uint64_t seed);
 /// Starts increase and the first is 0.
 std::unique_ptr<ArrivalProcess> make_profile(std::vector<RateStep> steps, std::uint64_t seed);
+
+std::unique_ptr<ArrivalProcess> make_sinusoid(double rate, double amplitude, double period_s, std::uint64_t seed);
 
 /// A profile file: header `t_s,rate`, then rows of increasing time. Throws ConfigError with file:line, all at once.
 std::vector<RateStep> read_profile(const std::string& path);

@@ -173,12 +173,12 @@ LengthChoice read_lengths(Context& c, const Value& v, bool beside_trace) {
   return out;
 }
 
-// ---- arrival: {"process": constant|poisson|gamma|onoff|profile|closed, rate, cv, on, off, profile, users, think} -----
+// ---- arrival: {"process": constant|poisson|gamma|onoff|profile|closed|sinusoid, rate, cv, on, off, profile, ...} ------
 
-enum class Process { kConstant, kPoisson, kGamma, kOnOff, kProfile, kClosed };
+enum class Process { kConstant, kPoisson, kGamma, kOnOff, kProfile, kClosed, kSinusoid };
 
 const std::vector<EnumName>& process_names() {
-  static const std::vector<EnumName> kNames{{"constant", 0}, {"poisson", 1}, {"gamma", 2}, {"onoff", 3}, {"profile", 4}, {"closed", 5}};
+  static const std::vector<EnumName> kNames{{"constant", 0}, {"poisson", 1}, {"gamma", 2}, {"onoff", 3}, {"profile", 4}, {"closed", 5}, {"sinusoid", 6}};
   return kNames;
 }
 
@@ -188,7 +188,11 @@ struct ArrivalChoice {
   std::optional<Distribution> on, off, think;
   std::vector<RateStep> profile;
   std::int64_t users = 0;
+  double amplitude = 0.5;
+  Duration period = 24h;
   std::string label;
+
+  bool rated() const { return process <= Process::kOnOff || process == Process::kSinusoid; }
 
   std::unique_ptr<ArrivalProcess> make(std::uint64_t seed) const {
     switch (process) {
@@ -197,6 +201,7 @@ struct ArrivalChoice {
       case Process::kGamma: return make_gamma(rate, cv, seed);
       case Process::kOnOff: return make_onoff(rate, *on, *off, seed);
       case Process::kProfile: return make_profile(profile, seed);
+      case Process::kSinusoid: return make_sinusoid(rate, amplitude, to_seconds(period), seed);
       case Process::kClosed: break;
     }
     return nullptr;
@@ -207,9 +212,10 @@ struct ArrivalChoice {
 void refuse_foreign_keys(ObjectReader& in, Process process, std::string_view name) {
   struct Owner { const char* key; std::vector<Process> processes; };
   static const std::vector<Owner> kOwners{
-      {"rate", {Process::kConstant, Process::kPoisson, Process::kGamma, Process::kOnOff}}, {"cv", {Process::kGamma}},
+      {"rate", {Process::kConstant, Process::kPoisson, Process::kGamma, Process::kOnOff, Process::kSinusoid}}, {"cv", {Process::kGamma}},
       {"on", {Process::kOnOff}}, {"off", {Process::kOnOff}}, {"profile", {Process::kProfile}},
-      {"users", {Process::kClosed}}, {"think", {Process::kClosed}}};
+      {"users", {Process::kClosed}}, {"think", {Process::kClosed}},
+      {"amplitude", {Process::kSinusoid}}, {"period", {Process::kSinusoid}}};
   for (const Owner& owner : kOwners) {
     const bool wanted = std::find(owner.processes.begin(), owner.processes.end(), process) != owner.processes.end();
     if (!wanted && in.take(owner.key) != nullptr) in.error(owner.key, "has no meaning for process \"" + std::string(name) + "\"");
@@ -224,7 +230,7 @@ std::optional<ArrivalChoice> read_arrival(Context& c, const Value& v, const std:
   int process = static_cast<int>(Process::kPoisson);
   if (in.choice("process", process, process_names())) a.process = static_cast<Process>(process);
   const std::string name(process_names()[static_cast<std::size_t>(process)].name);
-  const bool rated = a.process <= Process::kOnOff;
+  const bool rated = a.rated();
   if (rated && !in.number("rate", a.rate, {1e-6, kMaxRate}, Dimension::kPerSecond) && !in.has("rate")) {
     if (fitted && fitted->rate > 0) a.rate = fitted->rate;
     else in.error("rate", "missing key");
@@ -256,6 +262,10 @@ std::optional<ArrivalChoice> read_arrival(Context& c, const Value& v, const std:
       }
     }
     a.label += " " + file;
+  } else if (a.process == Process::kSinusoid) {
+    in.number("amplitude", a.amplitude, {0, 1});
+    in.duration("period", a.period, {1, 9e6});
+    a.label += " by a sinusoid of " + number_text(to_seconds(a.period)) + " s";
   } else if (a.process == Process::kClosed) {
     in.require("users");
     in.integer("users", a.users, {1, 1'000'000});
@@ -271,7 +281,11 @@ std::optional<ArrivalChoice> read_arrival(Context& c, const Value& v, const std:
 Value resolved(const ArrivalChoice& a) {
   Value v = Value::object();
   v["process"] = std::string(process_names()[static_cast<std::size_t>(a.process)].name);
-  if (a.process <= Process::kOnOff) v["rate"] = a.rate;
+  if (a.rated()) v["rate"] = a.rate;
+  if (a.process == Process::kSinusoid) {
+    v["amplitude"] = a.amplitude;
+    v["period"] = to_seconds(a.period);
+  }
   if (a.process == Process::kGamma) v["cv"] = a.cv;
   if (a.process == Process::kClosed) {
     v["users"] = a.users;

@@ -18,7 +18,7 @@ ClusterEngine::ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& 
     const PoolId pool{static_cast<std::int32_t>(pools_.size())};
     const auto first = static_cast<std::int32_t>(instances_.size());
     pools_.push_back({.name = p.name, .first = StationId{first}, .count = p.count, .role = p.role,
-                      .kv_bytes_per_token = p.kv_bytes_per_token, .layers = p.layers, .tp = p.tp, .pp = p.pp,
+                      .priority = p.priority, .kv_bytes_per_token = p.kv_bytes_per_token, .layers = p.layers, .tp = p.tp, .pp = p.pp,
                       .max_running = p.max_running, .weight_bytes = p.weight_bytes, .bytes_per_s = p.bytes_per_s,
                       .start_delay = p.start_delay, .on_nodes = p.on_nodes, .cost = p.cost});
     for (std::int32_t i = 0; i < p.count; ++i) {

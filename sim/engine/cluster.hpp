@@ -28,6 +28,7 @@ struct PoolParts {
   std::string name;
   std::int32_t count = 1;
   Role role = Role::kMixed;
+  std::int32_t priority = 0;         ///< of the calls that it is for; lower is more urgent
   Bytes kv_bytes_per_token{};        ///< over all devices of an instance
   int layers = 1;
   std::int64_t bytes_per_s = 0;      ///< of an instance's network, each way; 0: not a limit

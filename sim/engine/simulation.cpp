@@ -12,8 +12,8 @@ constexpr int kEmptyTicks = 100000;   ///< of a cluster policy, before it is tak
 }  // namespace
 
 Simulation::Simulation(SimulationParts parts)
-    : parts_(std::move(parts)), loads_(parts_.stations.size()), events_(parts_.stations.size()),
-      is_touched_(parts_.stations.size()) {
+    : parts_(std::move(parts)), loads_(parts_.stations.size()), meter_(*parts_.recorder, *this),
+      events_(parts_.stations.size()), is_touched_(parts_.stations.size()) {
   run_.recorder = parts_.recorder;
   run_.decisions = parts_.decisions;
   run_.observers = parts_.observers;
@@ -32,6 +32,12 @@ Simulation::Simulation(SimulationParts parts)
     cluster_ = std::make_unique<ClusterEngine>(*parts_.cluster, static_cast<ClusterHost&>(*this), run_, loads_);
     run_.mover = cluster_.get();
   }
+  run_.metered = parts_.power || parts_.tariff;
+  if (parts_.power) {
+    power_ = std::make_unique<PowerEngine>(*parts_.power, meter_, stations_.size());
+    run_.steps = power_.get();
+  }
+  if (parts_.tariff) tariff_ = std::make_unique<Tariff>(*parts_.tariff, meter_, stations_.size());
   seen_ = loads_;
   wants_done_ = parts_.source->wants_done();
   if (parts_.router) staleness_ = parts_.router->staleness();
@@ -43,6 +49,7 @@ inline Time Simulation::next_instant() {
   Time t = std::min(Time{Duration{events_.min()}}, next_arrival_);
   if (!patience_.empty() || !delayed_.empty()) t = std::min(t, next_of_clients());
   if (cluster_) t = next_of_cluster(t);
+  if (run_.metered && t != kNever) t = std::min(t, next_of_meters());
   return t;
 }
 
@@ -58,6 +65,17 @@ Time Simulation::next_of_cluster(Time t) {
   t = std::min(t, cluster_->next());
   empty_ticks_ = t == kNever ? empty_ticks_ + 1 : 0;
   return empty_ticks_ < kEmptyTicks ? std::min(t, cluster_->next_tick()) : t;
+}
+
+/// What only looks: it keeps no run alive.
+Time Simulation::next_of_meters() const {
+  return std::min(power_ ? power_->next() : kNever, tariff_ ? tariff_->next() : kNever);
+}
+
+/// What was spent until now costs what held until now; then orders and telemetry.
+void Simulation::run_meters(Time now) {
+  if (tariff_ && tariff_->next() <= now) tariff_->settle(now);
+  if (power_ && power_->next() <= now) power_->run(now);
 }
 
 void Simulation::run_cluster(Time now) {
@@ -113,6 +131,7 @@ Outcome Simulation::run() {
       events_.set(s, MinTree::kNone);
     }
     if (cluster_) run_cluster(t);
+    if (run_.metered) run_meters(t);
     if (!patience_.empty()) deliver_impatience(t);
     if (next_arrival_ == t || !delayed_.empty()) deliver_arrivals(t);
     if (cluster_) settle_and_plan(t);
@@ -424,6 +443,16 @@ Outcome Simulation::finish() {
     out.nodes_paid = end.nodes = cluster_->paid_nodes(now_);
     out.migrations = cluster_->migrations();
     out.bytes_moved = static_cast<double>(cluster_->bytes_sent());
+  }
+  if (power_) {
+    out.fingerprint = hash_combine(out.fingerprint, power_->hash());
+    end.rows = power_->rows(now_);
+    out.power = power_->finish(now_);
+  }
+  if (tariff_) {
+    tariff_->finish(now_);
+    for (std::size_t i = 0; i < stations_.size(); ++i) end.usd.push_back(tariff_->usd(i));
+    if (tariff_->has_carbon()) out.grams = tariff_->grams();
   }
   out.summary = parts_.recorder->finish(end);
   out.events = instants_;

@@ -1,7 +1,8 @@
 /// The simulation: requests in, stations, results out. One loop over instants; within an instant the order is fixed:
 ///
 ///   1. steps that end, by station and lane      tokens are delivered before anybody decides
-///   2. what befalls the cluster                 KV that has come, instances that start or go, then the policy's tick
+///   2. what befalls the cluster                 KV that has come, instances that start or go, then the policy's tick;
+///                                               then signals that change, power orders that take effect, telemetry
 ///   3. clients that give up, by number          after the tokens that came in time, before anything new is planned
 ///   4. arrivals, by time and number             a call that comes at a boundary is seen by the plan made there;
 ///                                               who was delayed (by a prediction, a back-off) before who is new
@@ -24,6 +25,8 @@
 
 #include "sim/base/min_tree.hpp"
 #include "sim/engine/cluster.hpp"
+#include "sim/engine/power.hpp"
+#include "sim/engine/tariff.hpp"
 #include "sim/engine/station.hpp"
 #include "sim/request.hpp"
 
@@ -38,6 +41,8 @@ struct SimulationParts {
   Router* router = nullptr;                       ///< null: the only station
   AdmissionPolicy* admission = nullptr;           ///< null: takes all that fits
   const ClusterParts* cluster = nullptr;          ///< null: a router; else its policy places calls
+  const PowerParts* power = nullptr;              ///< null: no power budget
+  const TariffParts* tariff = nullptr;            ///< null: constant prices, no carbon
   const LengthPredictor* predictor = nullptr;     ///< null: none
   RequestSource* source = nullptr;
   Recorder* recorder = nullptr;
@@ -66,6 +71,8 @@ struct Outcome {
   std::vector<Duration> nodes_paid;   ///< by node of the capacity trace
   std::int64_t migrations = 0;
   double bytes_moved = 0;         ///< of KV, between instances
+  std::vector<PowerResult> power; ///< by power domain
+  double grams = -1;              ///< of CO2; negative: no carbon signal
 };
 
 /// A request that cannot be served, where the config says to refuse such input.
@@ -73,7 +80,7 @@ struct RequestRefused : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-class Simulation final : private LeaveListener, private ClusterHost {
+class Simulation final : private LeaveListener, private ClusterHost, private MeterHost {
  public:
   explicit Simulation(SimulationParts parts);
   ~Simulation() override;
@@ -117,6 +124,8 @@ class Simulation final : private LeaveListener, private ClusterHost {
   void leave(CallId id, const Row& row, Time now);
   void write(CallId id, const Row& row);
   void run_cluster(Time now);
+  Time next_of_meters() const;
+  void run_meters(Time now);
   void settle_touched(Time now);
   void plan_touched(Time now);
   void settle_and_plan(Time now);
@@ -133,6 +142,7 @@ class Simulation final : private LeaveListener, private ClusterHost {
   bool admits(CallId id, StationId to, Time now) override;
   void send(CallId id, StationId to, Time now) override;
   void reject(CallId id, Time now) override { leave_unserved(id, Status::kRejected, now, false); }
+  Duration present(StationId s, Time now) const override { return cluster_ ? cluster_->paid(s, now) : now - Time{}; }
   Rng rng(Purpose purpose, std::uint64_t number) const override { return Rng(parts_.seed, purpose, number); }
   Outcome finish();
   void check_nobody_waits_forever() const;
@@ -144,6 +154,9 @@ class Simulation final : private LeaveListener, private ClusterHost {
   std::vector<const PrefixView*> prefixes_;
   std::unique_ptr<ClusterEngine> cluster_;        ///< null: none
   int empty_ticks_ = 0;                           ///< in a row, with nothing else to happen
+  Meter meter_;
+  std::unique_ptr<PowerEngine> power_;            ///< null: no power budget
+  std::unique_ptr<Tariff> tariff_;                ///< null: no signals
   MinTree events_;
   std::vector<std::size_t> touched_;              ///< stations with work in this instant
   std::vector<std::size_t> planning_;             ///< scratch

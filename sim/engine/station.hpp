@@ -53,6 +53,13 @@ struct ClientJob {
   int attempts = 1;
 };
 
+/// Told of every step that has ended, where power is watched.
+class StepListener {
+ public:
+  virtual ~StepListener() = default;
+  virtual void on_step(StationId, const StepRun& run, std::int64_t k) = 0;   ///< stage 0 of a pipeline
+};
+
 /// Takes calls over from stations, in runs where they go from one to another (cluster.hpp).
 class CallMover {
  public:
@@ -78,6 +85,8 @@ struct RunContext {
   DecisionSink* decisions = nullptr;     ///< null: only hashed
   LeaveListener* leaver = nullptr;
   CallMover* mover = nullptr;            ///< null: no call goes from one station to another
+  StepListener* steps = nullptr;         ///< null: nobody wants to know
+  bool metered = false;                  ///< readings between the ends of steps are wanted (under_way)
   bool fast_forward = true;
   bool verify_fast_forward = false;      ///< asks the policy at every skipped iteration; EngineError if it differs
   Time now{};
@@ -137,6 +146,11 @@ class Station final : private PrefixView {
   /// Prices from the next boundary on; both outlive the run. Same number of stages.
   void set_cost(Executor* executor, const CostModel* cost, Time now);
   void slow_down(std::int64_t per_mille, Time now);   ///< of its usual cost model's time
+  void set_clock(Executor* executor, const CostModel* cost, Time now);   ///< as set_cost, the slow-down kept
+  /// Energy (nJ) and busy time (ps) of steps under way until `now`, beyond what the recorder was told; less than nothing
+  /// where it was told of stages that lie ahead.
+  struct Spent { Wide energy = 0; std::int64_t busy = 0; };
+  Spent under_way(Time now) const;
   KvState kv_now() const;                ///< brings a run under way up to date
   Tokens context_now(CallId id) const;   ///< iterations of a run under way that have ended counted in
   Tokens emitted_now(CallId id) const;
@@ -163,6 +177,7 @@ class Station final : private PrefixView {
   struct Cohort { Time last; std::int32_t count; };   ///< members whose last token is not the group's last
   struct SwapOut { CallId call; Tokens context; };
   struct GivenUp { CallId call; Status why; };
+  struct StageTime { Time begin, end; std::int64_t energy; };   ///< of a step of a pipeline
 
   struct Lane {
     Lane(int i, const KvConfig& kv) : index(i), group(i, kv.block_tokens, !kv.contiguous) {}
@@ -181,6 +196,7 @@ class Station final : private PrefixView {
     SmallVec<GivenUp> given_up;
     SmallVec<ChunkShape> chunks;
     std::vector<SwapOut> swapping;
+    std::vector<StageTime> stages;       ///< of the running step, if it is metered
     Blocks taken;                    ///< by iterations of the running step after its first, ahead of its end
     Tokens host_returning;           ///< host memory given back when the step ends
     std::int64_t steps_since_admission = 0;
@@ -267,6 +283,7 @@ class Station final : private PrefixView {
   bool dynamic_order_ = false;           ///< keys of waiting calls change
   std::vector<std::int64_t> ranks_;      ///< scratch
   const CostModel* usual_ = nullptr;     ///< once it has been slowed down
+  std::int64_t slow_per_mille_ = 1000;
   std::unique_ptr<ScaledCost> slow_;
   std::unique_ptr<ModelExecutor> slow_executor_;
   std::uint64_t hash_ = 0;

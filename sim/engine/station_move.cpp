@@ -142,9 +142,41 @@ void Station::set_cost(Executor* executor, const CostModel* cost, Time now) {
 
 void Station::slow_down(std::int64_t per_mille, Time now) {
   if (!usual_) usual_ = parts_.cost;
+  slow_per_mille_ = per_mille;
   slow_ = std::make_unique<ScaledCost>(*usual_, per_mille);
   slow_executor_ = std::make_unique<ModelExecutor>(*slow_);
   set_cost(slow_executor_.get(), slow_.get(), now);
+}
+
+void Station::set_clock(Executor* executor, const CostModel* cost, Time now) {
+  if (!usual_) return set_cost(executor, cost, now);
+  usual_ = cost;
+  slow_down(slow_per_mille_, now);
+}
+
+/// Spread evenly over each iteration and stage, rounded down.
+Station::Spent Station::under_way(Time now) const {
+  Spent sum;
+  const auto share = [&](Wide energy, Time begin, Time end) {   // until now
+    const std::int64_t whole = to_ps(end - begin), done = std::clamp<std::int64_t>(to_ps(now - begin), 0, whole);
+    return whole > 0 ? energy * done / whole : energy;
+  };
+  for (const Lane& lane : lanes_) {
+    if (lane.state != State::kRunning) continue;
+    for (const StageTime& s : lane.stages) {   // the recorder knows of all but the first already
+      const bool first = &s == &lane.stages.front();
+      const Time until = std::clamp(now, s.begin, s.end);
+      sum.energy += share(s.energy, s.begin, s.end) - (first ? 0 : s.energy);
+      sum.busy += first ? to_ps(until - s.begin) : to_ps(until - s.end);
+    }
+    if (lanes_.size() > 1) continue;
+    const std::int64_t j = std::min(ended(lane), lane.k - 1);
+    const Time begin = lane.start + lane.run.total(j);
+    sum.energy += static_cast<Wide>(lane.run.e_first.value()) * j + static_cast<Wide>(lane.run.e_step.value()) * (j * (j - 1) / 2) +
+                  share(lane.run.e_first.value() + static_cast<Wide>(lane.run.e_step.value()) * j, begin, begin + lane.run.at(j));
+    sum.busy += to_ps(std::min(now, lane.at) - lane.start);
+  }
+  return sum;
 }
 
 /// Iterations of a run under way that have ended by now.

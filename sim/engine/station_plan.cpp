@@ -207,12 +207,14 @@ void Station::run_pipeline(Lane& lane, Time now) {
   lane.k = 1;
   Time end = std::max(now, stage_free_[0]) + lane.run.first;
   stage_free_[0] = end;
+  if (run_->metered) lane.stages.assign(1, {end - lane.run.first, end, lane.run.e_first.value()});
   const Duration hop = parts_.cost->hop(lane.shape.decodes + lane.shape.prefill);
   for (std::size_t s = 1; s < stage_free_.size(); ++s) {
     const StepRun run = parts_.cost->price({&lane.shape, 1}, static_cast<int>(s));
     const Time begin = std::max(end + hop, stage_free_[s]);
     end = stage_free_[s] = begin + run.first;
     run_->recorder->on_stage(id_, begin, end, 1, run);
+    if (run_->metered) lane.stages.push_back({begin, end, run.e_first.value()});
   }
   lane.at = end;
 }

@@ -290,6 +290,7 @@ inline void Station::end_step(Lane& lane, Time now) {
   BatchPlan::Padding padding = lane.plan.padding();
   if (!lane.plan.decodes()) padding.decodes = padding.decode_context = Tokens{};
   run_->recorder->on_step(id_, lane.index, lane.start, now, lane.k, lane.shape, padding, lane.run);
+  if (run_->steps) run_->steps->on_step(id_, lane.run, lane.k);
   if (lane.k > 1) {
     const Tokens n{lane.group.size()};
     run_->recorder->on_kv_run(id_, lane.start, lane.k, lane.run, n, Tokens{lane.group.roomy()},

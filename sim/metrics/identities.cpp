@@ -67,6 +67,9 @@ void check_work(const RunFacts& f, Checker& c) {
   Wide energy = 0;
   for (const Wide e : f.station_energy) energy += e;
   c.equal("energy of the run, nJ = sum over replicas", f.energy, energy);
+  for (std::size_t i = 0; i < f.metered.size(); ++i)
+    c.equal("energy of a power domain, fJ: sum over telemetry samples = its servers' meters", f.end.rows[i].sampled, f.metered[i],
+            "domain " + f.end.rows[i].name);
 }
 
 void check_kv(const RunFacts& f, Checker& c) {

@@ -26,6 +26,13 @@ struct RunEnd {
   std::vector<Station> stations{};     ///< empty: not checked
   std::vector<Duration> paid{};        ///< by station, time for which it was there; empty: all the time
   std::vector<Duration> nodes{};       ///< by node of a capacity trace, the same
+  std::vector<double> usd{};           ///< by station, where a signal prices it; negative: as its hourly price; empty: none
+  struct Row {
+    std::string name;
+    std::vector<StationId> stations;
+    Wide sampled = 0, rest = 0;        ///< fJ: of all telemetry samples; of what is in it besides devices
+  };
+  std::vector<Row> rows{};             ///< with a power budget
 };
 
 /// Everything that the identities compare.
@@ -51,6 +58,7 @@ struct RunFacts {
     Wide held = 0, used = 0, reserved = 0;  ///< integrals over time of KV slots
   };
   std::vector<Slots> slots{};          ///< by station
+  std::vector<Wide> metered{};         ///< by row with a power budget: fJ of its devices and of the rest
 };
 
 std::vector<std::string> broken_identities(const RunFacts& facts);

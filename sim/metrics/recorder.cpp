@@ -34,6 +34,7 @@ Recorder::Recorder(RecorderConfig config) : config_(std::move(config)) {
     config_.specs.assign(stations_.size(),
                          {config_.block_tokens, config_.blocks, config_.stages, config_.peak_flops, config_.peak_bytes,
                           config_.idle_milliwatts, config_.usd_per_hour / static_cast<double>(config_.stations)});
+  service_.resize(static_cast<std::size_t>(config_.classes));
   limits_.resize(static_cast<std::size_t>(config_.classes), {kNoLimit, kNoLimit, kNoLimit, kNoLimit});
   for (const SloLimit& slo : config_.slo)
     for (std::size_t c = 0; c < limits_.size(); ++c) {
@@ -210,10 +211,13 @@ void Recorder::fill_requests(Summary& s, std::size_t cut) const {
   s.latencies = latencies(all);
   s.latencies.itl = quantiles(itl);
   s.qoe = experience(all.qoe);
+  const auto service = static_cast<double>(std::accumulate(service_.begin(), service_.end(), std::int64_t{0}));
   if (classes.size() > 1)
-    for (const PerClass& c : classes) {
+    for (std::size_t i = 0; i < classes.size(); ++i) {
+      const PerClass& c = classes[i];
       s.by_class.push_back(latencies(c));
-      s.class_counts.push_back({c.arrived, c.good, c.retries, c.statuses, experience(c.qoe)});
+      s.class_counts.push_back({c.arrived, c.good, c.retries, c.statuses, experience(c.qoe),
+                                ratio(static_cast<double>(service_[i]), service)});
     }
 
   s.measured = all.arrived;
@@ -271,6 +275,17 @@ void Recorder::fill_kv(Summary& s, Time end) const {
   s.kv.prefix_hit_rate = ratio(static_cast<double>(cached_), static_cast<double>(prompt_));
 }
 
+/// In fJ: 1 mW for 1 ps. Nobody is busy for longer than it is there but a stage that was told of before it ends.
+Wide Recorder::idle_energy(std::size_t i, Duration present, std::int64_t busy) const {
+  const std::int64_t idle = to_ps(present) - busy / spec(i).stages;
+  return static_cast<Wide>(std::max<std::int64_t>(0, idle)) * spec(i).idle_milliwatts;
+}
+
+Wide Recorder::energy(StationId station, Duration present, Wide energy, std::int64_t busy) const {
+  const auto i = static_cast<std::size_t>(station.index);
+  return (stations_[i].energy + energy) * 1'000'000 + idle_energy(i, present, stations_[i].busy + busy);
+}
+
 /// Over the time for which each station was there.
 void Recorder::fill_stations(Summary& s, const RunEnd& end) const {
   int stages = 1;
@@ -280,13 +295,13 @@ void Recorder::fill_stations(Summary& s, const RunEnd& end) const {
   for (std::size_t i = 0; i < stations_.size(); ++i) {
     const StationSpec& x = spec(i);
     const std::int64_t paid = end.paid.empty() ? to_ps(end.end) : to_ps(end.paid[i]);
-    // 1 mW for 1 ps is 1e-6 nJ
-    idle_energy += static_cast<Wide>(std::max<std::int64_t>(0, paid - stations_[i].busy / x.stages)) * x.idle_milliwatts;
+    idle_energy += this->idle_energy(i, Duration{paid}, stations_[i].busy);
     busy += static_cast<Wide>(stations_[i].busy) * (stages / x.stages);
     there += paid;
     flops += ps_to_s(paid) * x.peak_flops;
     bytes += ps_to_s(paid) * x.peak_bytes;
-    if (config_.usd_per_node_hour == 0) s.usd += x.usd_per_hour * ps_to_s(paid) / 3600;
+    if (!end.usd.empty() && end.usd[i] >= 0) s.usd += end.usd[i];   // priced by a signal
+    else if (config_.usd_per_node_hour == 0) s.usd += x.usd_per_hour * ps_to_s(paid) / 3600;
   }
   for (const Duration paid : end.nodes) s.usd += config_.usd_per_node_hour * to_seconds(paid) / 3600;
   idle_energy /= 1'000'000;
@@ -358,6 +373,13 @@ RunFacts Recorder::facts(const RunEnd& end) const {
   f.gaps = gaps_;
   for (const auto& e : epochs_) f.itl += e->itl.count();
   f.energy = energy_;
+  for (const RunEnd::Row& row : end.rows) {
+    Wide& metered = f.metered.emplace_back(row.rest);
+    for (const StationId s : row.stations) {
+      const auto i = static_cast<std::size_t>(s.index);
+      metered += energy(s, end.paid.empty() ? end.end - Time{} : end.paid[i], 0, 0);
+    }
+  }
   for (std::size_t i = 0; i < stations_.size(); ++i) {
     const Station& m = stations_[i];
     f.station_energy.push_back(m.energy);

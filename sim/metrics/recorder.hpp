@@ -126,6 +126,9 @@ class Recorder {
   void on_kv_run(StationId station, Time start, std::int64_t k, const StepRun& run, Tokens used, Tokens filled,
                  Growth growth);
 
+  /// What the devices of a station that has been there for `present` have spent so far, in femtojoules (1 mW for 1 ps):
+  /// steps that were told of, `energy` nJ and `busy` ps besides, and idle power for the rest of the time.
+  Wide energy(StationId station, Duration present, Wide energy, std::int64_t busy) const;
   /// Ends the run: after the last event and after the rows of those in flight.
   Summary finish(const RunEnd& end);
 
@@ -209,6 +212,7 @@ class Recorder {
   }
 
   const StationSpec& spec(std::size_t station) const { return config_.specs[station]; }
+  Wide idle_energy(std::size_t station, Duration present, std::int64_t busy) const;
 
   RecorderConfig config_;
   std::unique_ptr<Timeline> timeline_;
@@ -225,6 +229,7 @@ class Recorder {
   Time waiting_since_{};
   std::int64_t waiting_ = 0, waiting_at_arrival_ = 0;
   Wide waiting_area_ = 0, waiting_area_at_arrival_ = 0;
+  std::vector<std::int64_t> service_;       ///< by class: prompt tokens scheduled + 2 x output tokens (VTC, OSDI'24)
   std::int64_t gaps_ = 0;                   ///< between the output tokens of rows
   std::int64_t prompt_ = 0, cached_ = 0, row_computed_ = 0, open_computed_ = 0, output_ = 0;
 

@@ -48,6 +48,7 @@ inline void Recorder::observe(PerClass& c, const Row& row) {
 
 inline void Recorder::count_tokens(const Row& row) {
   if (row.first_schedule != kNever) {
+    service_[row.request_class] += row.prompt.value() + 2 * std::int64_t{row.output.value()};
     prompt_ += row.prompt.value();
     cached_ += row.cached.value();
   }

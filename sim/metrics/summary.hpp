@@ -67,6 +67,7 @@ struct ClassCounts {
   std::int64_t offered = 0, good = 0, retries = 0;
   std::array<std::int64_t, kStatuses> requests{};  ///< by Status
   Experience qoe;
+  double service_share = 0;      ///< of what all requests got: 1 a prompt token, 2 an output token; of the whole run
 };
 
 struct SloResult {

@@ -64,7 +64,7 @@ TEST(RunConfig, UnknownKeysNameTheNearest) {
 }
 
 TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
-  for (const std::string key : {"scaling", "events", "power", "study", "plan"}) {
+  for (const std::string key : {"scaling", "events", "study", "plan"}) {
     EXPECT_THAT(errors_with('"' + key + "\": []"), ElementsAre("/" + key + ": not available in this version"));
   }
   for (const std::string key : {"nodes", "placement"}) {
@@ -78,13 +78,55 @@ TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
   EXPECT_THAT(errors_with(R"("models": {})"), Contains("/models: not available in this version; name one /model"));
 }
 
+TEST(RunConfig, PowerDomainsNameTheirPoolsBudgetAndServers) {
+  const std::string pools = R"("policy": {"cluster": "by-priority"}, "cluster": {"pools": [
+      {"name": "high"}, {"name": "low", "priority": 1}]}, )";
+  const Reading r = read(R"({"model": "m", "workload": {}, )" + pools + R"("power": [{"domain": "row", "pools": ["high", "low"],
+      "budget": "260kW", "cap_delay": "20s", "server": {"constant": "1.6kW", "share": 0.5}, "policy": {"name": "polca", "t1": 0.7}}]})");
+  EXPECT_THAT(r.errors, IsEmpty());
+  ASSERT_EQ(r.config.power.size(), 1u);
+  const PowerConfig& row = r.config.power[0];
+  EXPECT_THAT(row.pools, ElementsAre(0, 1));
+  EXPECT_EQ(row.budget_w, 260e3);
+  EXPECT_EQ(row.telemetry, 2s);
+  EXPECT_EQ(row.cap_delay, 20s);
+  EXPECT_EQ(row.brake_delay, 5s);
+  EXPECT_EQ(row.constant_w, 1600);
+  EXPECT_EQ(row.policy.name, "polca");
+  EXPECT_EQ(r.config.pools[1].priority, 1);
+
+  const auto errors = [&](const std::string& domains) { return errors_with(pools + R"("power": )" + domains); };
+  EXPECT_THAT(errors("{}"), ElementsAre("/power: expected an array, got an object"));
+  EXPECT_THAT(errors("[{}]"), ElementsAre("/power/0/domain: missing key", "/power/0/budget: missing key"));
+  EXPECT_THAT(errors(R"([{"domain": "a", "pools": [], "budget": 9e5}])"), ElementsAre("/power/0/pools: expected at least one pool"));
+  EXPECT_THAT(errors(R"([{"domain": "a", "pools": ["hihg", "low", "low"], "budget": 9e5}])"),
+              ElementsAre("/power/0/pools/0: unknown pool \"hihg\"; did you mean \"high\"?", "/power/0/pools/2: \"low\" is named twice"));
+  EXPECT_THAT(errors(R"([{"domain": "a", "pools": ["low"], "budget": 9e5}, {"domain": "a", "pools": ["high", "low"], "budget": 9e5}])"),
+              ElementsAre("/power/1/domain: \"a\" is the name of another domain", "/power/1/pools: pool \"low\" is in domain \"a\" already"));
+  EXPECT_THAT(errors(R"([{"domain": "a", "budget": 9e5}, {"domain": "b", "pools": ["low"], "budget": "9kW", "telemetry": 0}])"),
+              ElementsAre(HasSubstr("/power/1/telemetry: expected a duration"),
+                          "/power/1/pools: domain \"a\" and this one have servers in common"));
+}
+
+TEST(RunConfig, SignalsAreNumbersFilesOrObjects) {
+  const Reading r = read(R"({"model": "m", "workload": {}, "signals": {"carbon": {"file": "es.csv", "column": "ES", "start": "800h", "pue": 1.2},
+      "price": 1.5, "power": [{"value": 2000, "domain": "row"}]}})");
+  EXPECT_THAT(r.errors, IsEmpty());
+  EXPECT_EQ(r.config.signals.carbon->file, "es.csv");
+  EXPECT_EQ(r.config.signals.carbon->pue, 1.2);
+  EXPECT_EQ(r.config.signals.carbon->start, 800h);
+  EXPECT_EQ(r.config.signals.price.at(0).value, 1.5);
+  EXPECT_EQ(r.config.signals.power.at(0).domain, "row");
+  EXPECT_THAT(errors_with(R"("signals": {"carbon": {}, "price": {"file": "p.csv", "value": 2, "pue": 2}, "prize": 3})"),
+              ElementsAre("/signals/carbon: expected a number, the name of a file, or an object with \"file\" or \"value\"",
+                          "/signals/price/value: stands beside a file", "/signals/price/pue: unknown key",
+                          "/signals/prize: unknown key; did you mean \"price\"?"));
+}
+
 TEST(RunConfig, CapacityIsReadAndItsErrorsNamed) {
   EXPECT_THAT(errors_with(R"("policy": {"cluster": "shortest-queue"},
                              "signals": {"capacity": {"rows": ["0,add,2"], "grace": "30s", "gpus_per_node": 4, "usd_per_hour": 1.9}})"),
               IsEmpty());
-  EXPECT_THAT(errors_with(R"("signals": {"carbon": "es.csv", "price": "p.csv", "power": "row.csv"})"),
-              ElementsAre("/signals/carbon: not available in this version", "/signals/price: not available in this version",
-                          "/signals/power: not available in this version"));
   EXPECT_THAT(errors_with(R"("signals": {"capacity": {"rows": ["0,add,2"]}})"),
               ElementsAre("/signals/capacity: needs a /policy/cluster, which says what becomes of calls when a node goes"));
   EXPECT_THAT(errors_with(R"("policy": {"cluster": "splitwise"}, "signals": {"capacity": {"file": "a", "rows": ["0,add,2"]}})"),

@@ -21,6 +21,12 @@ class Table final : public PaperRuns {
     }
     return values.at(key + " " + pointer);
   }
+  double max_count(const std::string&, const std::vector<std::string>&,
+                   const std::function<bool(const std::vector<std::string>&)>& holds) override {
+    int count = 0;
+    while (count < 100 && holds({"rate=" + std::to_string(count + 1)})) ++count;
+    return 1000 + count;
+  }
   double max_rate(const std::string&, const std::vector<std::string>&,
                   const std::function<bool(const std::vector<std::string>&)>& holds) override {
     int rate = 0;
@@ -65,6 +71,9 @@ TEST(PaperExpression, SearchesForTheLargestRate) {
   EXPECT_EQ(value_of("max_rate(orca, /latency <= 0.625)"), 5);
   EXPECT_EQ(value_of("max_rate(orca, /latency <= 0.625, /latency <= 2 * 0.1875)"), 3);
   EXPECT_TRUE(PaperExpression::parse("max_rate(orca, /x <= 1)", {"orca"}).searches());
+  EXPECT_EQ(value_of("max_count(orca, /latency <= 0.625)"), 1005);
+  EXPECT_TRUE(PaperExpression::parse("max_count(orca, /x <= 1)", {"orca"}).counts());
+  EXPECT_FALSE(PaperExpression::parse("max_count(orca, /x <= 1)", {"orca"}).searches());
   EXPECT_FALSE(PaperExpression::parse("orca:/x", {"orca"}).searches());
 }
 

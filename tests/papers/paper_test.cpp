@@ -50,6 +50,10 @@ TEST(PaperReader, ErrorsNameTheirPlace) {
               ElementsAre("/checks/0/notes: a check that differs says why and what was tried"));
   EXPECT_THAT(errors_of(kGood, "\"x:/v\"", "\"max_rate(x, /v <= 1)\""),
               ElementsAre("/checks/0/metric: max_rate needs /search with low below high"));
+  EXPECT_THAT(errors_of(kGood, "\"x:/v\"", "\"max_count(x, /v <= 1)\""),
+              ElementsAre("/checks/0/metric: max_count needs /count with low below high and what it sets"));
+  EXPECT_THAT(errors_of(kGood, "\"title\": \"t\"", "\"title\": \"t\", \"count\": {\"low\": 1, \"high\": 2, \"sets\": {\"a\": 1}}"),
+              ElementsAre("/count/sets/a: expected a pointer into the config and a factor"));
   EXPECT_THAT(errors_of(kGood, "\"title\": \"t\"", "\"title\": \"t\", \"needs\": [\"f.csv\"]"),
               ElementsAre("/twin: an experiment that needs data names the one that runs without it"));
   EXPECT_EQ(errors_of(kGood, "\"title\"", "\"titel\"").size(), 2u);   // unknown key, missing key
@@ -249,7 +253,9 @@ TEST(Papers, TheSystemsPageListsEveryPolicyAndExperiment) {
   listed(r.entries<Router>());
   listed(r.entries<AdmissionPolicy>());
   listed(r.entries<ClusterPolicy>());
+  listed(r.entries<PowerPolicy>());
   for (const PaperExperiment& e : shipped_papers()) {
+    if (e.heavy) continue;   // `all` leaves it out
     for (const PaperCheck& c : e.checks) {
       EXPECT_NE(page.find("[" + e.name + "](../experiments/papers/" + e.name + ".json) | " + c.what + " | "), std::string::npos)
           << e.name << ": " << c.what << "; write it anew: orrery paper all --markdown > docs/SYSTEMS.md";

@@ -64,6 +64,7 @@ TEST(Register, HoldsEveryPolicyOnce) {
   check_family<LengthPredictor>(all(), {"none", "oracle", "bucket", "gaussian"});
   check_family<Router>(all(), {"round-robin", "random", "least-loaded", "least-tokens", "power-of-two",
                                "session-sticky", "prefix-aware"});
+  check_family<PowerPolicy>(all(), {"polca", "one-threshold-low", "one-threshold-all", "no-cap"});
 }
 
 TEST(Register, FindsByAlias) {

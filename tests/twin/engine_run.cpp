@@ -141,9 +141,13 @@ Outcome run_engine(const Scenario& scenario, RequestSource& source, const Engine
   config.blocks = station.kv.total;
   config.warmup = Duration{};
   config.rows = rows;
+  config.idle_milliwatts = options.idle_milliwatts;
+  config.usd_per_hour = options.usd_per_hour;
   Recorder recorder(config);
   parts.router = policies.router.get();
   parts.cluster = options.cluster;
+  parts.power = options.power;
+  parts.tariff = options.tariff;
   parts.predictor = policies.predictor.get();
   parts.admission = policies.admission.get();
   parts.classes = scenario.engine.classes;

@@ -19,6 +19,10 @@ struct EngineOptions {
   /// What runs the steps of a station instead of the scenario's cost; owned by nobody.
   std::function<Executor*(std::size_t station, const KvConfig& kv)> executor{};
   const ClusterParts* cluster = nullptr;   ///< instead of the router; its pools' counts add up to the stations
+  const PowerParts* power = nullptr;
+  const TariffParts* tariff = nullptr;
+  std::int64_t idle_milliwatts = 0;        ///< of a station
+  double usd_per_hour = 0;                 ///< of all stations
 };
 
 struct EngineResult {
