@@ -11,6 +11,7 @@
 #include "experiments/resample.hpp"
 #include "experiments/sources.hpp"
 #include "experiments/summary.hpp"
+#include "experiments/incidents.hpp"
 #include "experiments/tenants.hpp"
 #include "policies/register.hpp"
 #include "sim/metrics/recorder.hpp"
@@ -163,16 +164,22 @@ class Executors {
 /// The stations of all pools, with the policies and executors that they use, owned.
 class PoolStations {
  public:
-  PoolStations(const Assembly& a, const Watch& watch, std::uint64_t seed, SimulationParts& parts) {
+  PoolStations(const Assembly& a, const Watch& watch, std::uint64_t seed, SimulationParts& parts)
+      : controllers_(a.config, *a.registry, seed) {
     for (const PoolAssembly& p : a.pools) add(p, *a.registry, watch, seed, parts);
     cluster_ = cluster_parts(a.config, a.pools, a.capacity);
     ErrorList errors;
-    policy_ = make_policies(a.config, *a.registry, errors).cluster;
+    PolicySet policies = make_policies(a.config, *a.registry, errors);
     errors.throw_if_any();
+    policy_ = std::move(policies.cluster);
+    router_ = std::move(policies.router);
     cluster_.policy = policy_.get();
+    cluster_.router = router_.get();
+    cluster_.controllers = controllers_.list();
     cluster_.actions = watch.actions;
     parts.cluster = &cluster_;
   }
+  const Controllers& controllers() const { return controllers_; }
 
  private:
   void add(const PoolAssembly& p, const Registry& registry, const Watch& watch, std::uint64_t seed, SimulationParts& parts) {
@@ -196,11 +203,27 @@ class PoolStations {
   }
 
   std::deque<PolicySet> policies_;
-  std::unique_ptr<ClusterPolicy> policy_;
+  std::unique_ptr<ClusterPolicy> policy_;   ///< null: the router
+  std::unique_ptr<Router> router_;
+  Controllers controllers_;
   std::vector<std::unique_ptr<OperatorCostModel>> drawn_;
   std::vector<std::unique_ptr<Executor>> executors_;
   ClusterParts cluster_;
 };
+
+std::vector<std::string> pool_names(const RunConfig& config) {
+  std::vector<std::string> names;
+  for (const PoolConfig& p : config.pools) names.push_back(p.name);
+  return names;
+}
+
+/// Rules by their names and parameters, events by where instances stand.
+void check_operations(const Assembly& a, ErrorList& errors) {
+  for (const ScalingConfig& c : a.config.scaling)
+    make_scaling_rule(c.rule, pointer_to(c.pointer, "rule"), *a.registry, errors, nullptr);
+  if (a.pools.size() == a.config.pools.size()) 
+    check_events(a.config.events, cluster_parts(a.config, a.pools, a.capacity), errors);
+}
 
 }  // namespace
 
@@ -233,7 +256,7 @@ std::vector<std::string> Assembly::random() const {
   if (workload.random) out.emplace_back("workload");
   if (resamples()) out.emplace_back("trace (block bootstrap)");
   if (random_router) {
-    const std::string slot = pools.empty() ? "router" : "cluster";
+    const std::string slot = resolved_policies.find("cluster") == nullptr ? "router" : "cluster";
     out.push_back(slot + " " + resolved_policies.at(slot).at("name").as_string());
   }
   if (random_predictor) out.push_back("predictor " + predictor);
@@ -253,7 +276,8 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins, co
   const PolicySet policies = make_policies(a.config, *a.registry, errors);
   a.pools = assemble_pools(a.config, *a.registry, errors);
   a.capacity = load_capacity(a.config.capacity, a.config.search, errors);
-  if (!a.config.pools.empty() && executor != "model") errors.add("/cluster/pools", "a live executor has no pools");
+  if (!a.config.pools.empty() && executor != "model") errors.add("/cluster/pools", "a live executor has no pools, events or scaling");
+  check_operations(a, errors);
   if (!a.pools.empty()) a.deployment = a.pools.front().deployment;
   else if (a.config.pools.empty())
     a.deployment = executor == "model" ? make_deployment(a.config, policies.resolved, errors)
@@ -306,6 +330,8 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
   if (a.workload.tenants.size() > 1) tenants.emplace(a.workload.tenants, watch.rows);
   RecorderConfig recording = recorder_config(a, seed, kv, executors.stages(), watch);
   if (tenants) recording.rows = &*tenants;
+  std::optional<IncidentMeter> incidents;
+  if (!a.config.events.empty()) recording.rows = &incidents.emplace(a.config.slo, recording.rows);
   Recorder recorder(std::move(recording));
   QoeMeter qoe(qoe_rules(a.config.classes));
   Replication out;
@@ -355,6 +381,9 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
     out.tenants = tenants->list();
     out.service = tenants->service();
   }
+  if (incidents)
+    out.incidents = incident_results(a.config.events, pools->controllers().operations()->incidents(),
+                                     pool_names(a.config), *incidents);
   return out;
 }
 
@@ -396,7 +425,7 @@ Value resolved_config(const Assembly& a) {
   v["policy"] = a.resolved_policies;
   v["workload"] = a.workload.workload;
   for (const std::string& name : c.plugins) v["plugins"].push_back(name);
-  for (const auto* key : {"slo", "classes", "validate"}) {
+  for (const auto* key : {"slo", "classes", "events", "scaling", "validate"}) {
     if (const Value* given = c.document.value.find(key); given != nullptr) v[key] = *given;
   }
   for (std::size_t i = 0; i < c.power.size(); ++i) {

@@ -14,6 +14,7 @@
 
 #include "calibrate/live/replay.hpp"
 #include "experiments/deployment.hpp"
+#include "experiments/operations.hpp"
 #include "experiments/policy_set.hpp"
 #include "experiments/pools.hpp"
 #include "experiments/result.hpp"

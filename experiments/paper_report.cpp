@@ -198,6 +198,7 @@ std::string paper_markdown(const std::vector<PaperResult>& results) {
   policies_of<AdmissionPolicy>(registry, results, out);
   policies_of<PowerPolicy>(registry, results, out);
   policies_of<ClusterPolicy>(registry, results, out);
+  policies_of<ScalingRule>(registry, results, out);
   engine_systems(results, out);
   out += "\n## Experiments\n\n";
   table(results, out);

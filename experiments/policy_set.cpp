@@ -35,8 +35,9 @@ bool has_parameter(const Value& parameters, std::string_view name) {
 /// Reads the parameters and makes the policy; null (and an error) if its name or a parameter is wrong.
 template <class Interface>
 std::unique_ptr<Interface> make(const PolicyChoice& choice, const Registry& registry, ErrorList& errors,
-                                Value* resolved, const std::string& pointer = "/policy/" + std::string(slot_name<Interface>())) {
+                                Value* resolved, std::string pointer = "") {
   constexpr std::string_view slot = slot_name<Interface>();
+  if (pointer.empty()) pointer = "/policy/" + std::string(slot);
   const PolicyEntry<Interface>* entry = registry.find<Interface>(choice.name);
   if (entry == nullptr) {
     Names known;
@@ -115,6 +116,11 @@ void list_slot(const Registry& registry, std::string_view name, Value& out) {
 
 }  // namespace
 
+std::unique_ptr<ScalingRule> make_scaling_rule(const PolicyChoice& rule, const std::string& pointer,
+                                               const Registry& registry, ErrorList& errors, Value* resolved) {
+  return make<ScalingRule>(rule, registry, errors, resolved, pointer);
+}
+
 PolicySet make_policies(const RunConfig& config, const Registry& registry, ErrorList& errors) {
   PolicySet p;
   const PolicyChoice batching = with_engine_limits(config, registry, errors);
@@ -151,6 +157,7 @@ Value list_policies(const Registry& registry, std::string_view name) {
   list_slot<AdmissionPolicy>(registry, name, out);
   list_slot<ClusterPolicy>(registry, name, out);
   list_slot<PowerPolicy>(registry, name, out);
+  list_slot<ScalingRule>(registry, name, out);
   if (!name.empty() && out.items().empty()) {
     Names known;
     add_names<Batcher>(registry, known);
@@ -161,6 +168,7 @@ Value list_policies(const Registry& registry, std::string_view name) {
     add_names<AdmissionPolicy>(registry, known);
     add_names<ClusterPolicy>(registry, known);
     add_names<PowerPolicy>(registry, known);
+    add_names<ScalingRule>(registry, known);
     throw ConfigError(unknown_name("policy", name, known.names, known.aliases));
   }
   return out;

@@ -32,6 +32,9 @@ PolicySet make_policies(const RunConfig& config, const Registry& registry, Error
 /// The policy of a power domain; null (and an error) if its name or a parameter is wrong. Fills (*resolved)["power"].
 std::unique_ptr<PowerPolicy> make_power_policy(const PowerConfig& power, const Registry& registry, ErrorList& errors,
                                                Value* resolved);
+/// A rule of /scaling; null, and an error, if its name (at `pointer`) or a parameter is wrong. `resolved` may be null.
+std::unique_ptr<ScalingRule> make_scaling_rule(const PolicyChoice& rule, const std::string& pointer,
+                                               const Registry& registry, ErrorList& errors, Value* resolved);
 
 /// All policies, or those called `name` (in any slot); throws ConfigError for an unknown name.
 Value list_policies(const Registry& registry, std::string_view name);

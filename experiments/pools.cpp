@@ -7,6 +7,8 @@
 namespace orrery {
 namespace {
 
+constexpr std::int64_t kDevicesPerNode = 8;   ///< as DGX and HGX machines have
+
 std::string_view role_name(Role r) {
   return r == Role::kMixed ? "mixed" : r == Role::kPrefill ? "prefill" : "decode";
 }
@@ -71,15 +73,19 @@ std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry
 ClusterParts cluster_parts(const RunConfig& config, const std::vector<PoolAssembly>& pools,
                            const std::optional<CapacityTrace>& capacity) {
   ClusterParts parts;
+  std::int32_t nodes = 0;
   for (const PoolAssembly& p : pools) {
+    const std::int64_t devices = p.config.cluster.tp * p.config.cluster.pp;
+    const auto per_node = static_cast<std::int32_t>(std::max<std::int64_t>(1, kDevicesPerNode / devices));
     parts.pools.push_back({.name = p.name, .count = static_cast<std::int32_t>(p.config.cluster.replicas), .role = p.role,
                            .priority = static_cast<std::int32_t>(p.priority), .kv_bytes_per_token = p.deployment.kv_bytes_per_token,
                            .layers = static_cast<int>(p.deployment.hardware->model.layers), .bytes_per_s = p.bytes_per_s,
-                           .serving = static_cast<std::int32_t>(p.serving),
+                           .nodes_from = nodes, .per_node = per_node, .serving = static_cast<std::int32_t>(p.serving),
                            .tp = static_cast<int>(p.config.cluster.tp), .pp = static_cast<int>(p.config.cluster.pp),
                            .max_running = max_running(p),
                            .weight_bytes = Bytes{p.deployment.hardware->model.weight_bytes()},
                            .start_delay = p.engine_init, .cost = p.deployment.cost});
+    nodes += (parts.pools.back().count + per_node - 1) / per_node;
   }
   for (const LinkConfig& l : config.links)
     parts.links.push_back({PoolId{l.from}, PoolId{l.to}, static_cast<std::int64_t>(l.bytes_per_s), l.latency});

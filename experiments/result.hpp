@@ -65,6 +65,7 @@ struct Replication {
   PredictorFacts predictor;
   Value tenants = Value::array();  ///< empty: the workload names none
   TenantService service;           ///< with tenants only
+  Value incidents;                 ///< null: the config has no events
 };
 
 struct SimulatorFacts {

@@ -133,7 +133,8 @@ void add_facts(const Assembly& a, RunResult& r) {
   r.kv = policy_text(a.resolved_policies.at("kv"), a.config.policy.kv);
   r.router = policy_text(a.resolved_policies.at("router"), a.config.policy.router);
   if (!a.pools.empty()) {
-    r.cluster = policy_text(a.resolved_policies.at("cluster"), a.config.policy.cluster);
+    if (const Value* cluster = a.resolved_policies.find("cluster"); cluster != nullptr)
+      r.cluster = policy_text(*cluster, a.config.policy.cluster);
     r.pools = pools_summary(a.pools);
   }
   if (!a.config.signals.price.empty()) r.priced_by = "/signals/price";

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "experiments/operations.hpp"
 #include "sim/config/names.hpp"
 
 namespace orrery {
@@ -294,8 +295,6 @@ void add_former_folders(const Value& root, SearchPath& search) {
 }
 
 constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
-    {"", "scaling"},
-    {"", "events"},
     {"", "study"},
     {"", "plan"},
     {"/cluster", "nodes"},
@@ -396,13 +395,14 @@ std::vector<SloLimit> read_slo(const Value& slo, int request_class, ErrorList& e
 
 namespace {
 
-/// Pools need a policy that places calls; a policy without pools works on one, of /cluster.
-void check_cluster_policy(RunConfig& c, ErrorList& errors) {
+/// Pools need a policy that places calls; a policy without pools works on one, of /cluster, as events and scaling do.
+void check_cluster_policy(RunConfig& c, const ObjectReader& r, ErrorList& errors) {
   if (!c.capacity.given.is_null() && !c.policy.cluster.given && c.pools.empty())
     errors.add("/signals/capacity", "needs a /policy/cluster, which says what becomes of calls when a node goes");
   if (!c.pools.empty() && !c.policy.cluster.given)
     errors.add("/policy/cluster", "missing key: with /cluster/pools, a policy says which pool serves a request");
-  if (!c.pools.empty() || !c.policy.cluster.given) return;
+  const bool operated = r.has("events") || r.has("scaling");
+  if (!c.pools.empty() || (!c.policy.cluster.given && !operated)) return;
   PoolConfig main;
   main.name = "main";
   main.replicas = c.cluster.replicas;
@@ -455,10 +455,12 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   if (const Value* v = r.take("warmup"); v != nullptr) read_warmup(*v, c.warmup, errors);
   if (const Value* v = r.take("replication"); v != nullptr) read_replication(*v, c.replication, errors);
   if (const Value* v = r.take("signals"); v != nullptr) read_all_signals(*v, c, errors);
-  check_cluster_policy(c, errors);
+  check_cluster_policy(c, r, errors);
   if (const Value* v = r.take("power"); v != nullptr) read_power(*v, c, errors);
   r.strings("plugins", c.plugins);
   read_described(r, c.global);
+  if (const Value* v = r.take("events"); v != nullptr) c.events = read_events(*v, c.pools, errors);
+  if (const Value* v = r.take("scaling"); v != nullptr) c.scaling = read_scaling(*v, c.pools, errors);
   refuse_reserved(r);
   r.finish();
   return c;

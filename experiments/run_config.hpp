@@ -23,6 +23,7 @@
 #include "sim/config/reader.hpp"
 #include "sim/config/search_path.hpp"
 #include "sim/config/value.hpp"
+#include "sim/engine/operations.hpp"
 #include "sim/metrics/summary.hpp"
 
 namespace orrery {
@@ -66,6 +67,15 @@ struct PowerConfig {
   Duration telemetry = 2s, cap_delay = 40s, brake_delay = 5s;   ///< POLCA (ASPLOS'24)
   double constant_w = 0, share = 0; ///< of a server, besides its devices: always, and for each watt of theirs
   PolicyChoice policy;
+};
+
+/// One of /scaling: a rule and the pool that it scales.
+struct ScalingConfig {
+  std::int32_t pool = 0;
+  PolicyChoice rule{.name = "target"};
+  std::int64_t least = 1, most = 1;
+  Duration every = 15s, lag{}, start_delay{};
+  std::string pointer;
 };
 
 /// What happens to a request whose prompt and output do not fit the model's context.
@@ -136,6 +146,8 @@ struct RunConfig {
   CapacityConfig capacity;
   std::vector<PowerConfig> power;
   SignalsConfig signals;
+  std::vector<Operation> events;
+  std::vector<ScalingConfig> scaling;
   EngineConfig engine;
   PolicyChoices policy;
   std::vector<SloLimit> slo;  ///< of all classes

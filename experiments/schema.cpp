@@ -118,6 +118,7 @@ Value policy_slots(const Registry& registry) {
   for (const Value& p : all.items()) add_policy(p, slots[p.at("slot").as_string()]);
   add_reserved(slots, "/policy");
   slots.erase(slot_name<PowerPolicy>());   // of an entry of /power
+  slots.erase(slot_name<ScalingRule>());   // of an entry of /scaling
   return object_of(std::move(slots));
 }
 
@@ -291,6 +292,60 @@ Value signals_schema() {
   return object_of(std::move(p));
 }
 
+/// Whom an event hits; `more` is what it does to them.
+Value target_schema(std::string_view description, Value more) {
+  more["pool"] = typed("string", "Name of a pool; the only one where it is left out");
+  more["replicas"] = typed("integer", "So many instances: the first that serve, or drawn if it comes again");
+  more["nodes"] = typed("integer", "So many machines, with all instances of the pool that stand on them");
+  for (const auto* key : {"replica", "node"}) more[key] = any_of(typed("integer"), array_of(typed("integer"), "Which"));
+  Value v = object_of(std::move(more));
+  v["description"] = description;
+  return v;
+}
+
+Value event_schema() {
+  const auto one = [](const char* key, Value value) {
+    Value v = Value::object();
+    v[key] = std::move(value);
+    return v;
+  };
+  Value restart = one("at_once", typed("integer", "Instances at a time"));
+  restart["drain"] = quantity("2min", "They stop after this time even if they have calls; 0: they finish them");
+  Value p = Value::object();
+  p["at"] = quantity("20min", "When; of `every`, from when on");
+  p["every"] = quantity("6h", "Mean time from one to the next, exponential");
+  p["fail"] = target_schema("Instances fail", Value::object());
+  p["slow"] = target_schema("Steps take longer", one("factor", typed("number", "Times the usual time")));
+  p["network"] = target_schema("Less bandwidth", one("factor", typed("number", "Times the usual bandwidth")));
+  p["restart"] = target_schema("All instances, one batch after the other", std::move(restart));
+  p["for"] = quantity("15min", "Until it ends; for good where it is left out");
+  p["detect"] = quantity("10s", "Until the failure is noticed; calls that are sent there until then wait in vain");
+  p["start_delay"] = quantity("4min", "From its end until the instance serves");
+  p["calls"] = names_schema({"recompute", "restart"});
+  return object_of(std::move(p));
+}
+
+Value scaling_schema(const Registry& registry) {
+  Value p = Value::object();
+  std::vector<std::string> rules;
+  const Value all = list_policies(registry, "");
+  for (const Value& rule : all.items()) {
+    if (rule.at("slot").as_string() != "scaling") continue;
+    rules.push_back(rule.at("name").as_string());
+    for (const Value& alias : rule.at("aliases").items()) rules.push_back(alias.as_string());
+    const Value parameters = properties_of(rule.at("parameters"));
+    for (const Value::Member& m : parameters.members()) p[m.first] = m.second;
+  }
+  p["pool"] = typed("string", "Name of a pool; the only one where it is left out");
+  p["rule"] = names_schema(rules);
+  p["min"] = typed("integer", "Instances at least");
+  p["max"] = typed("integer", "Instances at most; the pool's replicas where it is left out");
+  p["every"] = quantity("15s", "The rule is asked so often");
+  p["lag"] = quantity("60s", "Age of the metrics that it sees");
+  p["start_delay"] = quantity("4min", "From its start until an instance serves");
+  return object_of(std::move(p));
+}
+
 Value name_or_object(std::string_view description) {
   Value v = any_of(typed("string"), typed("object"));
   v["description"] = description;
@@ -316,6 +371,8 @@ Value run_schema(const Registry& registry) {
   p["workload"] = workload_schema();
   p["slo"] = slo_schema();
   p["classes"] = classes_schema();
+  p["events"] = array_of(event_schema(), "What befalls instances: failures, slow ones, networks, restarts");
+  p["scaling"] = array_of(scaling_schema(registry), "Rules that start and drain instances");
   p["stop"] = object_of(described_properties<StopConfig>());
   p["validate"] = object_of(described_properties<ValidateConfig>());
   p["warmup"] = quantity("30s", "\"auto\", 0, or a time");

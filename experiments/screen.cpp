@@ -144,6 +144,32 @@ std::string pools_text(const Value& pools) {
   return out;
 }
 
+/// "at 1,200 s fail of 2 x chat, noticed after 10 s, restored 900 s, service recovered 960 s; 120 requests hurt, ..."
+std::string incident_text(const Value& i) {
+  const auto after = [&](const char* key, const char* what, const char* never) {
+    const Value& v = i.at(key);
+    return v.is_null() ? std::string(never) : what + significant(v.as_double(), 4) + " s";
+  };
+  return "at " + significant(i.at("at_s").as_double(), 6) + " s " + i.at("what").as_string() + " of " +
+         std::to_string(i.at("instances").as_int()) + " x " + i.at("pool").as_string() +
+         after("detect_s", ", noticed after ", "") + after("restored_s", ", restored ", ", not restored") +
+         after("recovered_s", ", service recovered ", ", service not recovered") + "; " +
+         grouped(i.at("requests_hurt").as_int()) + " requests hurt, " + grouped(i.at("requests_missed").as_int()) +
+         " missed, " + significant(i.at("slo_minutes_lost").as_double(), 3) + " SLO minutes lost";
+}
+
+/// The first of the incidents, and how many more there are.
+std::string incident_lines(const Value& s) {
+  constexpr std::size_t kShown = 8;
+  std::string out;
+  const Value* incidents = find_path(s, "incidents");
+  if (incidents == nullptr) return out;
+  const auto all = incidents->items();
+  for (std::size_t i = 0; i < all.size() && i < kShown; ++i) out += line(i == 0 ? "incidents" : "", incident_text(all[i]));
+  if (all.size() > kShown) out += line("", "and " + std::to_string(all.size() - kShown) + " more, in summary.json");
+  return out;
+}
+
 std::string deployment_lines(const Value& s) {
   const Value* pools = find_path(s, "pools");
   std::string what = text_at(s, "deployment.model") + " " + text_at(s, "deployment.dtype") + " on ";
@@ -161,8 +187,8 @@ std::string deployment_lines(const Value& s) {
   }
   std::string policy = text_at(s, "policy.batching") + " | queue " + text_at(s, "policy.order") + " | KV " +
                        text_at(s, "policy.kv") +
-                       (pools == nullptr ? " | router " + text_at(s, "policy.router")
-                                         : " | cluster " + text_at(s, "policy.cluster"));
+                       (find_path(s, "policy.cluster") == nullptr ? " | router " + text_at(s, "policy.router")
+                                                                  : " | cluster " + text_at(s, "policy.cluster"));
   if (find_path(s, "predictor") != nullptr) {
     policy += " | lengths by " + text_at(s, "predictor.name") +
               (find_path(s, "predictor.oracle")->as_bool() ? " (ORACLE: knows the truth)"
@@ -337,7 +363,7 @@ std::string missed_slo(const Value& summary) {
 
 std::string screen_of(const Value& s, const std::string& more) {
   std::string out = head_line(s) + deployment_lines(s) + latency_table(s) + requests_line(s) + rate_lines(s) +
-                    state_line(s) + headroom_line(s) + trust_lines(s) + more;
+                    state_line(s) + incident_lines(s) + headroom_line(s) + trust_lines(s) + more;
   const std::string missed = missed_slo(s);
   return missed.empty() ? out : out + missed + "\n";
 }

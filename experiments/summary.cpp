@@ -473,6 +473,7 @@ Value summary_of(const RunResult& r) {
   v["policy"]["router"] = r.router;
   if (!r.cluster.empty()) v["policy"]["cluster"] = r.cluster;
   if (!r.pools.is_null()) v["pools"] = r.pools;
+  if (!r.replications.front().incidents.is_null()) v["incidents"] = r.replications.front().incidents;
   v["workload"]["text"] = r.workload;
   v["workload"]["notes"] = strings(r.workload_notes);
   for (const Value::Member& m : body.members()) v[m.first] = m.second;

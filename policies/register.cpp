@@ -48,6 +48,9 @@
 #include "policies/routing/random.hpp"
 #include "policies/routing/round_robin.hpp"
 #include "policies/routing/session_sticky.hpp"
+#include "policies/scaling/schedule.hpp"
+#include "policies/scaling/target.hpp"
+#include "policies/scaling/threshold.hpp"
 #include "policies/spot/reparallelization.hpp"
 #include "policies/spot/rerouting.hpp"
 #include "policies/spot/spotserve.hpp"
@@ -118,6 +121,10 @@ void register_policies(Registry& r) {
   r.add<TetriInfer>("tetriinfer", "TetriInfer (arXiv 2401.11181)", {"tetri-infer"});
   r.add<TetriInferOrder>("tetriinfer", "TetriInfer (arXiv 2401.11181), local order of a prefill instance", {"tetri-infer"});
 
+  r.family("scaling");
+  r.add<TargetScaling>("target", "Target tracking (Kubernetes HorizontalPodAutoscaler)", {"target-tracking", "hpa"});
+  r.add<ScheduleScaling>("schedule", "A timetable of instances");
+  r.add<ThresholdScaling>("threshold", "Thresholds with a rest after each change");
   r.family("spot");
   r.add<SpotServe>("spotserve", "SpotServe, preemptible instances (ASPLOS'24)");
   r.add<Rerouting>("rerouting", "Drop a pipeline that loses a node (baseline of SpotServe, ASPLOS'24)");

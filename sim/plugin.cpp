@@ -52,7 +52,7 @@ void collect(const Registry& registry, std::vector<std::string>& twice) {
 std::size_t size(const Registry& r) {
   return r.entries<Batcher>().size() + r.entries<QueueOrder>().size() + r.entries<LengthPredictor>().size() +
          r.entries<KvPolicy>().size() + r.entries<Router>().size() + r.entries<AdmissionPolicy>().size() +
-         r.entries<ClusterPolicy>().size();
+         r.entries<ClusterPolicy>().size() + r.entries<ScalingRule>().size();
 }
 
 }  // namespace
@@ -66,6 +66,7 @@ std::vector<std::string> duplicate_names(const Registry& registry) {
   collect<Router>(registry, twice);
   collect<AdmissionPolicy>(registry, twice);
   collect<ClusterPolicy>(registry, twice);
+  collect<ScalingRule>(registry, twice);
   return twice;
 }
 

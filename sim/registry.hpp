@@ -20,6 +20,7 @@
 #include "sim/config/describe.hpp"
 #include "sim/policy.hpp"
 #include "sim/power.hpp"
+#include "sim/scaling.hpp"
 
 namespace orrery {
 
@@ -42,6 +43,7 @@ template <> constexpr std::string_view slot_name<Router>() { return "router"; }
 template <> constexpr std::string_view slot_name<AdmissionPolicy>() { return "admission"; }
 template <> constexpr std::string_view slot_name<ClusterPolicy>() { return "cluster"; }
 template <> constexpr std::string_view slot_name<PowerPolicy>() { return "power"; }   ///< of an entry of /power instead
+template <> constexpr std::string_view slot_name<ScalingRule>() { return "scaling"; }
 
 class Registry {
  public:
@@ -81,7 +83,7 @@ class Registry {
   struct FirstBase<Policy> {};
   template <class Policy>
   using InterfaceOf = typename FirstBase<Policy, Batcher, QueueOrder, LengthPredictor, KvPolicy, Router,
-                                       AdmissionPolicy, ClusterPolicy, PowerPolicy>::type;
+                                       AdmissionPolicy, ClusterPolicy, PowerPolicy, ScalingRule>::type;
 
   template <class Interface>
   std::vector<PolicyEntry<Interface>>& list() { return std::get<std::vector<PolicyEntry<Interface>>>(all_); }
@@ -90,7 +92,8 @@ class Registry {
   std::tuple<std::vector<PolicyEntry<Batcher>>, std::vector<PolicyEntry<QueueOrder>>,
              std::vector<PolicyEntry<LengthPredictor>>, std::vector<PolicyEntry<KvPolicy>>,
              std::vector<PolicyEntry<Router>>, std::vector<PolicyEntry<AdmissionPolicy>>,
-             std::vector<PolicyEntry<ClusterPolicy>>, std::vector<PolicyEntry<PowerPolicy>>> all_;
+             std::vector<PolicyEntry<ClusterPolicy>>, std::vector<PolicyEntry<PowerPolicy>>,
+             std::vector<PolicyEntry<ScalingRule>>> all_;
 };
 
 /// A policy without parameters.

@@ -39,6 +39,8 @@ class Describer {
   virtual void field(std::string_view name, std::vector<double>& value, Range, std::string_view help) = 0;
   virtual void duration(std::string_view name, Duration& value, Range seconds, std::string_view help) = 0;
   virtual void enumeration(std::string_view name, int& value, const std::vector<EnumName>& names, std::string_view help) = 0;
+  /// Parameters that are each in range but not together; told where a config is read.
+  virtual void error(std::string_view /*name*/, std::string_view /*message*/) {}
 
   void field(std::string_view name, int& value, Range r, std::string_view help, std::string_view unit = "") {
     auto wide = static_cast<std::int64_t>(value);

@@ -86,6 +86,7 @@ class JsonDescriber final : public Describer {
   void duration(std::string_view name, Duration& value, Range seconds, std::string_view help) override;
   void enumeration(std::string_view name, int& value, const std::vector<EnumName>& names,
                    std::string_view help) override;
+  void error(std::string_view name, std::string_view message) override { reader_.error(name, message); }
 
  private:
   ObjectReader& reader_;
@@ -124,6 +125,9 @@ class DumpDescriber final : public Describer {
   void duration(std::string_view name, Duration& value, Range seconds, std::string_view help) override;
   void enumeration(std::string_view name, int& value, const std::vector<EnumName>& names,
                    std::string_view help) override;
+  void error(std::string_view name, std::string_view message) override {
+    if (before_ != nullptr) before_->error(name, message);
+  }
 
  private:
   Describer* before_ = nullptr;

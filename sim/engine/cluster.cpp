@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "sim/engine/routed.hpp"
+
 namespace orrery {
 
 bool ClusterPolicy::accepts(CallId, StationId to, Tokens context, const Cluster& cluster) const {
@@ -13,7 +15,8 @@ bool ClusterPolicy::accepts(CallId, StationId to, Tokens context, const Cluster&
 ClusterEngine::ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& run,
                              std::span<const StationLoad> loads)
     : parts_(std::move(parts)), host_(&host), run_(&run), paid_(loads.size()), version_(loads.size()),
-      idle_(loads.size(), 1), stands_on_(loads.size()), outbound_(loads.size()), queues_(loads.size()) {
+      idle_(loads.size(), 1), broken_(loads.size()), hung_(loads.size()), stranded_(loads.size()), hurt_(loads.size()),
+      stands_on_(loads.size()), outbound_(loads.size()), queues_(loads.size()) {
   for (const PoolParts& p : parts_.pools) {
     const PoolId pool{static_cast<std::int32_t>(pools_.size())};
     const auto first = static_cast<std::int32_t>(instances_.size());
@@ -35,12 +38,17 @@ ClusterEngine::ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& 
       in_.push_back(p.bytes_per_s > 0 ? fabric_.add_link(p.bytes_per_s) : LinkId{});
     }
   }
+  placed_.resize(pools_.size());
   pair_.resize(pools_.size() * pools_.size());
   latency_.resize(pair_.size());
   for (const LinkParts& l : parts_.links) {
     const auto i = static_cast<std::size_t>(l.from.index) * pools_.size() + static_cast<std::size_t>(l.to.index);
     if (l.bytes_per_s > 0) pair_[i] = fabric_.add_link(l.bytes_per_s);
     latency_[i] = l.latency;
+  }
+  if (!parts_.policy) {
+    routed_ = std::make_unique<RoutedCluster>(*parts_.router);
+    parts_.policy = routed_.get();
   }
   for (std::size_t i = 0; i < parts_.happenings.size(); ++i)
     push(parts_.happenings[i].at, Event::kHappening, i);
@@ -61,7 +69,13 @@ Time ClusterEngine::next() {
   return std::min(fabric_.next(), events_.empty() ? kNever : events_.top().at);
 }
 
-/// Transfers first, then the rest in the order in which it was planned, then the policy's tick.
+Time ClusterEngine::next_tick() const {
+  Time t = tick_;
+  for (const ClusterController* c : parts_.controllers) t = std::min(t, c->next());
+  return t;
+}
+
+/// Transfers first, then the rest in the order in which it was planned, then controllers, then the policy's tick.
 void ClusterEngine::run_events(Time now) {
   now_ = now;
   while (next() <= now) {
@@ -73,6 +87,11 @@ void ClusterEngine::run_events(Time now) {
       handle(e);
     }
   }
+  for (ClusterController* c : parts_.controllers) {
+    acting_ = c->name();
+    while (c->next() <= now) c->run(*this);
+  }
+  acting_ = "policy";
   if (tick_ <= now) {
     tick_ = now + parts_.policy->tick();
     parts_.policy->on_tick(*this);
@@ -86,6 +105,7 @@ void ClusterEngine::handle(const Event& e) {
     case Event::kArrive: return arrive(journeys_[e.what].id);
     case Event::kServe: return enter(s, Phase::kServing, "engine");
     case Event::kGone: return stop(s, parts_.lost_calls);
+    case Event::kDetect: return hung(s) ? stop(s, parts_.lost_calls) : void();
     case Event::kWake: return parts_.policy->on_tick(*this);
     case Event::kHappening: return happen(parts_.happenings[e.what]);
     case Event::kNodes: return change_nodes(e.what);
@@ -99,14 +119,23 @@ void ClusterEngine::happen(const Happening& h) {
     case Happening::kStop: return stop(h.station, parts_.lost_calls);
     case Happening::kDrain: return drain(h.station);
     case Happening::kUndrain: return undrain(h.station);
-    case Happening::kSlow: host_->station(h.station).slow_down(h.per_mille, now_); return host_->touch(h.station);
-    case Happening::kLink:
-      for (const LinkId l : {out_[static_cast<std::size_t>(h.station.index)], in_[static_cast<std::size_t>(h.station.index)]}) {
-        if (!l.valid()) continue;
-        const std::int64_t usual = parts_.pools[static_cast<std::size_t>(at(h.station).pool.index)].bytes_per_s;
-        fabric_.set_bandwidth(l, std::max<std::int64_t>(1, usual / 1000 * h.per_mille), now_);
-      }
+    case Happening::kSlow: return slow(h.station, h.per_mille);
+    case Happening::kLink: return degrade(h.station, h.per_mille);
   }
+}
+
+void ClusterEngine::slow(StationId s, std::int64_t per_mille) {
+  host_->station(s).slow_down(per_mille, now_);
+  host_->touch(s);
+  act(acting_, "slow", s, nullptr, per_mille);
+}
+
+void ClusterEngine::degrade(StationId s, std::int64_t per_mille) {
+  const auto index = static_cast<std::size_t>(s.index);
+  const std::int64_t usual = parts_.pools[static_cast<std::size_t>(at(s).pool.index)].bytes_per_s;
+  for (const LinkId l : {out_[index], in_[index]})
+    if (l.valid()) fabric_.set_bandwidth(l, std::max<std::int64_t>(1, usual / 1000 * per_mille), now_);
+  act(acting_, "network", s, nullptr, per_mille);
 }
 
 /// An instance changes its phase: time is paid for, the policy told, and what waits for an instance is asked about again.
@@ -123,24 +152,25 @@ void ClusterEngine::enter(StationId s, Phase phase, std::string_view who) {
   act(who, name(phase), s, nullptr, 0);
   something_changed_ = true;
   parts_.policy->on_phase(s, before, *this);
+  for (ClusterController* c : parts_.controllers) c->on_phase(s, before, *this);
 }
 
 void ClusterEngine::start(StationId s, Duration delay, Phase how) {
-  if (at(s).phase != Phase::kOff && at(s).phase != Phase::kGone) return;
-  enter(s, how, "policy");
+  if ((at(s).phase != Phase::kOff && at(s).phase != Phase::kGone) || broken(s)) return;
+  enter(s, how, acting_);
   idle_[static_cast<std::size_t>(s.index)] = 1;
   push(now_ + delay, Event::kServe, static_cast<std::uint64_t>(s.index), version_[static_cast<std::size_t>(s.index)]);
 }
 
 void ClusterEngine::drain(StationId s) {
   if (at(s).phase != Phase::kServing) return;
-  enter(s, Phase::kDraining, "policy");
+  enter(s, Phase::kDraining, acting_);
   host_->touch(s);   // it may be empty already
   idle_[static_cast<std::size_t>(s.index)] = 0;
 }
 
 void ClusterEngine::undrain(StationId s) {
-  if (at(s).phase == Phase::kDraining) enter(s, Phase::kServing, "policy");
+  if (at(s).phase == Phase::kDraining) enter(s, Phase::kServing, acting_);
 }
 
 void ClusterEngine::announce(StationId s, Duration grace) {
@@ -156,11 +186,15 @@ void ClusterEngine::stop(StationId s, Move calls) {
   std::vector<CallId> lost;
   host_->station(s).kill(now_, lost);
   stop_journeys(s, lost);
+  std::vector<CallId> stranded;
+  take_stranded(s, stranded);
   enter(s, Phase::kGone, "engine");
   host_->touch(s);
   std::sort(lost.begin(), lost.end(), [&](CallId a, CallId b) { return call(a).number < call(b).number; });
   for (const CallId id : lost)
     if (calls != Move::kCommit || !commit(id)) begin_again(id, calls);
+  std::sort(stranded.begin(), stranded.end(), [&](CallId a, CallId b) { return call(a).number < call(b).number; });
+  for (const CallId id : stranded) place_again(id);
 }
 
 void ClusterEngine::set_role(StationId s, Role role) {

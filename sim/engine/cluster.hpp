@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <queue>
 #include <string>
 #include <utility>
@@ -89,9 +90,23 @@ class ActionSink {
   virtual void action(const Action&) = 0;
 };
 
+class ClusterEngine;
+
+/// Acts on a cluster beside its policy: what befalls it (operations.hpp), rules that scale it (scaler.hpp).
+class ClusterController {
+ public:
+  virtual ~ClusterController() = default;
+  virtual std::string_view name() const = 0;                ///< in actions.csv
+  virtual Time next() const = 0;                            ///< kNever: nothing more is planned
+  virtual void run(ClusterEngine&) = 0;                     ///< at next()
+  virtual void on_phase(StationId, Phase /*before*/, ClusterEngine&) {}
+};
+
 /// Nothing is owned; all must outlive the run.
 struct ClusterParts {
-  ClusterPolicy* policy = nullptr;
+  ClusterPolicy* policy = nullptr;             ///< null: `router`, among the instances that serve
+  Router* router = nullptr;
+  std::vector<ClusterController*> controllers; ///< in order within an instant; each of one run
   std::vector<PoolParts> pools;
   std::vector<LinkParts> links;
   std::vector<Happening> happenings;           ///< in order of time
@@ -113,6 +128,7 @@ class ClusterHost {
   virtual bool fits(CallId, StationId, Time now) = 0;
   virtual bool admits(CallId, StationId, Time now) = 0;
   virtual void send(CallId, StationId, Time now) = 0;       ///< into its queue
+  virtual const PrefixView* prefix(StationId) const = 0;    ///< null: no prefix cache
   virtual void reject(CallId, Time now) = 0;
   virtual Rng rng(Purpose, std::uint64_t number) const = 0;
 };
@@ -121,9 +137,9 @@ class ClusterEngine final : public Cluster, public CallMover {
  public:
   ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& run, std::span<const StationLoad> loads);
 
-  /// The next event; those that happen only for the policy's sake (ticks) apart.
+  /// The next event; those that happen only for the sake of the policy or a controller (ticks) apart.
   Time next();
-  Time next_tick() const { return tick_; }
+  Time next_tick() const;
   void run_events(Time now);
   /// A call has arrived, or has lost the instance that had it (`again`): the service has taken it already.
   void place(CallId id, Time now, bool again = false);
@@ -148,10 +164,24 @@ class ClusterEngine final : public Cluster, public CallMover {
   std::int64_t migrations() const { return migrations_; }
   Wide bytes_sent() const { return sent_; }        ///< of KV, between instances
 
+  // What controllers order beside what the policy may. An instance that has failed cannot start before it is restored.
+  /// It stops; until `detect` later it looks as it did, and calls that are sent there wait in vain.
+  void fail(StationId s, Duration detect, Move calls);
+  void restore(StationId s) { broken_[static_cast<std::size_t>(s.index)] = 0; }
+  bool broken(StationId s) const { return broken_[static_cast<std::size_t>(s.index)] != 0; }
+  void slow(StationId s, std::int64_t per_mille);           ///< price of its steps, of the usual one
+  void degrade(StationId s, std::int64_t per_mille);        ///< bandwidth of its network, of the usual one
+  /// Calls that lost this instance when it failed, or were sent there while nobody knew, so far.
+  std::int64_t hurt(StationId s) const { return hurt_[static_cast<std::size_t>(s.index)]; }
+  std::int64_t placed(PoolId p) const { return placed_[static_cast<std::size_t>(p.index)]; }   ///< calls, so far
+  const PrefixView* prefix(StationId s) const { return host_->prefix(s); }
+  Rng rng(Purpose purpose, std::uint64_t number) const { return host_->rng(purpose, number); }
+
   // What the policy asks.
   Time now() const override { return now_; }
   std::span<const Pool> pools() const override { return pools_; }
   std::span<const Instance> instances() const override { return instances_; }
+  using Cluster::instances;
   KvState kv(StationId s) const override { return host_->station(s).kv_now(); }
   std::int32_t running(StationId s) const override { return host_->station(s).running(); }
   std::span<const CallId> waiting(StationId s) const override { return host_->station(s).queue(); }
@@ -212,7 +242,7 @@ class ClusterEngine final : public Cluster, public CallMover {
   struct Event {
     Time at;
     std::uint64_t order;
-    enum Kind : std::uint8_t { kArrive, kServe, kGone, kWake, kHappening, kNodes } kind;
+    enum Kind : std::uint8_t { kArrive, kServe, kGone, kDetect, kWake, kHappening, kNodes } kind;
     std::uint64_t what;           ///< index of a call, station, happening, or the first of node events
     std::uint32_t version;        ///< of the journey's arrival or the instance's phase
     friend bool operator>(const Event& a, const Event& b) { return a.at != b.at ? a.at > b.at : a.order > b.order; }
@@ -234,6 +264,12 @@ class ClusterEngine final : public Cluster, public CallMover {
   void happen(const Happening& h);
   void enter(StationId s, Phase phase, std::string_view who);
   void announce(StationId s, Duration grace);
+  void deliver(CallId id, StationId s);
+  bool book(StationId s, Tokens from, Tokens to);
+  void strand(CallId id, StationId s);
+  void unstrand(CallId id, StationId s);
+  void take_stranded(StationId s, std::vector<CallId>& lost);
+  bool hung(StationId s) const { return hung_[static_cast<std::size_t>(s.index)] != 0; }
   void ask_again();
   void decide(CallId id);
   void stay(CallId id, StationId at);
@@ -251,6 +287,7 @@ class ClusterEngine final : public Cluster, public CallMover {
   void next_live_stage(CallId id);
   void give_up_live(CallId id);
   void begin_again(CallId id, Move how);
+  void place_again(CallId id);
   void forget_destination(CallId id);
   void lose_frozen(CallId id);
   void stop_journeys(StationId s, std::vector<CallId>& lost);
@@ -272,6 +309,8 @@ class ClusterEngine final : public Cluster, public CallMover {
   void hold_again(CallId id);
 
   ClusterParts parts_;
+  std::unique_ptr<ClusterPolicy> routed_;      ///< where there is a router instead of a policy
+  std::string_view acting_ = "policy";         ///< who orders
   ClusterHost* host_;
   RunContext* run_;
   Time now_{}, tick_ = kNever;
@@ -280,6 +319,11 @@ class ClusterEngine final : public Cluster, public CallMover {
   std::vector<Duration> paid_;                 ///< until the present phase
   std::vector<std::uint32_t> version_;         ///< of an instance's phase: stale events are dropped
   std::vector<std::uint8_t> idle_;             ///< told already
+  std::vector<std::uint8_t> broken_;           ///< failed, not restored
+  std::vector<std::uint8_t> hung_;             ///< failed, and nobody has noticed
+  std::vector<std::vector<CallId>> stranded_;  ///< calls that wait in vain, by station
+  std::vector<std::int64_t> hurt_;
+  std::vector<std::int64_t> placed_;           ///< by pool
   std::vector<Node> nodes_;
   std::vector<Duration> node_time_;            ///< until their present state
   std::vector<Standing> stands_on_;            ///< by station

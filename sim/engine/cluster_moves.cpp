@@ -110,8 +110,9 @@ void ClusterEngine::place(CallId id, Time now, bool again) {
   idle_[static_cast<std::size_t>(p.prefill.index)] = 0;
   if (p.decode.valid() && p.decode != p.prefill) expect(id, p.decode);
   else j.to = p.decode;
+  ++placed_[static_cast<std::size_t>(at(p.prefill).pool.index)];
   act("policy", "place", p.prefill, &call(id), p.decode.index);
-  host_->send(id, p.prefill, now);
+  deliver(id, p.prefill);
 }
 
 bool ClusterEngine::takes_over(CallId id, StationId at_station, Time began, Time now) {
@@ -179,11 +180,11 @@ void ClusterEngine::settle(StationId s, Time now) {
   now_ = now;
   const auto index = static_cast<std::size_t>(s.index);
   auto& queue = queues_[index];
-  while (!queue.empty()) {
+  while (!queue.empty() && !hung(s)) {
     const CallId id = queue.front();
     Journey& j = journey(id);
     const Tokens booked = host_->station(s).booking(id, j.context);
-    if (parts_.policy->accepts(id, s, j.context, *this) && host_->station(s).book(Tokens{}, booked, now)) {
+    if (parts_.policy->accepts(id, s, j.context, *this) && book(s, Tokens{}, booked)) {
       queue.pop_front();
       j.booked = booked;
       if (j.at.valid()) start_copy(id);
@@ -270,7 +271,7 @@ void ClusterEngine::arrive(CallId id) {
 bool ClusterEngine::migrate(CallId id, StationId to, Move how) {
   if (!run_->calls.alive(id) || moving(id) || !at(to).runs()) return false;
   const StationId from = run_->calls.secret(id).station;
-  if (!from.valid() || from == to) return false;
+  if (!from.valid() || from == to || hung(from)) return false;
   const Stage stage = run_->calls.progress(id).stage;
   if (stage == Stage::kWaiting) {
     migrate_waiting(id, from, to);
@@ -281,7 +282,7 @@ bool ClusterEngine::migrate(CallId id, StationId to, Move how) {
   Journey& j = journey(id);
   if (how == Move::kLive) {
     const Tokens context = source.context_now(id), booked = host_->station(to).booking(id, context);
-    if (!host_->station(to).book(Tokens{}, booked, now_)) return false;
+    if (!book(to, Tokens{}, booked)) return false;
     host_->touch(to);
     j.booked = booked;
     j.context = context;
@@ -310,7 +311,7 @@ void ClusterEngine::migrate_waiting(CallId id, StationId from, StationId to) {
   journey(id).at = journey(id).to = to;
   idle_[static_cast<std::size_t>(to.index)] = 0;
   act("policy", "migrate", from, &call(id), to.index);
-  if (host_->fits(id, to, now_)) host_->send(id, to, now_);
+  if (host_->fits(id, to, now_)) deliver(id, to);
 }
 
 /// A stage of a live move has been copied: the tokens since then are the next, or the last for which it stands still.
@@ -328,7 +329,7 @@ void ClusterEngine::next_live_stage(CallId id) {
   }
   const Tokens booked = host_->station(j.to).booking(id, context);
   if (booked > j.booked) {
-    if (!host_->station(j.to).book(j.booked, booked, now_)) return give_up_live(id);
+    if (!book(j.to, j.booked, booked)) return give_up_live(id);
     host_->touch(j.to);
     j.booked = booked;
   }
@@ -362,12 +363,12 @@ void ClusterEngine::detached(CallId id, StationId from, Time now) {
     j.at = j.to = to;
     ++j.migrations;
     ++migrations_;
-    if (host_->fits(id, to, now)) host_->send(id, to, now);
+    if (host_->fits(id, to, now)) deliver(id, to);
     return;
   }
   const Tokens booked = host_->station(j.to).booking(id, j.context);
   if (booked > j.booked) {
-    if (!host_->station(j.to).book(j.booked, booked, now)) {   // no room: it goes on where it is
+    if (!book(j.to, j.booked, booked)) {   // no room: it goes on where it is
       give_up_live(id);
       return stay(id, from);
     }
@@ -449,10 +450,15 @@ void ClusterEngine::stop_journeys(StationId s, std::vector<CallId>& lost) {
   something_changed_ = true;
 }
 
-/// A call that has lost its instance is placed like one that arrives.
+/// A call that has lost its instance, and its KV with it.
 void ClusterEngine::begin_again(CallId id, Move how) {
-  unexpect(id);
   reset(id, how);
+  place_again(id);
+}
+
+/// Like one that arrives.
+void ClusterEngine::place_again(CallId id) {
+  unexpect(id);
   journey(id).at = journey(id).to = {};
   act("engine", "begin again", {}, &call(id), 0);
   place(id, now_, true);
@@ -475,6 +481,11 @@ bool ClusterEngine::cancel(CallId id, Time now, const std::function<void(CallId,
     const Tokens kept = undone(id);
     if (committed(id)) end_journey(id);
     leave(id, kept);
+    return true;
+  }
+  if (const StationId s = run_->calls.secret(id).station; s.valid() && std::erase(stranded_[static_cast<std::size_t>(s.index)], id) > 0) {
+    unstrand(id, s);
+    leave(id, Tokens{});
     return true;
   }
   if (!moving(id)) return false;

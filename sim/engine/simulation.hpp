@@ -141,6 +141,7 @@ class Simulation final : private LeaveListener, private ClusterHost, private Met
   bool fits(CallId id, StationId to, Time now) override;
   bool admits(CallId id, StationId to, Time now) override;
   void send(CallId id, StationId to, Time now) override;
+  const PrefixView* prefix(StationId s) const override { return prefixes_[static_cast<std::size_t>(s.index)]; }
   void reject(CallId id, Time now) override { leave_unserved(id, Status::kRejected, now, false); }
   Duration present(StationId s, Time now) const override { return cluster_ ? cluster_->paid(s, now) : now - Time{}; }
   Rng rng(Purpose purpose, std::uint64_t number) const override { return Rng(parts_.seed, purpose, number); }

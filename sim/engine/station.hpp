@@ -143,6 +143,9 @@ class Station final : private PrefixView {
   /// Stops at once: steps under way are lost but for iterations that have ended. Appends the calls that were here, by
   /// number, with no KV and in no queue; those that were taken over or detached are not among them.
   void kill(Time now, std::vector<CallId>& lost);
+  /// A call waits here although nothing serves it: it counts as load, and in the time spent waiting, no more.
+  void strand(CallId id, Time now);
+  void unstrand(CallId id, Time now);
   /// Prices from the next boundary on; both outlive the run. Same number of stages.
   void set_cost(Executor* executor, const CostModel* cost, Time now);
   void slow_down(std::int64_t per_mille, Time now);   ///< of its usual cost model's time

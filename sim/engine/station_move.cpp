@@ -18,6 +18,20 @@ void Station::count_out(CallId id) {
   load_->tokens -= call.prompt + call.predicted_high;
 }
 
+void Station::strand(CallId id, Time now) {
+  ++load_->waiting;
+  if (run_->calls.secret(id).first_token == kNever) load_->prompt_tokens += run_->calls.call(id).prompt;
+  count_in(id);
+  run_->recorder->on_waiting(now, 1);
+}
+
+void Station::unstrand(CallId id, Time now) {
+  --load_->waiting;
+  if (run_->calls.secret(id).first_token == kNever) load_->prompt_tokens -= run_->calls.call(id).prompt;
+  count_out(id);
+  run_->recorder->on_waiting(now, -1);
+}
+
 void Station::withdraw(CallId id, Time now) {
   Lane& lane = lanes_.front();
   if (lane.state == State::kRunning && lane.k > 1) cut(lane, now);
@@ -252,7 +266,8 @@ void Station::kill_lane(Lane& lane, Time now, std::vector<CallId>& lost) {
   }
   lane.state = State::kIdle;
   lane.taken = Blocks{};
-  for (const GivenUp& g : given_up) drop(g.call, g.why, now);
+  for (const GivenUp& g : given_up)
+    if (run_->calls.alive(g.call)) drop(g.call, g.why, now);   // not, if an iteration that has ended was its last
   const auto members = lane.group.members();
   for (const auto& list : {members, lane.prefilling.view(), lane.held.view(), lane.landed.view()})
     lost.insert(lost.end(), list.begin(), list.end());

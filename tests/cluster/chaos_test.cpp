@@ -1,9 +1,11 @@
 /// Random clusters under a policy that does everything at random: places, holds, moves in every way, drains, stops and
-/// starts instances, on nodes that come and go. Fast-forwarded and stepped runs must agree to the last bit, and every identity must hold.
+/// starts instances, on nodes that come and go, while instances fail, are slow and are restarted. Fast-forwarded and
+/// stepped runs must agree to the last bit, and every identity must hold.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
+#include "sim/engine/operations.hpp"
 #include "tests/cluster/support.hpp"
 #include "tests/differential/fuzz.hpp"
 
@@ -165,8 +167,34 @@ void add_nodes(ClusterParts& c, std::uint64_t seed) {
     if (last[static_cast<std::size_t>(n)] == NodeChange::kGone) change(n, NodeChange::kAdded);
 }
 
+/// Fails, slows and restarts instances, by chance and at set times; all come back.
+std::vector<Operation> random_operations(const Scenario& s, const ClusterParts& c, std::uint64_t seed) {
+  Rng rng(seed, Purpose::kFuzz, 4);
+  const bool is_short = std::all_of(s.requests.begin(), s.requests.end(), [](const auto& r) { return r.at < 10s; });
+  const auto some = [&](std::uint64_t most_ms) {
+    return Duration{static_cast<std::int64_t>(1 + rng.below(most_ms)) * 1'000'000'000 + static_cast<std::int64_t>(rng.below(2))};
+  };
+  std::vector<Operation> all;
+  for (int i = 0; i < 4; ++i) {
+    Operation o;
+    o.kind = static_cast<Operation::Kind>(rng.below(4));
+    o.at = Time{} + some(100);
+    if (rng.below(3) == 0 && is_short && o.kind != Operation::kRestart) o.every = some(60) + Duration{200ms};
+    o.pool = PoolId{static_cast<std::int32_t>(rng.below(c.pools.size()))};
+    o.lasts = some(30);
+    o.start_delay = some(10);
+    if (rng.below(2) == 0) o.detect = some(20);
+    o.per_mille = static_cast<std::int64_t>(100 + rng.below(3000));
+    // Calls that begin anew again and again would never get through.
+    o.calls = rng.below(2) == 0 || o.every > Duration{} ? Move::kRecompute : Move::kRestart;
+    all.push_back(o);
+  }
+  return all;
+}
+
 struct Compared {
   ClusterRun fast, stepped;
+  std::size_t incidents = 0;
 };
 
 Compared both(const Scenario& s, std::uint64_t seed) {
@@ -175,13 +203,16 @@ Compared both(const Scenario& s, std::uint64_t seed) {
     Restless policy(seed);
     ClusterParts parts = random_cluster(s, policy, seed);
     if (seed % 2 == 0) add_nodes(parts, seed);
+    Operations operations(random_operations(s, parts, seed), seed);
+    if (seed % 3 == 0) parts.controllers = {&operations};
     (fast ? c.fast : c.stepped) = run_cluster(s, parts, fast);
+    c.incidents = operations.incidents().size();
   }
   return c;
 }
 
 TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
-  std::int64_t runs = 0, migrations = 0, stopped = 0, skipped = 0, committed = 0, nodes_gone = 0;
+  std::int64_t runs = 0, migrations = 0, stopped = 0, skipped = 0, committed = 0, nodes_gone = 0, incidents = 0;
   for (std::uint64_t i = 0; runs < 400; ++i) {
     const Scenario s = random_scenario(7, i, static_cast<std::int64_t>(i % 40));
     if (!suits(s)) continue;
@@ -201,6 +232,7 @@ TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
       committed += line.find("land") != std::string::npos && line.ends_with(" -1");
       nodes_gone += line.find("node gone") != std::string::npos;
     }
+    incidents += static_cast<std::int64_t>(c.incidents);
     skipped += c.fast.outcome.events < c.stepped.outcome.events;
     for (const Duration d : c.fast.outcome.paid) stopped += Time{} + d < Time{} + from_seconds(c.fast.outcome.summary.duration_s);
   }
@@ -208,6 +240,7 @@ TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
   EXPECT_GT(stopped, 200);
   EXPECT_GT(committed, 200);    // calls that went on with the KV that they kept
   EXPECT_GT(nodes_gone, 1000);
+  EXPECT_GT(incidents, 300);
   EXPECT_GT(skipped, 50);
 }
 

@@ -60,6 +60,7 @@ TEST(Register, HoldsEveryPolicyOnce) {
                                 "sglang", "sequence-scheduling", "s3", "andes", "round-robin"});
   check_family<AdmissionPolicy>(all(), {"none", "queue-limit", "rpm"});
   check_family<KvPolicy>(all(), {"paged", "contiguous"});
+  check_family<ScalingRule>(all(), {"target", "schedule", "threshold"});
   check_family<QueueOrder>(all(), {"fcfs", "priority", "sjf", "srpt", "edf", "mlfq", "lpm", "tetriinfer", "vtc"});
   check_family<LengthPredictor>(all(), {"none", "oracle", "bucket", "gaussian"});
   check_family<Router>(all(), {"round-robin", "random", "least-loaded", "least-tokens", "power-of-two",
