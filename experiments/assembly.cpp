@@ -8,12 +8,14 @@
 #include "calibrate/live/live_executor.hpp"
 #include "experiments/live.hpp"
 #include "experiments/power.hpp"
+#include "experiments/placement.hpp"
 #include "experiments/resample.hpp"
 #include "experiments/sources.hpp"
 #include "experiments/summary.hpp"
 #include "experiments/incidents.hpp"
 #include "experiments/tenants.hpp"
 #include "policies/register.hpp"
+#include "sim/engine/scaled_cost.hpp"
 #include "sim/metrics/recorder.hpp"
 #include "sim/plugin.hpp"
 
@@ -188,6 +190,7 @@ class PoolStations {
     errors.throw_if_any();
     const CostModel* cost = p.deployment.cost;
     if (watch.draw_cost) cost = drawn_.emplace_back(p.deployment.hardware->cost->perturbed(seed)).get();
+    if (watch.swift == p.role) cost = swift_.emplace_back(std::make_unique<ScaledCost>(*cost, 1)).get();
     const bool fcfs = p.resolved_policies.at("order").at("name").as_string() == "fcfs";
     for (std::size_t i = 0; i < policies.batchers.size(); ++i) {
       StationParts s;
@@ -207,6 +210,7 @@ class PoolStations {
   std::unique_ptr<Router> router_;
   Controllers controllers_;
   std::vector<std::unique_ptr<OperatorCostModel>> drawn_;
+  std::vector<std::unique_ptr<ScaledCost>> swift_;
   std::vector<std::unique_ptr<Executor>> executors_;
   ClusterParts cluster_;
 };
@@ -267,6 +271,7 @@ std::vector<std::string> Assembly::random() const {
 Assembly assemble(Document document, const std::vector<std::string>& plugins, const std::string& executor) {
   Assembly a;
   ErrorList errors;
+  document = place(std::move(document), plugins, a.placement, errors);
   const std::vector<std::string> preset_keys = apply_preset(document, errors);
   a.config = read_run_config(std::move(document), errors);
   a.config.engine.from_preset = preset_keys;

@@ -38,6 +38,7 @@ struct Assembly {
   std::vector<Value> resolved_power;         ///< by entry of /power: {"power": its policy with every default}
   ResolvedInfo workload;
   Value resolved_policies;                   ///< /policy with every default
+  Value placement;                           ///< what a search for the pools found; null: there was none
   std::string predictor;                     ///< "" : none
   bool oracle = false;
   bool random_predictor = false;             ///< draws, and there is one
@@ -63,6 +64,7 @@ struct Watch {
   ActionSink* actions = nullptr;
   bool exact = false, fast_forward = true, verify_fast_forward = false;
   bool resample = false;                     ///< a block bootstrap of the workload, by the seed
+  std::optional<Role> swift;                 ///< instances of this role are a thousand times as fast: the other role alone
   bool draw_cost = false;                    ///< a cost model drawn from its fitted error, by the seed
   const CostModel* cost = nullptr;           ///< instead of the assembly's own, or of its device
   std::vector<StepLog>* measured = nullptr;  ///< of a live run: receives the steps of each station

@@ -16,6 +16,7 @@ struct PaperExpression::Node {
   std::vector<std::string> sets;
   std::vector<std::string> pointers;                    ///< kValue: one; searches: the left side of each limit
   std::vector<std::shared_ptr<const Node>> operands;    ///< searches: the right side of each limit
+  std::vector<bool> at_least;                           ///< searches: is the limit a lower one?
 
   double evaluate(PaperRuns& runs) const;
 };
@@ -175,7 +176,8 @@ class Parser {
     expect(",");
     do {
       n->pointers.push_back(pointer());
-      expect("<=");
+      n->at_least.push_back(take(">="));
+      if (!n->at_least.back() && !take("<=")) fail("expected \"<=\" or \">=\"");
       n->operands.push_back(sum());
     } while (take(","));
     expect(")");
@@ -213,7 +215,8 @@ double PaperExpression::Node::evaluate(PaperRuns& runs) const {
   for (std::size_t i = 0; i < operands.size(); ++i) limits.push_back(operand(i));
   const auto holds = [&](const std::vector<std::string>& with_it) {
     for (std::size_t i = 0; i < limits.size(); ++i) {
-      if (!(runs.value(config, with_it, pointers[i]) <= limits[i])) return false;
+      const double value = runs.value(config, with_it, pointers[i]);
+      if (!(at_least[i] ? value >= limits[i] : value <= limits[i])) return false;
     }
     return true;
   };

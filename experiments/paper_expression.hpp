@@ -3,7 +3,7 @@
 ///
 ///   orca:/batch/mean_running                                a value of the run of config `orca`
 ///   fastgen[/workload/arrival/users=16]:/itl_s/p95          the same with a key of the config set; several by `;`
-///   max_rate(paged, /paper/normalized_latency_s/mean <= 0.5, /queue_s/p50 <= 2)
+///   max_rate(paged, /paper/normalized_latency_s/mean <= 0.5, /queue_s/p50 <= 2, /slo/attainment >= 0.9)
 ///   max_count(polca, /power/brakes <= 0)                    the largest count (of servers, say) at which limits hold
 ///
 /// A pointer ends at a blank, a comma or a closing parenthesis, so operators need blanks beside it. The left side of a

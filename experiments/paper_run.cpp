@@ -152,6 +152,7 @@ RunResult run_of(Value config, const std::string& name, Watch watch) {
   r.deployment = a.deployment.facts;
   r.classes = a.class_names();
   if (!a.pools.empty()) r.pools = pools_summary(a.pools);
+  r.placement = a.placement;
   r.replications.push_back(replicate(a, a.config.seed(), watch));
   if (const Summary& s = r.first(); !s.broken.empty()) throw EngineError(name + ": " + s.broken.front());
   return r;

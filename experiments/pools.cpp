@@ -41,6 +41,33 @@ int max_running(const PoolAssembly& p) {
   return limit == nullptr ? 0 : static_cast<int>(limit->as_int());
 }
 
+/// Errors of a pool name its place where it is the pool that says so; what it shares with the rest keeps its own.
+void tell(const ErrorList& found, const PoolConfig& pool, std::size_t index, ErrorList& errors) {
+  const auto own = [&](const std::string& line) {
+    const auto about = [&](std::string_view key) { return line.starts_with(key); };
+    return (about("/policy/batching") && pool.policy.batching.given) || (about("/policy/order") && pool.policy.order.given) ||
+           (about("/policy/kv") && pool.policy.kv.given) || (about("/hardware") && !pool.hardware.is_null());
+  };
+  for (const std::string& line : found.lines())
+    errors.add(ConfigError(own(line) ? "/cluster/pools/" + std::to_string(index) + line : line));
+}
+
+/// KV goes from where prompts are computed to where it decodes: over a link, or over a network of known speed.
+void check_network(const RunConfig& config, const std::vector<PoolAssembly>& pools, ErrorList& errors) {
+  for (std::size_t from = 0; from < pools.size(); ++from) {
+    for (std::size_t to = 0; to < pools.size(); ++to) {
+      if (pools[from].role != Role::kPrefill || pools[to].role != Role::kDecode) continue;
+      const bool linked = std::any_of(config.links.begin(), config.links.end(), [&](const LinkConfig& l) {
+        return l.from == static_cast<std::int32_t>(from) && l.to == static_cast<std::int32_t>(to);
+      });
+      if (linked || pools[from].bytes_per_s > 0 || pools[to].bytes_per_s > 0) continue;
+      errors.add("/cluster/links", "KV goes from \"" + pools[from].name + "\" to \"" + pools[to].name +
+                                       "\" and no network is known: name a link, or /cluster/pools/" + std::to_string(from) +
+                                       "/network");
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry& registry, ErrorList& errors) {
@@ -54,11 +81,12 @@ std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry
     p.serving = pool.serving;
     p.engine_init = pool.engine_init;
     p.priority = pool.priority;
-    const std::size_t before = errors.lines().size();
-    const PolicySet policies = make_policies(p.config, registry, errors);
+    ErrorList found;
+    const PolicySet policies = make_policies(p.config, registry, found);
     p.resolved_policies = policies.resolved;
-    p.deployment = make_deployment(p.config, policies.resolved, errors);
-    if (errors.lines().size() > before) continue;
+    p.deployment = make_deployment(p.config, policies.resolved, found);
+    tell(found, pool, i, errors);
+    if (!found.empty()) continue;
     p.kv = kv_config(p.deployment, p.config.engine, *policies.kv);
     p.deployment.facts.blocks = p.kv.total.value();
     p.deployment.facts.block_tokens = p.kv.block_tokens.value();
@@ -67,6 +95,7 @@ std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry
     check_pool(p, policies, i, errors);
     pools.push_back(std::move(p));
   }
+  if (pools.size() == config.pools.size()) check_network(config, pools, errors);
   return pools;
 }
 

@@ -86,6 +86,7 @@ struct RunResult {
   std::string cluster;                      ///< "" : a router places requests
   Value pools;                              ///< null: one
   std::string priced_by;                    ///< the price signal; "": none
+  Value placement;                          ///< null: pools were not searched for
   std::string workload;                     ///< "azure-conv-2023, poisson 12/s, 20000 requests"
   std::vector<std::string> workload_notes;
   std::string metrics = "vllm";

@@ -136,6 +136,7 @@ void add_facts(const Assembly& a, RunResult& r) {
     if (const Value* cluster = a.resolved_policies.find("cluster"); cluster != nullptr)
       r.cluster = policy_text(*cluster, a.config.policy.cluster);
     r.pools = pools_summary(a.pools);
+    r.placement = a.placement;
   }
   if (!a.config.signals.price.empty()) r.priced_by = "/signals/price";
   r.random = a.random();

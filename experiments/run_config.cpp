@@ -298,7 +298,6 @@ constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
     {"", "study"},
     {"", "plan"},
     {"/cluster", "nodes"},
-    {"/cluster", "placement"},
     {"/engine", "kv_tiers"},
 };
 

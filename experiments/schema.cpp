@@ -1,5 +1,6 @@
 #include "experiments/schema.hpp"
 
+#include "experiments/placement.hpp"
 #include "experiments/policy_set.hpp"
 #include "experiments/run_config.hpp"
 #include "sim/config/reader.hpp"
@@ -361,6 +362,7 @@ Value run_schema(const Registry& registry) {
   p["model"] = name_or_object("A model, or {\"name\", \"dtype\", \"kv_dtype\"}");
   p["hardware"] = name_or_object("A device, or {\"name\", \"cost\"}");
   Value cluster = described_properties<ClusterConfig>();
+  cluster["placement"] = object_of(described_properties<PlacementConfig>());
   cluster["pools"] = array_of(pool_schema(registry), "Instances that differ in role, hardware or policies");
   cluster["links"] = array_of(link_schema(), "What transfers from one pool to another share");
   add_reserved(cluster, "/cluster");

@@ -474,6 +474,7 @@ Value summary_of(const RunResult& r) {
   if (!r.cluster.empty()) v["policy"]["cluster"] = r.cluster;
   if (!r.pools.is_null()) v["pools"] = r.pools;
   if (!r.replications.front().incidents.is_null()) v["incidents"] = r.replications.front().incidents;
+  if (!r.placement.is_null()) v["placement"] = r.placement;
   v["workload"]["text"] = r.workload;
   v["workload"]["notes"] = strings(r.workload_notes);
   for (const Value::Member& m : body.members()) v[m.first] = m.second;

@@ -6,9 +6,11 @@
 ///
 /// Defaults: `waiting_fraction` 0.05 of the decode instance's blocks (authors' code, DistServe @ 82831f1604cc, decoding
 /// stage scheduler).
-/// Modelled: dispatch, pull, back-pressure. Placement (algorithms 1 and 2) is a search over configs, not a policy.
-/// Not modelled: the bound on the tokens of a prefill batch at the saturation length: use a batching policy with a token
-/// budget of that length on the prefill pool.
+/// With `paired`, decode instance i takes what prefill instance i computed: low node affinity, KV stays inside a node.
+/// Modelled: dispatch, pull, back-pressure; placement is searched before a run: /cluster/placement
+/// (distserve_placement.hpp).
+/// Not modelled: replanning when the workload shifts; the bound on the tokens of a prefill batch at the saturation
+/// length: use a batching policy with a token budget of that length on the prefill pool.
 ///
 ///   "policy": {"cluster": {"name": "distserve", "waiting_fraction": 0.05}}
 #pragma once
@@ -19,6 +21,7 @@ namespace orrery {
 
 struct DistServeConfig {
   double waiting_fraction = 0.05;   ///< of a decode instance's blocks, that calls waiting there may need before it takes more
+  bool paired = false;              ///< decode instance i for prefill instance i
 };
 void describe(Describer&, DistServeConfig&);
 
@@ -26,6 +29,7 @@ class DistServe final : public ShortestQueue {
  public:
   using Config = DistServeConfig;
   explicit DistServe(DistServeConfig config) : config_(config) {}
+  StationId decode_at(CallId, StationId at, const Cluster&, Rng) override;
   bool accepts(CallId, StationId to, Tokens context, const Cluster&) const override;
 
  private:

@@ -40,9 +40,10 @@ void describe(Describer& d, TetriInferOrderConfig& c) {
 
 Placement TetriInfer::route(CallId, Cluster& cluster, Rng) {
   const StationId prefill = least(
-      cluster, [](const Instance& x) { return x.role == Role::kPrefill; },
+      cluster, [](const Instance& x) { return x.role != Role::kDecode; },
       [](const Instance& x) { return x.load->prompt_tokens; });
-  return prefill.valid() ? Placement::split(prefill, StationId{}) : Placement::hold();
+  if (!prefill.valid()) return Placement::hold();
+  return cluster.instance(prefill).role == Role::kMixed ? Placement::at(prefill) : Placement::split(prefill, StationId{});
 }
 
 StationId TetriInfer::decode_at(CallId id, StationId, const Cluster& cluster, Rng rng) {

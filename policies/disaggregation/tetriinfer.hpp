@@ -7,7 +7,7 @@
 ///   greedy           if there is room for its KV and one more token, as vLLM does,
 ///   reserve-static   if its predicted use is free now,
 ///   reserve-dynamic  if there is room, and still is when the shortest remaining call will have ended.
-/// An instance that was idle for a minute, not the last of its role, takes the other role if that has work.
+/// Instances of the role mixed do both, a baseline. An instance that was idle for a minute, not the last of its role, takes the other role if that has work.
 ///
 /// Defaults: monitor 100 ms, heavy decode above 128 tokens, idle 60 s, reserve-dynamic, batches of 16 (the paper's
 /// sections 3.2 to 3.5 as quoted by a reference document). Chunks: batching "sarathi" with token_budget 512, which mixes

@@ -38,7 +38,11 @@ constexpr double kInt64Limit = 9223372036854774784.0;
 }  // namespace
 
 void ErrorList::add(std::string_view pointer, std::string_view message) {
-  lines_.push_back(std::string(pointer.empty() ? "/" : pointer) + ": " + std::string(message));
+  add_line(std::string(pointer.empty() ? "/" : pointer) + ": " + std::string(message));
+}
+
+void ErrorList::add_line(std::string line) {
+  if (std::find(lines_.begin(), lines_.end(), line) == lines_.end()) lines_.push_back(std::move(line));
 }
 
 void ErrorList::throw_if_any() const {

@@ -23,15 +23,17 @@ namespace orrery {
 
 class ErrorList {
  public:
+  /// A line that is there already is not told again: what several parts of a config share is wrong once.
   void add(std::string_view pointer, std::string_view message);
   /// Takes over the lines of a ConfigError that already name their places.
-  void add(const ConfigError& e) { lines_.emplace_back(e.what()); }
+  void add(const ConfigError& e) { add_line(e.what()); }
   bool empty() const { return lines_.empty(); }
   const std::vector<std::string>& lines() const { return lines_; }
   /// One ConfigError with all lines.
   void throw_if_any() const;
 
  private:
+  void add_line(std::string line);
   std::vector<std::string> lines_;
 };
 

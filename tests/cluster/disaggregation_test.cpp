@@ -63,6 +63,24 @@ TEST(Disaggregation, SplitwiseHidesLongTransfersOnly) {
   EXPECT_EQ(run.rows.at(1).transfer, Duration{400ms});
 }
 
+/// Room for one call at the decode instance and for two prompts where prompts are computed. The third starts when the
+/// second's KV has been taken, though nothing runs there.
+TEST(Disaggregation, APrefillInstanceFullOfKvThatNobodyTookStartsNoBatch) {
+  DistServe policy({});
+  ClusterParts c = one_and_two(policy);
+  c.pools[1].count = 1;
+  for (PoolParts& p : c.pools) p.bytes_per_s = 0;   // transfers take no time
+  const auto run = run_cluster(
+      "engine batching=vllm stations=2 kv_blocks=8 block=16  cost: 10ms + 1ms*prefill\n"
+      "t=0ms a prompt=64 out=20\nt=0ms b prompt=64 out=20\nt=0ms c prompt=64 out=20\nt=0ms d prompt=64 out=20\n", c);
+  const Row &a = run.rows.at(0), &b = run.rows.at(1), &third = run.rows.at(2);
+  EXPECT_EQ(a.first_token, at(138ms));           // a and b together
+  EXPECT_EQ(a.decode_queue, Duration{});
+  EXPECT_EQ(third.first_schedule, at(138ms));    // a's KV went at once: room for one
+  EXPECT_EQ(run.rows.at(3).first_schedule, a.finish);   // d: when a is done, b's KV goes
+  EXPECT_EQ(b.decode_queue, a.finish - b.first_token);
+}
+
 /// A load that fills queues and memory: 60 calls of 100 to 3,000 prompt tokens.
 std::string crowd() {
   std::string text = "engine batching=vllm predictor=bucket token_budget=2048 stations=3 kv_blocks=500 block=16  cost: 10ms + 1ms*prefill + 1us*context\n";

@@ -350,7 +350,7 @@ TEST_F(Cli, UnknownKeysTypesAndRanges) {
   EXPECT_EQ(error_of("/model={\"name\": \"llama-3.1-8b\", \"dtype\": \"fp8\"}"),
             "orrery: /model/dtype: \"fp8\" is not available in this version\n");
   EXPECT_EQ(error_of("/hardware={\"name\": \"h200-sxm\", \"cost\": \"roofline\"}"),
-            "orrery: /hardware/cost: unknown cost profile \"roofline\"; known: distserve-vllm, distserve, splitwise, spotserve\n");
+            "orrery: /hardware/cost: unknown cost profile \"roofline\"; known: distserve-vllm, distserve, splitwise-sim, splitwise, spotserve\n");
   EXPECT_EQ(error_of("/hardware={\"name\": \"h200-sxm\", \"cost\": \"plugin:mine\"}"),
             "orrery: /hardware/cost: \"plugin:mine\" is not available in this version\n");
   EXPECT_EQ(error_of("/engine/max_model_len=1000000"),

@@ -67,7 +67,7 @@ TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
   for (const std::string key : {"study", "plan"}) {
     EXPECT_THAT(errors_with('"' + key + "\": []"), ElementsAre("/" + key + ": not available in this version"));
   }
-  for (const std::string key : {"nodes", "placement"}) {
+  for (const std::string key : {"nodes"}) {
     EXPECT_THAT(errors_with(R"("cluster": {")" + key + "\": []}"),
                 ElementsAre("/cluster/" + key + ": not available in this version"));
   }

@@ -70,6 +70,8 @@ TEST(PaperExpression, ValuesOfRuns) {
 TEST(PaperExpression, SearchesForTheLargestRate) {
   EXPECT_EQ(value_of("max_rate(orca, /latency <= 0.625)"), 5);
   EXPECT_EQ(value_of("max_rate(orca, /latency <= 0.625, /latency <= 2 * 0.1875)"), 3);
+  EXPECT_EQ(value_of("max_rate(orca, /latency <= 0.625, /latency >= 0.1)"), 5);
+  EXPECT_EQ(value_of("max_rate(orca, /latency >= 0.25)"), 0);   // one does not hold
   EXPECT_TRUE(PaperExpression::parse("max_rate(orca, /x <= 1)", {"orca"}).searches());
   EXPECT_EQ(value_of("max_count(orca, /latency <= 0.625)"), 1005);
   EXPECT_TRUE(PaperExpression::parse("max_count(orca, /x <= 1)", {"orca"}).counts());
@@ -88,7 +90,7 @@ TEST(PaperExpression, ErrorsSayWhere) {
   EXPECT_EQ(error_of("orca[/a=1:/x"), "column 6: expected \"]\" behind the keys that are set");
   EXPECT_EQ(error_of("orca[a=1]:/x"), "column 6: expected /json/pointer=VALUE in the brackets");
   EXPECT_EQ(error_of("maxx(1)"), "column 1: unknown function \"maxx\"; did you mean \"max\"?");
-  EXPECT_EQ(error_of("max_rate(orca, /x >= 1)"), "column 19: expected \"<=\"");
+  EXPECT_EQ(error_of("max_rate(orca, /x > 1)"), "column 19: expected \"<=\" or \">=\"");
 }
 
 }  // namespace

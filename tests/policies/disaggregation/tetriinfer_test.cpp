@@ -30,6 +30,16 @@ TEST(TetriInfer, PromptsGoWhereTheLeastPromptWorkIs) {
   EXPECT_FALSE(p.decode.valid());   // decided when the prompt is done
 }
 
+/// Instances without a role of their own do both.
+TEST(TetriInfer, MixedInstancesKeepWhatTheyCompute) {
+  ClusterPicture c;
+  c.pool("main", Role::kMixed, 2, 100);
+  c.load(0).prompt_tokens = Tokens{600};
+  const Placement p = live().route(c.arriving(100), c, draw(1));
+  EXPECT_EQ(p.prefill, StationId{1});
+  EXPECT_EQ(p.decode, StationId{1});
+}
+
 /// A heavy decode joins the instance in which fewer of the decodes are heavy; a bucket from 201 tokens on is heavy.
 TEST(TetriInfer, OfTwoInstancesTheOneWithTheSmallerShareOfHeavyDecodes) {
   ClusterPicture c = two_and_two();
