@@ -416,8 +416,9 @@ Value resolved_config(const Assembly& a) {
   if (!a.pools.empty()) {
     v["cluster"].erase("replicas");
     v["cluster"]["pools"] = resolved_pools(a.pools);
-    if (const Value* given = c.document.value.find("cluster"); given != nullptr && given->find("links") != nullptr)
-      v["cluster"]["links"] = given->at("links");
+    const Value* given = c.document.value.find("cluster");
+    for (const auto* key : {"nodes", "links"})
+      if (given != nullptr && given->find(key) != nullptr) v["cluster"][key] = given->at(key);
   }
   if (!c.capacity.given.is_null()) v["signals"]["capacity"] = c.capacity.given;
   v["engine"] = section(c.engine);

@@ -142,12 +142,12 @@ void check_events(const std::vector<Operation>& events, const ClusterParts& clus
     const Operation& o = events[i];
     if (!o.nodes || !o.pool.valid()) continue;
     const PoolParts& p = cluster.pools[static_cast<std::size_t>(o.pool.index)];
-    const std::int32_t last = p.nodes_from + (p.count - 1) / p.per_node;
+    const auto [first, last] = std::minmax_element(p.node_of.begin(), p.node_of.end());
     for (const std::int32_t node : o.which)
-      if (node < p.nodes_from || node > last)
+      if (std::find(p.node_of.begin(), p.node_of.end(), node) == p.node_of.end())
         errors.add("/events/" + std::to_string(i) + "/" + std::string(name(o.kind)) + "/node",
-                   "pool \"" + p.name + "\" stands on the nodes " + std::to_string(p.nodes_from) + " to " +
-                       std::to_string(last) + ", got " + std::to_string(node));
+                   "pool \"" + p.name + "\" stands on the nodes " + std::to_string(*first) + " to " +
+                       std::to_string(*last) + ", got " + std::to_string(node));
   }
 }
 

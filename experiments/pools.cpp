@@ -68,6 +68,34 @@ void check_network(const RunConfig& config, const std::vector<PoolAssembly>& poo
   }
 }
 
+/// Lays pools over nodes: each instance on the first node from the last one's on that is of its hardware and has
+/// devices left for it.
+void lay_out(const std::vector<NodeConfig>& kinds, std::vector<PoolAssembly>& pools, ErrorList& errors) {
+  struct Node { std::int64_t left; const std::string* hardware; };
+  std::vector<Node> nodes;
+  for (const NodeConfig& n : kinds)
+    nodes.insert(nodes.end(), static_cast<std::size_t>(n.count), {n.server.gpus, &n.hardware});
+  for (std::size_t p = 0; p < pools.size(); ++p) {
+    const ClusterConfig& cluster = pools[p].config.cluster;
+    const std::string& hardware = pools[p].deployment.facts.hardware;
+    const auto suits = [&](const Node& n) {
+      return n.left >= cluster.tp * cluster.pp && (n.hardware->empty() || *n.hardware == hardware);
+    };
+    auto at = nodes.begin();
+    for (std::int64_t i = 0; i < cluster.replicas; ++i) {
+      at = std::find_if(at, nodes.end(), suits);
+      if (at == nodes.end()) {
+        errors.add("/cluster/pools/" + std::to_string(p) + "/replicas",
+                   "/cluster/nodes has room for " + std::to_string(i) + " of these instances, got " +
+                       std::to_string(cluster.replicas));
+        break;
+      }
+      at->left -= cluster.tp * cluster.pp;
+      pools[p].nodes.push_back(static_cast<std::int32_t>(at - nodes.begin()));
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry& registry, ErrorList& errors) {
@@ -79,7 +107,7 @@ std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry
     p.name = pool.name;
     p.role = pool.role;
     p.serving = pool.serving;
-    p.engine_init = pool.engine_init;
+    p.lifecycle = pool.lifecycle;
     p.priority = pool.priority;
     ErrorList found;
     const PolicySet policies = make_policies(p.config, registry, found);
@@ -96,26 +124,41 @@ std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry
     pools.push_back(std::move(p));
   }
   if (pools.size() == config.pools.size()) check_network(config, pools, errors);
+  if (!config.nodes.empty()) lay_out(config.nodes, pools, errors);
   return pools;
 }
+
+namespace {
+
+/// Where the instances of a pool stand: as /cluster/nodes says, else one after the other on machines from `next` on.
+std::vector<std::int32_t> stands(const PoolAssembly& p, std::int32_t& next) {
+  if (!p.nodes.empty()) return p.nodes;
+  const auto per_node = std::max<std::int64_t>(1, kDevicesPerNode / (p.config.cluster.tp * p.config.cluster.pp));
+  std::vector<std::int32_t> nodes;
+  for (std::int64_t i = 0; i < p.config.cluster.replicas; ++i)
+    nodes.push_back(next + static_cast<std::int32_t>(i / per_node));
+  next = nodes.back() + 1;
+  return nodes;
+}
+
+}  // namespace
 
 ClusterParts cluster_parts(const RunConfig& config, const std::vector<PoolAssembly>& pools,
                            const std::optional<CapacityTrace>& capacity) {
   ClusterParts parts;
   std::int32_t nodes = 0;
   for (const PoolAssembly& p : pools) {
-    const std::int64_t devices = p.config.cluster.tp * p.config.cluster.pp;
-    const auto per_node = static_cast<std::int32_t>(std::max<std::int64_t>(1, kDevicesPerNode / devices));
     parts.pools.push_back({.name = p.name, .count = static_cast<std::int32_t>(p.config.cluster.replicas), .role = p.role,
                            .priority = static_cast<std::int32_t>(p.priority), .kv_bytes_per_token = p.deployment.kv_bytes_per_token,
                            .layers = static_cast<int>(p.deployment.hardware->model.layers), .bytes_per_s = p.bytes_per_s,
-                           .nodes_from = nodes, .per_node = per_node, .serving = static_cast<std::int32_t>(p.serving),
+                           .node_of = stands(p, nodes), .serving = static_cast<std::int32_t>(p.serving),
                            .tp = static_cast<int>(p.config.cluster.tp), .pp = static_cast<int>(p.config.cluster.pp),
                            .max_running = max_running(p),
                            .weight_bytes = Bytes{p.deployment.hardware->model.weight_bytes()},
-                           .start_delay = p.engine_init, .cost = p.deployment.cost});
-    nodes += (parts.pools.back().count + per_node - 1) / per_node;
+                           .start_delay = p.lifecycle.engine_init, .cost = p.deployment.cost, .lifecycle = p.lifecycle});
   }
+  for (const NodeConfig& n : config.nodes)
+    parts.servers.insert(parts.servers.end(), static_cast<std::size_t>(n.count), n.server);
   for (const LinkConfig& l : config.links)
     parts.links.push_back({PoolId{l.from}, PoolId{l.to}, static_cast<std::int64_t>(l.bytes_per_s), l.latency});
   if (capacity) put_on_nodes(config.capacity, *capacity, parts);
@@ -159,6 +202,19 @@ Value pools_summary(const std::vector<PoolAssembly>& pools) {
   return out;
 }
 
+namespace {
+
+Value resolved_lifecycle(const Lifecycle& l) {
+  Value v = Value::object();
+  v["min"] = l.min;
+  if (l.keep_alive >= Duration{}) v["keep_alive"] = format_duration(l.keep_alive);
+  v["tier"] = name(l.tier);
+  v["engine_init"] = format_duration(l.engine_init);
+  return v;
+}
+
+}  // namespace
+
 Value resolved_pools(const std::vector<PoolAssembly>& pools) {
   Value out = Value::array();
   for (const PoolAssembly& p : pools) {
@@ -168,11 +224,11 @@ Value resolved_pools(const std::vector<PoolAssembly>& pools) {
     v["replicas"] = p.config.cluster.replicas;
     if (p.priority != 0) v["priority"] = p.priority;
     if (p.serving >= 0) v["serving"] = p.serving;
+    v["lifecycle"] = resolved_lifecycle(p.lifecycle);
     v["hardware"] = p.deployment.resolved_hardware;
     v["tp"] = p.config.cluster.tp;
     v["pp"] = p.config.cluster.pp;
     v["network"] = p.bytes_per_s;
-    if (p.engine_init > Duration{}) v["lifecycle"]["engine_init"] = format_duration(p.engine_init);
     for (const auto* slot : {"batching", "order", "kv"}) v["policy"][slot] = p.resolved_policies.at(slot);
     out.push_back(std::move(v));
   }

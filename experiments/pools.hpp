@@ -3,6 +3,7 @@
 ///
 ///   {"pools": [{"name": "prompt", "role": "prefill", "replicas": 25, "tp": 8},
 ///              {"name": "token", "role": "decode", "replicas": 15, "tp": 8, "hardware": "a100-80g"}],
+///    "nodes": [{"count": 20, "gpus": 16, "ssd": {"bandwidth": "12GB/s"}}],
 ///    "links": [{"from": "prompt", "to": "token", "bandwidth": "200GB/s", "latency": "10us"}]}
 #pragma once
 
@@ -28,7 +29,8 @@ struct PoolAssembly {
   Role role = Role::kMixed;
   std::int64_t bytes_per_s = 0;     ///< of an instance's network, each way; 0: no limit known
   std::int64_t serving = -1;        ///< instances that serve at the start; -1: all
-  Duration engine_init{};           ///< of an instance on a new node
+  Lifecycle lifecycle;
+  std::vector<std::int32_t> nodes;  ///< on which its instances stand; empty: /cluster/nodes says nothing
   std::int64_t priority = 0;        ///< of the requests that it is for
 };
 

@@ -65,19 +65,55 @@ void read_section(const Value& v, Described& out, ErrorList& errors) {
   r.finish();
 }
 
-void read_lifecycle(const Value& v, PoolConfig& p, ErrorList& errors) {
-  ObjectReader r(v, errors);
-  r.duration("engine_init", p.engine_init, {0, 1e6});
-  for (const auto* key : {"min", "keep_alive", "tier"}) r.not_available(key);
-  r.finish();
-}
-
 void read_all_signals(const Value& v, RunConfig& config, ErrorList& errors) {
   ObjectReader r(v, errors);
   if (const Value* capacity = r.take("capacity"); capacity != nullptr)
     config.capacity = read_capacity_config(*capacity, config.pools, errors);
   config.signals = read_signals(r, config.pools);
   r.finish();
+}
+
+/// A table of bandwidths and sizes, in bytes.
+void read_tier(ObjectReader& node, std::string_view key, std::int64_t& bandwidth, Bytes* size) {
+  const Value* v = node.take(key);
+  if (v == nullptr) return;
+  ObjectReader r(*v, node.errors());
+  double rate = 0, bytes = 0;
+  if (r.require("bandwidth") != nullptr && r.number("bandwidth", rate, {1, 1e15}, Dimension::kBytesPerSecond))
+    bandwidth = static_cast<std::int64_t>(rate);
+  if (size != nullptr && r.require("size") != nullptr && r.number("size", bytes, {0, 1e15}, Dimension::kBytes))
+    *size = Bytes{static_cast<std::int64_t>(bytes)};
+  r.finish();
+}
+
+NodeConfig read_node(const Value& v, ErrorList& errors) {
+  NodeConfig n;
+  ObjectReader r(v, errors);
+  std::int64_t gpus = 1;
+  r.integer("count", n.count, {1, 65536});
+  if (r.require("gpus") != nullptr) r.integer("gpus", gpus, {1, 1024});
+  n.server.gpus = static_cast<std::int32_t>(gpus);
+  r.string("hardware", n.hardware);
+  read_tier(r, "dram", n.server.dram_bytes_per_s, &n.server.dram);
+  read_tier(r, "ssd", n.server.ssd_bytes_per_s, nullptr);
+  read_tier(r, "network", n.server.network_bytes_per_s, nullptr);
+  r.finish();
+  return n;
+}
+
+void read_lifecycle(ObjectReader& pool, const PoolConfig& p, Lifecycle& out) {
+  const Value* v = pool.take("lifecycle");
+  if (v == nullptr) return;
+  ObjectReader r(*v, pool.errors());
+  std::int64_t min = 0;
+  int tier = static_cast<int>(Tier::kSsd);
+  r.integer("min", min, {0, static_cast<double>(p.replicas)});
+  r.duration("keep_alive", out.keep_alive, {0, 9e6});
+  r.choice("tier", tier, {{"ssd", static_cast<int>(Tier::kSsd)}, {"remote", static_cast<int>(Tier::kRemote)}});
+  r.duration("engine_init", out.engine_init, {0, 9e6});
+  r.finish();
+  out.min = static_cast<std::int32_t>(min);
+  out.tier = static_cast<Tier>(tier);
 }
 
 PoolConfig read_pool(const Value& v, const ClusterConfig& cluster, ErrorList& errors) {
@@ -103,7 +139,7 @@ PoolConfig read_pool(const Value& v, const ClusterConfig& cluster, ErrorList& er
     p.policy.kv = read_policy(slots, "kv", "");
     slots.finish();
   }
-  if (const Value* lifecycle = r.take("lifecycle"); lifecycle != nullptr) read_lifecycle(*lifecycle, p, errors);
+  read_lifecycle(r, p, p.lifecycle);
   for (const auto* key : {"model", "ep", "dp"}) r.not_available(key);
   r.finish();
   return p;
@@ -186,6 +222,9 @@ void read_pools(ObjectReader& r, const ClusterConfig& cluster, RunConfig& out) {
       if (out.pools[k].name == out.pools[i].name)
         r.errors().add("/cluster/pools/" + std::to_string(i) + "/name", "\"" + out.pools[i].name + "\" is the name of another pool");
   if (!out.pools.empty() && r.has("replicas")) r.error("replicas", "each pool has its own");
+  list("nodes", [&](const Value& v) { out.nodes.push_back(read_node(v, r.errors())); });
+  if (!out.nodes.empty() && out.pools.empty())
+    r.error("nodes", "instances stand on nodes where /cluster/pools names them");
   list("links", [&](const Value& v) { out.links.push_back(read_link(v, out.pools, r.errors())); });
   const auto any = [&](Role role) {
     return std::any_of(out.pools.begin(), out.pools.end(), [&](const PoolConfig& p) { return p.role == role; });
@@ -297,7 +336,6 @@ void add_former_folders(const Value& root, SearchPath& search) {
 constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
     {"", "study"},
     {"", "plan"},
-    {"/cluster", "nodes"},
     {"/engine", "kv_tiers"},
 };
 

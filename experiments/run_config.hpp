@@ -47,9 +47,16 @@ struct PoolConfig {
   std::int64_t priority = 0;        ///< of the requests that it is for; lower is more urgent
   std::int64_t serving = -1;        ///< instances that serve at the start; -1: all
   double network_bytes_per_s = 0;   ///< of one instance; 0: the devices' data sheet
-  Duration engine_init{};           ///< /lifecycle: from the order to serving, for instances that start on new nodes
   Value hardware;                   ///< null: /hardware
   PolicyChoices policy;             ///< batching, order, kv
+  Lifecycle lifecycle;
+};
+
+/// One of /cluster/nodes: machines that are alike.
+struct NodeConfig {
+  std::int64_t count = 1;
+  std::string hardware;             ///< "" : of any pool
+  Server server;
 };
 
 /// One of /cluster/links; pools by index.
@@ -148,6 +155,7 @@ struct RunConfig {
   SignalsConfig signals;
   std::vector<Operation> events;
   std::vector<ScalingConfig> scaling;
+  std::vector<NodeConfig> nodes;      ///< empty: instances stand nowhere in particular
   EngineConfig engine;
   PolicyChoices policy;
   std::vector<SloLimit> slo;  ///< of all classes

@@ -181,6 +181,10 @@ Value workload_schema() {
   p["window"] = typed("string", "Part of the trace: \"14:00..15:00\" or \"600s..1200s\"");
   p["sessions"] = any_of(typed("string"), typed("object", "{\"turns\": D, \"think\": D}"));
   p["tenants"] = typed("array", "[{\"name\", \"share\"}], or each with arrival and lengths of its own");
+  Value models = Value::object();
+  models["count"] = typed("integer", "Models that requests are for");
+  models["zipf"] = typed("number", "Model k is asked for in proportion to k^-zipf");
+  p["models"] = object_of(std::move(models));
   p["prefixes"] = typed("array", "[{\"tokens\": 1800, \"share\": 0.6}]");
   return object_of(std::move(p));
 }
@@ -231,13 +235,34 @@ Value pool_schema(const Registry& registry) {
   p["serving"] = typed("integer", "Instances that serve at the start; the others are off");
   p["network"] = quantity("50GB/s", "Of one instance, each way; the devices' data sheet where it is left out");
   p["hardware"] = any_of(typed("string"), typed("object"));
-  Value lifecycle = Value::object();
-  lifecycle["engine_init"] = quantity("60s", "From the order to serving, for instances that start on new nodes");
-  p["lifecycle"] = object_of(std::move(lifecycle));
   const Value slots = policy_slots(registry);
   Value policy = Value::object();
   for (const auto* slot : {"batching", "order", "kv"}) policy[slot] = slots.at("properties").at(slot);
   p["policy"] = object_of(std::move(policy));
+  Value life = Value::object();
+  life["min"] = typed("integer", "Instances that stay when there is nothing to do");
+  life["keep_alive"] = quantity("60s", "Of an instance without calls; what the policy says where it is left out");
+  life["tier"] = names_schema({"ssd", "remote"});
+  life["engine_init"] = quantity("60s", "From loaded weights, or from the order on a new node, to serving");
+  p["lifecycle"] = object_of(std::move(life));
+  return object_of(std::move(p));
+}
+
+Value tier_schema(const char* example, bool sized) {
+  Value p = Value::object();
+  p["bandwidth"] = quantity(example, "No limit where the tier is left out");
+  if (sized) p["size"] = quantity("128GB", "Pinned memory for weights");
+  return object_of(std::move(p));
+}
+
+Value node_schema() {
+  Value p = Value::object();
+  p["count"] = typed("integer", "Machines that are alike");
+  p["gpus"] = typed("integer", "Devices of each");
+  p["hardware"] = typed("string", "Of pools that stand here; of any where it is left out");
+  p["dram"] = tier_schema("20GB/s", true);
+  p["ssd"] = tier_schema("12GB/s", false);
+  p["network"] = tier_schema("1.25GB/s", false);
   return object_of(std::move(p));
 }
 
@@ -364,6 +389,7 @@ Value run_schema(const Registry& registry) {
   Value cluster = described_properties<ClusterConfig>();
   cluster["placement"] = object_of(described_properties<PlacementConfig>());
   cluster["pools"] = array_of(pool_schema(registry), "Instances that differ in role, hardware or policies");
+  cluster["nodes"] = array_of(node_schema(), "Machines, in the order in which pools are laid over them");
   cluster["links"] = array_of(link_schema(), "What transfers from one pool to another share");
   add_reserved(cluster, "/cluster");
   p["cluster"] = object_of(std::move(cluster));

@@ -218,6 +218,21 @@ Value tenants(const Replication& r) {
   return out;
 }
 
+Value cold_starts(const ColdStarts& c) {
+  const auto times = [](const ColdStarts::Times& t) {
+    Value v = Value::object();
+    v["count"] = t.count;
+    v["mean_s"] = t.mean_s;
+    v["p99_s"] = t.p99_s;
+    return v;
+  };
+  Value v = times(c.all);
+  v["by_tier"] = Value::object();
+  for (std::size_t i = 0; i < c.by_tier.size(); ++i)
+    if (c.by_tier[i].count > 0) v["by_tier"][name(static_cast<Tier>(i))] = times(c.by_tier[i]);
+  return v;
+}
+
 /// All that one replication says.
 Value body_of(const Replication& r, const RunResult& result) {
   const Summary& s = r.outcome.summary;
@@ -297,6 +312,7 @@ Value body_of(const Replication& r, const RunResult& result) {
     for (const Duration paid : r.outcome.nodes_paid) node_hours += to_seconds(paid) / 3600;
     if (!r.outcome.nodes_paid.empty()) v["cluster"]["node_hours"] = node_hours;
   }
+  if (r.outcome.cold_starts.all.count > 0) v["cold_starts"] = cold_starts(r.outcome.cold_starts);
   v["littles_law"]["mean_in_system"] = s.mean_in_system;
   return v;
 }

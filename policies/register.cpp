@@ -51,6 +51,11 @@
 #include "policies/scaling/schedule.hpp"
 #include "policies/scaling/target.hpp"
 #include "policies/scaling/threshold.hpp"
+#include "policies/serverless/download.hpp"
+#include "policies/serverless/serverless_random.hpp"
+#include "policies/serverless/serverlessllm.hpp"
+#include "policies/serverless/shepherd.hpp"
+#include "policies/serverless/ssd_cache.hpp"
 #include "policies/spot/reparallelization.hpp"
 #include "policies/spot/rerouting.hpp"
 #include "policies/spot/spotserve.hpp"
@@ -130,6 +135,13 @@ void register_policies(Registry& r) {
   r.add<Rerouting>("rerouting", "Drop a pipeline that loses a node (baseline of SpotServe, ASPLOS'24)");
   r.add<Reparallelization>("reparallelization", "Restart in another layout (baseline of SpotServe, ASPLOS'24)",
                            {"reparallelisation"});
+
+  r.family("serverless");
+  r.add<ServerlessLlm>("serverlessllm", "ServerlessLLM (OSDI'24)", {"sllm", "serverless-llm"});
+  r.add<Shepherd>("shepherd", "Shepherd*, preemption with loads estimated (baseline of ServerlessLLM, OSDI'24)");
+  r.add<ServerlessRandom>("serverless-random", "Serverless, random availability (baseline of ServerlessLLM, OSDI'24)");
+  r.add<SsdCache>("ssd-cache", "Ray Serve with a cache on disk (baseline of ServerlessLLM, OSDI'24)");
+  r.add<Download>("download", "Ray Serve, downloads (baseline of ServerlessLLM, OSDI'24)");
 
   r.family("qoe");
   r.add<Andes>("andes", "Andes, quality of experience (arXiv 2404.16283)");

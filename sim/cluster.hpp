@@ -54,6 +54,36 @@ constexpr std::string_view name(Phase p) {
   return names[static_cast<int>(p)];
 }
 
+/// Where the weights of a model lie when an instance loads them, fastest first.
+enum class Tier : std::uint8_t {
+  kNone,     ///< not said: no cold start
+  kDram,     ///< pinned memory of the node
+  kSsd,      ///< its disk
+  kRemote,   ///< elsewhere, over the node's network
+};
+inline constexpr std::size_t kTiers = 4;
+
+constexpr std::string_view name(Tier t) {
+  constexpr std::string_view names[] = {"none", "dram", "ssd", "remote"};
+  return names[static_cast<int>(t)];
+}
+
+/// What the instances on one machine load weights from; a bandwidth of 0 is no limit.
+struct Server {
+  std::int32_t gpus = 1;
+  Bytes dram;                           ///< pinned memory for weights
+  std::int64_t dram_bytes_per_s = 0;    ///< from there to one device: each has a link of its own
+  std::int64_t ssd_bytes_per_s = 0, network_bytes_per_s = 0;
+};
+
+/// How the instances of a pool come and go, as far as the config says.
+struct Lifecycle {
+  std::int32_t min = 0;                 ///< instances that stay when nothing is left to do
+  Duration keep_alive{-1};              ///< of an instance without calls; negative: as the policy says
+  Tier tier = Tier::kSsd;               ///< where the weights of every model lie at the start, on every node
+  Duration engine_init{};               ///< from loaded weights to the first step
+};
+
 /// One instance, as of now.
 struct Instance {
   StationId station;
@@ -61,6 +91,7 @@ struct Instance {
   Role role = Role::kMixed;
   Phase phase = Phase::kServing;
   std::int32_t node = -1;            ///< the machine it stands on; -1: not said
+  std::int32_t model = -1;           ///< that it was started with, as in Call::model; -1: serves any
   Time since{};                      ///< in this phase
   Time deadline = kNever;            ///< announced: when it goes
   const StationLoad* load = nullptr; ///< live counters of what is queued and runs here
@@ -87,6 +118,7 @@ struct Pool {
   Duration start_delay{};            ///< from the order to serving, for instances that start on new nodes
   bool on_nodes = false;             ///< its instances stand on nodes of the capacity trace
   const CostModel* cost = nullptr;   ///< of an instance; outlives the run. Null: not known
+  Lifecycle lifecycle{};
 
   std::int32_t devices() const { return tp * pp; }
 };
@@ -115,6 +147,8 @@ enum class Transfer : std::uint8_t {
 enum class Move : std::uint8_t {
   kLive,         ///< KV is copied in stages while it decodes; it stands still for the last stage only (Llumnix)
   kStop,         ///< it stands still while all its KV is copied; stays if there is no room for it when it has stopped
+  kLiveTokens,   ///< its tokens are sent in rounds while it decodes, an empty destination computes their KV
+                 ///< (ServerlessLLM)
   kRecompute,    ///< its tokens are sent, the destination computes the KV anew
   kRestart,      ///< it starts anew there, without the tokens it had
   kCommit,       ///< of an instance that stops: the call keeps its tokens and KV while no instance has it, and decodes
@@ -128,6 +162,7 @@ class Cluster {
   virtual Time now() const = 0;
   virtual std::span<const Pool> pools() const = 0;
   virtual std::span<const Instance> instances() const = 0;          ///< by StationId::index
+  virtual std::span<const Server> servers() const { return {}; }    ///< by Instance::node; empty: not said
   const Instance& instance(StationId s) const { return instances()[static_cast<std::size_t>(s.index)]; }
   std::span<const Instance> instances(PoolId p) const {
     const Pool& pool = pools()[static_cast<std::size_t>(p.index)];
@@ -140,6 +175,8 @@ class Cluster {
   virtual std::span<const CallId> waiting(StationId) const = 0;     ///< in queue order
   /// Calls that decode there, by number. O(n log n); valid until the next such question.
   virtual std::span<const CallId> decoding(StationId) const = 0;
+  /// Calls that route() holds, in the order in which it is asked about them again. O(n); valid until the next question.
+  virtual std::span<const CallId> held() const { return {}; }
   virtual const Call& call(CallId) const = 0;
   virtual Tokens context(CallId) const = 0;                         ///< tokens whose KV exists
   virtual Tokens emitted(CallId) const = 0;                         ///< output tokens so far
@@ -150,11 +187,15 @@ class Cluster {
   virtual std::span<const std::int32_t> nodes_of(StationId) const { return {}; }
 
   /// Moves a call from where it is to `to`. False, and nothing done, if it is moving already or `to` does not run. A
-  /// live move is given up if the call ends, is preempted, or its destination runs out of room.
+  /// live move is given up if the call ends, is preempted, or its destination runs out of room. Live by tokens, `to` must
+  /// have no calls, and those that come meanwhile wait until it is over.
   virtual bool migrate(CallId, StationId to, Move how) = 0;
   virtual void set_role(StationId, Role) = 0;                       ///< counts for calls from now on
   /// An instance that is off comes to serve after `delay`, in phase `how` until then.
   virtual void start(StationId, Duration delay, Phase how) = 0;
+  /// The same, with a model whose weights it loads from a tier: a cold start. Only calls of this model may be placed
+  /// there.
+  virtual void load(StationId, Duration /*delay*/, Tier /*from*/, std::int32_t /*model*/) {}
   virtual void drain(StationId) = 0;                                ///< takes no more calls; off when it has none
   virtual void undrain(StationId) = 0;                              ///< a draining instance serves again
   /// Off at once. Its calls are routed anew: with the tokens they have (recompute), from their start, or with their KV
@@ -167,7 +208,7 @@ class Cluster {
   /// Instances of the pool that are off start on free devices, as many as there is room for: within a node if they fit
   /// into one. O(instances * nodes).
   virtual void fill(PoolId) {}
-  virtual void wake(Time at) = 0;                                   ///< on_tick then, too
+  virtual void wake(Time at) = 0;                                   ///< on_tick then, after held calls were asked about
 };
 
 /// Where a new call goes.

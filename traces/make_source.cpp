@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "sim/base/math.hpp"
 #include "sim/config/names.hpp"
 #include "sim/config/reader.hpp"
 #include "traces/arrival.hpp"
@@ -586,7 +587,30 @@ std::unique_ptr<RequestSource> with_tenants(Context& c, ObjectReader& in, const 
   std::vector<double> shares = read_shares(c, list);
   auto source = generated(c, in, workload);
   c.info.summary += " of " + std::to_string(shares.size()) + " tenants";
-  return std::make_unique<SharedTenants>(std::move(source), std::move(shares), c.seed);
+  return std::make_unique<DrawnNames>(std::move(source), shares, c.seed, Purpose::kTenant, &Request::tenant);
+}
+
+// ---- models: {"count", "zipf"} --------------------------------------------------------------------------------------
+
+/// Model k of n is asked for in proportion to k^-zipf. Their names are m1, m2, ...
+std::vector<double> read_models(Context& c, const Value& v) {
+  ObjectReader in(v, c.errors);
+  std::int64_t count = 1;
+  double exponent = 1;
+  if (in.require("count") != nullptr) in.integer("count", count, {1, 60000});
+  in.number("zipf", exponent, {0, 10});
+  in.finish();
+  std::vector<double> shares;
+  for (std::int64_t k = 1; k <= count; ++k) shares.push_back(fast_pow(static_cast<double>(k), -exponent));
+  return shares;
+}
+
+std::unique_ptr<RequestSource> with_models(Context& c, std::unique_ptr<RequestSource> source,
+                                           const std::vector<double>& shares) {
+  for (std::size_t k = 1; k <= shares.size(); ++k) c.info.models.push_back("m" + std::to_string(k));
+  c.info.summary += " for " + std::to_string(shares.size()) + " models";
+  c.info.random = c.info.random || shares.size() > 1;
+  return std::make_unique<DrawnNames>(std::move(source), shares, c.seed, Purpose::kModel, &Request::model);
 }
 
 /// Rows inside the window, and the first of them.
@@ -616,6 +640,7 @@ std::unique_ptr<RequestSource> from_trace(Context& c, ObjectReader& in, const Va
   TraceRules rules;
   in.string("trace", name);
   if (in.take("tenants") != nullptr) in.error("tenants", "a trace has tenants of its own (column tenant)");
+  if (in.take("models") != nullptr) in.error("models", "a trace has models of its own (column model)");
   LengthChoice lengths;
   if (const Value* v = in.take("lengths")) lengths = read_lengths(c, *v, true);
   rules.lengths = lengths.rules;
@@ -711,8 +736,10 @@ std::unique_ptr<RequestSource> make_source(const Value& workload, std::uint64_t 
   ObjectReader in(workload, errors);
   errors.throw_if_any();
   if (in.has("trace")) return from_trace(context, in, workload);
-  const Value* tenants = in.take("tenants");
-  return tenants != nullptr ? with_tenants(context, in, *tenants, workload) : generated(context, in, workload);
+  const Value *tenants = in.take("tenants"), *models = in.take("models");
+  const std::vector<double> shares = models != nullptr ? read_models(context, *models) : std::vector<double>{};
+  auto source = tenants != nullptr ? with_tenants(context, in, *tenants, workload) : generated(context, in, workload);
+  return models != nullptr ? with_models(context, std::move(source), shares) : std::move(source);
 }
 
 }  // namespace orrery

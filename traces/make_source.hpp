@@ -10,7 +10,9 @@
 ///   "workload": { "tenants": [ {"name": "a", "share": 3}, {"name": "b", "share": 1} ], "arrival": ..., "lengths": ... }
 ///   "workload": { "tenants": [ {"name": "a", "arrival": ..., "lengths": ...}, ... ], "requests": 900 }   a stream each
 ///
-/// Keys: arrival, lengths, requests, trace, scale, window, sessions, prefixes, tenants (docs in make_source.cpp, one reader each).
+///   "workload": { "models": {"count": 32, "zipf": 1}, "arrival": ..., "lengths": ... }   model k in proportion to k^-1
+///
+/// Keys: arrival, lengths, requests, trace, scale, window, sessions, prefixes, tenants, models (docs in make_source.cpp, one reader each).
 #pragma once
 
 #include <cstdint>

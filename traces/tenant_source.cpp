@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "sim/base/rng.hpp"
-
 namespace orrery {
 namespace {
 
@@ -11,19 +9,20 @@ constexpr std::uint64_t kSessions = std::uint64_t{1} << 63;   ///< sessions draw
 
 }  // namespace
 
-SharedTenants::SharedTenants(std::unique_ptr<RequestSource> source, std::vector<double> shares, std::uint64_t seed)
-    : source_(std::move(source)), seed_(seed) {
+DrawnNames::DrawnNames(std::unique_ptr<RequestSource> source, const std::vector<double>& shares, std::uint64_t seed,
+                       Purpose purpose, std::uint16_t Request::* name)
+    : source_(std::move(source)), seed_(seed), purpose_(purpose), name_(name) {
   double sum = 0, all = 0;
   for (const double s : shares) all += s;
   for (const double s : shares) up_to_.push_back((sum += s) / all);
   up_to_.back() = 1;
 }
 
-void SharedTenants::pop(Request& out) {
+void DrawnNames::pop(Request& out) {
   source_->pop(out);
-  Rng rng(seed_, Purpose::kTenant, out.session != 0 ? kSessions | out.session : out.number);
+  Rng rng(seed_, purpose_, out.session != 0 ? kSessions | out.session : out.number);
   const auto at = std::upper_bound(up_to_.begin(), up_to_.end() - 1, rng.uniform());
-  out.tenant = static_cast<std::uint16_t>(at - up_to_.begin() + 1);
+  out.*name_ = static_cast<std::uint16_t>(at - up_to_.begin() + 1);
 }
 
 std::size_t TenantStreams::next() const {

@@ -1,7 +1,8 @@
 /// Tenants of generated workloads (/workload/tenants): drawn for each request of one stream, or each with a stream of
-/// its own. Tenant i of the list has the number i + 1 in requests; 0 is nobody.
+/// its own; models (/workload/models) are drawn alike. Tenant or model i of the list has the number i + 1 in requests; 0
+/// is nobody.
 ///
-///   SharedTenants one(std::move(source), {0.75, 0.25}, seed);
+///   DrawnNames one(std::move(source), {0.75, 0.25}, seed, Purpose::kTenant, &Request::tenant);
 ///   TenantStreams two(std::move(sources), 20000);
 #pragma once
 
@@ -11,14 +12,16 @@
 #include <utility>
 #include <vector>
 
+#include "sim/base/rng.hpp"
 #include "sim/request.hpp"
 
 namespace orrery {
 
-/// Each request, or each session, belongs to tenant i with probability shares[i] of their sum.
-class SharedTenants final : public RequestSource {
+/// Each request, or each session, belongs to name i with probability shares[i] of their sum.
+class DrawnNames final : public RequestSource {
  public:
-  SharedTenants(std::unique_ptr<RequestSource> source, std::vector<double> shares, std::uint64_t seed);
+  DrawnNames(std::unique_ptr<RequestSource> source, const std::vector<double>& shares, std::uint64_t seed,
+             Purpose purpose, std::uint16_t Request::* name);
   Time peek() const override { return source_->peek(); }
   void pop(Request& out) override;
   void on_done(const Request& r, Time now) override { source_->on_done(r, now); }
@@ -29,6 +32,8 @@ class SharedTenants final : public RequestSource {
   std::unique_ptr<RequestSource> source_;
   std::vector<double> up_to_;            ///< cumulated shares, the last is 1
   std::uint64_t seed_;
+  Purpose purpose_;
+  std::uint16_t Request::* name_;
 };
 
 /// The streams merged by time (at one instant in the order of the list) until `requests` have come. Numbers and

@@ -14,7 +14,7 @@ namespace orrery {
 /// What a stream of random numbers is for; the numbers are part of every fingerprint and are never reused.
 enum class Purpose : std::uint32_t {
   kArrival = 1, kLength = 2, kPredictor = 3, kRouter = 4, kThink = 5, kPrefix = 6, kSession = 7, kResample = 8,
-  kModelError = 9, kTenant = 10, kFault = 11, kPolicy = 12, kFuzz = 13, kWeights = 14, kClass = 15,
+  kModelError = 9, kTenant = 10, kFault = 11, kPolicy = 12, kFuzz = 13, kWeights = 14, kClass = 15, kModel = 16,
 };
 
 constexpr std::uint64_t mix64(std::uint64_t x) {

@@ -16,20 +16,21 @@ ClusterEngine::ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& 
                              std::span<const StationLoad> loads)
     : parts_(std::move(parts)), host_(&host), run_(&run), paid_(loads.size()), version_(loads.size()),
       idle_(loads.size(), 1), broken_(loads.size()), hung_(loads.size()), stranded_(loads.size()), hurt_(loads.size()),
-      stands_on_(loads.size()), outbound_(loads.size()), queues_(loads.size()) {
+      loads_(loads.size()), stands_on_(loads.size()), outbound_(loads.size()), queues_(loads.size()) {
   for (const PoolParts& p : parts_.pools) {
     const PoolId pool{static_cast<std::int32_t>(pools_.size())};
     const auto first = static_cast<std::int32_t>(instances_.size());
     pools_.push_back({.name = p.name, .first = StationId{first}, .count = p.count, .role = p.role,
                       .priority = p.priority, .kv_bytes_per_token = p.kv_bytes_per_token, .layers = p.layers, .tp = p.tp, .pp = p.pp,
                       .max_running = p.max_running, .weight_bytes = p.weight_bytes, .bytes_per_s = p.bytes_per_s,
-                      .start_delay = p.start_delay, .on_nodes = p.on_nodes, .cost = p.cost});
+                      .start_delay = p.start_delay, .on_nodes = p.on_nodes, .cost = p.cost,
+                      .lifecycle = p.lifecycle});
     for (std::int32_t i = 0; i < p.count; ++i) {
       Instance x;
       x.station = StationId{first + i};
       x.pool = pool;
       x.role = p.role;
-      x.node = p.nodes_from < 0 ? -1 : p.nodes_from + i / p.per_node;
+      x.node = p.node_of.empty() ? -1 : p.node_of[static_cast<std::size_t>(i)];
       const bool serves = !p.on_nodes && (p.serving < 0 || i < p.serving);
       x.phase = serves ? Phase::kServing : Phase::kOff;
       x.load = &loads[instances_.size()];
@@ -103,10 +104,10 @@ void ClusterEngine::handle(const Event& e) {
   const StationId s{static_cast<std::int32_t>(e.what)};
   switch (e.kind) {
     case Event::kArrive: return arrive(journeys_[e.what].id);
-    case Event::kServe: return enter(s, Phase::kServing, "engine");
+    case Event::kServe: return serves(s);
     case Event::kGone: return stop(s, parts_.lost_calls);
     case Event::kDetect: return hung(s) ? stop(s, parts_.lost_calls) : void();
-    case Event::kWake: return parts_.policy->on_tick(*this);
+    case Event::kWake: ask_again(); return parts_.policy->on_tick(*this);
     case Event::kHappening: return happen(parts_.happenings[e.what]);
     case Event::kNodes: return change_nodes(e.what);
   }
@@ -138,7 +139,8 @@ void ClusterEngine::degrade(StationId s, std::int64_t per_mille) {
   act(acting_, "network", s, nullptr, per_mille);
 }
 
-/// An instance changes its phase: time is paid for, the policy told, and what waits for an instance is asked about again.
+/// An instance changes its phase: time is paid for, the policy told, and what waits for an instance is asked about
+/// again.
 void ClusterEngine::enter(StationId s, Phase phase, std::string_view who) {
   Instance& x = at(s);
   const Phase before = x.phase;
@@ -155,18 +157,51 @@ void ClusterEngine::enter(StationId s, Phase phase, std::string_view who) {
   for (ClusterController* c : parts_.controllers) c->on_phase(s, before, *this);
 }
 
-void ClusterEngine::start(StationId s, Duration delay, Phase how) {
+void ClusterEngine::start(StationId s, Duration delay, Phase how) { begin(s, delay, how, Tier::kNone, -1); }
+
+void ClusterEngine::load(StationId s, Duration delay, Tier from, std::int32_t model) {
+  begin(s, delay, Phase::kLoading, from, model);
+}
+
+void ClusterEngine::begin(StationId s, Duration delay, Phase how, Tier from, std::int32_t model) {
   if ((at(s).phase != Phase::kOff && at(s).phase != Phase::kGone) || broken(s)) return;
+  at(s).model = model;
+  loads_[static_cast<std::size_t>(s.index)] = {now_, kNever, from};
   enter(s, how, acting_);
   idle_[static_cast<std::size_t>(s.index)] = 1;
   push(now_ + delay, Event::kServe, static_cast<std::uint64_t>(s.index), version_[static_cast<std::size_t>(s.index)]);
 }
 
+/// The start of an instance is over; one that loaded weights was a cold start.
+void ClusterEngine::serves(StationId s) {
+  Load& load = loads_[static_cast<std::size_t>(s.index)];
+  load.to = now_;
+  if (load.tier != Tier::kNone) {
+    all_load_times_.add(to_ps(now_ - load.from));
+    load_times_[static_cast<std::size_t>(load.tier)].add(to_ps(now_ - load.from));
+  }
+  enter(s, Phase::kServing, "engine");
+}
+
+ColdStarts ClusterEngine::cold_starts() const {
+  const auto times = [](const Histogram& h) {
+    return ColdStarts::Times{h.count(), h.mean() * 1e-12, static_cast<double>(h.percentile(99)) * 1e-12};
+  };
+  ColdStarts out{times(all_load_times_), {}};
+  std::transform(load_times_.begin(), load_times_.end(), out.by_tier.begin(), times);
+  return out;
+}
+
 void ClusterEngine::drain(StationId s) {
   if (at(s).phase != Phase::kServing) return;
   enter(s, Phase::kDraining, acting_);
-  host_->touch(s);   // it may be empty already
+  if (empty(s)) return enter(s, Phase::kOff, "engine");   // it may be the last thing that happens to it
   idle_[static_cast<std::size_t>(s.index)] = 0;
+}
+
+bool ClusterEngine::empty(StationId s) const {
+  const auto index = static_cast<std::size_t>(s.index);
+  return instances_[index].load->calls == 0 && instances_[index].inbound == 0 && outbound_[index] == 0;
 }
 
 void ClusterEngine::undrain(StationId s) {
@@ -230,6 +265,11 @@ void ClusterEngine::ask_again() {
     }
   }
   asking_ = false;
+}
+
+std::span<const CallId> ClusterEngine::held() const {
+  scratch_.assign(held_.begin(), held_.end());
+  return scratch_;
 }
 
 void ClusterEngine::act(std::string_view who, std::string_view what, StationId s, const Call* call,

@@ -4,11 +4,13 @@
 /// A call's journey. Its prompt is computed at `at`; when that is done its lease is frozen there, it waits in the queue
 /// of `to` until its KV may come, room is booked, the KV is copied over the fabric, the frozen lease is given back when
 /// the last byte has arrived, and the call joins the decode group of `to`. A migration enters the same path after it has
-/// left its batch; a live one copies in stages first, while the call decodes.
+/// left its batch; a live one copies in stages first, while the call decodes. Where tokens are sent, a copy is a step of
+/// the destination that computes their KV, and nothing else is run there until the call has come.
 ///
 /// Costs: O(1) an event but for the fabric (fabric.hpp) and for stopping an instance, which looks at all journeys.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -21,8 +23,16 @@
 #include "sim/cluster.hpp"
 #include "sim/engine/fabric.hpp"
 #include "sim/engine/station.hpp"
+#include "sim/metrics/histogram.hpp"
 
 namespace orrery {
+
+/// Starts of instances that loaded weights, from the order until they served.
+struct ColdStarts {
+  struct Times { std::int64_t count = 0; double mean_s = 0, p99_s = 0; };
+  Times all;
+  std::array<Times, kTiers> by_tier;   ///< by Tier
+};
 
 /// Instances that are alike: consecutive stations.
 struct PoolParts {
@@ -33,8 +43,7 @@ struct PoolParts {
   Bytes kv_bytes_per_token{};        ///< over all devices of an instance
   int layers = 1;
   std::int64_t bytes_per_s = 0;      ///< of an instance's network, each way; 0: not a limit
-  std::int32_t nodes_from = -1;      ///< its instances stand on nodes numbered from here, `per_node` each; -1: not said
-  std::int32_t per_node = 1;
+  std::vector<std::int32_t> node_of{};   ///< where its instances stand, one each; empty: not said
   std::int32_t serving = -1;         ///< of them serve at the start, the rest is off; -1: all
   int tp = 1, pp = 1;
   int max_running = 0;               ///< calls that may hold KV at an instance; 0: not known
@@ -42,6 +51,7 @@ struct PoolParts {
   Duration start_delay{};
   bool on_nodes = false;             ///< they stand on nodes of the capacity trace: off until these are there
   const CostModel* cost = nullptr;
+  Lifecycle lifecycle{};
 };
 
 /// A machine of the capacity trace.
@@ -109,12 +119,14 @@ struct ClusterParts {
   std::vector<ClusterController*> controllers; ///< in order within an instant; each of one run
   std::vector<PoolParts> pools;
   std::vector<LinkParts> links;
+  std::vector<Server> servers;                 ///< by Instance::node; may be empty
   std::vector<Happening> happenings;           ///< in order of time
   std::vector<NodeParts> nodes;
   std::vector<NodeEvent> capacity;             ///< in order of time, possible from "all off"
   Move lost_calls = Move::kRecompute;          ///< what becomes of the calls of an instance that is gone
   Tokens live_last{64};                        ///< a live move stops the call once no more than this is left to copy,
   int live_stages = 3;                         ///< or after so many stages (Llumnix: 4 blocks of 16, 3 stages)
+  Tokens tokens_last{20};                      ///< the same of a live move by tokens (ServerlessLLM: migration_delta)
   ActionSink* actions = nullptr;
 };
 
@@ -151,8 +163,6 @@ class ClusterEngine final : public Cluster, public CallMover {
   void left(CallId id, Time now);
   /// The client of a call gives up; true if it was under way or held here and left with that.
   bool cancel(CallId id, Time now, const std::function<void(CallId, Tokens undone)>& leave);
-  /// Calls that no instance has: held, or waiting for a decision.
-  std::size_t held() const { return held_.size() + undecided_.size(); }
   std::uint64_t hash() const { return hash_; }
   /// Time for which an instance was paid for, until `end`.
   Duration paid(StationId station, Time end) const;
@@ -163,6 +173,7 @@ class ClusterEngine final : public Cluster, public CallMover {
   bool starved() const;
   std::int64_t migrations() const { return migrations_; }
   Wide bytes_sent() const { return sent_; }        ///< of KV, between instances
+  ColdStarts cold_starts() const;
 
   // What controllers order beside what the policy may. An instance that has failed cannot start before it is restored.
   /// It stops; until `detect` later it looks as it did, and calls that are sent there wait in vain.
@@ -182,10 +193,12 @@ class ClusterEngine final : public Cluster, public CallMover {
   std::span<const Pool> pools() const override { return pools_; }
   std::span<const Instance> instances() const override { return instances_; }
   using Cluster::instances;
+  std::span<const Server> servers() const override { return parts_.servers; }
   KvState kv(StationId s) const override { return host_->station(s).kv_now(); }
   std::int32_t running(StationId s) const override { return host_->station(s).running(); }
   std::span<const CallId> waiting(StationId s) const override { return host_->station(s).queue(); }
   std::span<const CallId> decoding(StationId s) const override;
+  std::span<const CallId> held() const override;
   const Call& call(CallId id) const override { return run_->calls.call(id); }
   Tokens context(CallId id) const override;
   Tokens emitted(CallId id) const override;
@@ -200,6 +213,7 @@ class ClusterEngine final : public Cluster, public CallMover {
   bool migrate(CallId id, StationId to, Move how) override;
   void set_role(StationId s, Role role) override;
   void start(StationId s, Duration delay, Phase how) override;
+  void load(StationId s, Duration delay, Tier from, std::int32_t model) override;
   void drain(StationId s) override;
   void undrain(StationId s) override;
   void stop(StationId s, Move calls) override;
@@ -230,10 +244,13 @@ class ClusterEngine final : public Cluster, public CallMover {
     std::uint16_t migrations = 0;
     int stage = 0;
     FlowId flow;
+    Time computing = kNever;      ///< since then `to` computes the KV of the tokens from `copied` to `context`
     Tokens context, booked, copied;
     Duration step{};              ///< the prefill step that ended its prompt
     Time since{};                 ///< in this leg
     Duration moved{}, queued{};   ///< for its row
+    Time held = kNever;           ///< since then, by the policy
+    Duration loaded{};            ///< for its row: of the time it was held, while weights were loaded for it
     StationId decoded;            ///< where its KV came to last
     CallId id;
     std::size_t place = 0;        ///< in under_way_, while it has a leg
@@ -263,6 +280,10 @@ class ClusterEngine final : public Cluster, public CallMover {
   void handle(const Event& e);
   void happen(const Happening& h);
   void enter(StationId s, Phase phase, std::string_view who);
+  void begin(StationId s, Duration delay, Phase how, Tier from, std::int32_t model);
+  void serves(StationId s);
+  bool empty(StationId s) const;
+  void let_in(CallId id, StationId to);
   void announce(StationId s, Duration grace);
   void deliver(CallId id, StationId s);
   bool book(StationId s, Tokens from, Tokens to);
@@ -276,6 +297,11 @@ class ClusterEngine final : public Cluster, public CallMover {
   void queue_for(CallId id, StationId to);
   void start_copy(CallId id);
   void start_flow(CallId id, Tokens tokens);
+  void send_rest(CallId id);
+  bool last_stage(const Journey& j, Tokens before, Tokens more) const;
+  bool computes_for_others(StationId to) const;
+  void start_compute(CallId id);
+  void end_compute(CallId id, bool done);
   void set_out(CallId id, Leg leg);
   void end_journey(CallId id);
   void abandon_copy(CallId id);
@@ -324,6 +350,10 @@ class ClusterEngine final : public Cluster, public CallMover {
   std::vector<std::vector<CallId>> stranded_;  ///< calls that wait in vain, by station
   std::vector<std::int64_t> hurt_;
   std::vector<std::int64_t> placed_;           ///< by pool
+  struct Load { Time from = kNever, to = kNever; Tier tier = Tier::kNone; };
+  std::vector<Load> loads_;                    ///< the last start of an instance
+  std::array<Histogram, kTiers> load_times_;   ///< of cold starts that are over, ps
+  Histogram all_load_times_;
   std::vector<Node> nodes_;
   std::vector<Duration> node_time_;            ///< until their present state
   std::vector<Standing> stands_on_;            ///< by station

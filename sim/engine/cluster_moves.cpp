@@ -59,6 +59,7 @@ void ClusterEngine::abandon_copy(CallId id) {
   fabric_.cancel(j.flow, now_);
   j.flow = {};
   ++j.arrival;
+  if (j.how == Move::kLiveTokens) end_compute(id, false);
   if (j.booked == Tokens{}) return;
   host_->station(j.to).unbook(j.booked, now_);
   host_->touch(j.to);
@@ -88,6 +89,7 @@ void ClusterEngine::place(CallId id, Time now, bool again) {
   const Placement p = parts_.policy->route(id, *this, host_->rng(Purpose::kRouter, call(id).number));
   if (p.kind == Placement::kHold) {
     held_.push_back(id);
+    if (Journey& j = journey(id); j.held == kNever) j.held = now;
     return;
   }
   if (p.kind == Placement::kReject) {
@@ -97,6 +99,11 @@ void ClusterEngine::place(CallId id, Time now, bool again) {
   if (!p.prefill.valid() || static_cast<std::size_t>(p.prefill.index) >= instances_.size() || !at(p.prefill).runs())
     throw EngineError("the cluster policy sent request " + std::to_string(call(id).number) + " to instance " +
                       std::to_string(p.prefill.index) + ", which does not run");
+  if (const std::int32_t model = at(p.prefill).model; model >= 0 && model != call(id).model)
+    throw EngineError("the cluster policy sent request " + std::to_string(call(id).number) + " of model " +
+                      std::to_string(call(id).model) + " to instance " + std::to_string(p.prefill.index) +
+                      ", which holds model " + std::to_string(model));
+  let_in(id, p.prefill);
   if (committed(id)) {
     if (host_->station(p.prefill).accepts(id)) return await(id, p.prefill);
     forget(id);
@@ -113,6 +120,16 @@ void ClusterEngine::place(CallId id, Time now, bool again) {
   ++placed_[static_cast<std::size_t>(at(p.prefill).pool.index)];
   act("policy", "place", p.prefill, &call(id), p.decode.index);
   deliver(id, p.prefill);
+}
+
+/// A call that was held is placed: of that time, what its instance loaded meanwhile is its load time.
+void ClusterEngine::let_in(CallId id, StationId to) {
+  Journey& j = journey(id);
+  if (j.held == kNever) return;
+  const Load& load = loads_[static_cast<std::size_t>(to.index)];
+  if (load.tier != Tier::kNone && load.to != kNever && load.to > j.held)
+    j.loaded += load.to - std::max(load.from, j.held);
+  j.held = kNever;
 }
 
 bool ClusterEngine::takes_over(CallId id, StationId at_station, Time began, Time now) {
@@ -207,7 +224,7 @@ void ClusterEngine::settle(StationId s, Time now) {
   }
   if (something_changed_) ask_again();
   Instance& x = at(s);
-  if (idle_[index] || x.load->calls > 0 || x.inbound > 0 || outbound_[index] > 0) return;
+  if (idle_[index] || !empty(s)) return;
   idle_[index] = 1;
   if (x.phase == Phase::kDraining) enter(s, Phase::kOff, "engine");
   else if (x.runs()) parts_.policy->on_idle(s, *this);
@@ -219,7 +236,14 @@ void ClusterEngine::start_copy(CallId id) {
   j.queued += now_ - j.since;
   j.since = now_;
   act("engine", "copy", j.at, &call(id), j.to.index);
-  start_flow(id, j.context - j.copied);
+  send_rest(id);
+}
+
+/// What the destination does not have yet, as KV or as tokens.
+void ClusterEngine::send_rest(CallId id) {
+  Journey& j = journey(id);
+  if (j.how == Move::kLiveTokens) start_compute(id);
+  else start_flow(id, j.context - j.copied);
 }
 
 /// Sends the KV of so many tokens; of a layer-wise transfer, what its last prefill step did not hide takes time.
@@ -248,6 +272,7 @@ void ClusterEngine::flow_ended(Journey& j) {
 
 void ClusterEngine::arrive(CallId id) {
   Journey& j = journey(id);
+  if (j.how == Move::kLiveTokens) end_compute(id, true);
   if (j.leg == Leg::kLive) return next_live_stage(id);
   const StationId from = j.at, to = j.to;
   j.moved += now_ - j.since;
@@ -280,7 +305,9 @@ bool ClusterEngine::migrate(CallId id, StationId to, Move how) {
   if (stage != Stage::kDecode) return false;
   Station& source = host_->station(from);
   Journey& j = journey(id);
-  if (how == Move::kLive) {
+  const bool live = how == Move::kLive || how == Move::kLiveTokens;
+  if (how == Move::kLiveTokens && !computes_for_others(to)) return false;
+  if (live) {
     const Tokens context = source.context_now(id), booked = host_->station(to).booking(id, context);
     if (!book(to, Tokens{}, booked)) return false;
     host_->touch(to);
@@ -293,10 +320,10 @@ bool ClusterEngine::migrate(CallId id, StationId to, Move how) {
   j.stage = 0;
   expect(id, to);
   idle_[static_cast<std::size_t>(to.index)] = 0;
-  set_out(id, how == Move::kLive ? Leg::kLive : Leg::kStopping);
+  set_out(id, live ? Leg::kLive : Leg::kStopping);
   act("policy", "migrate", from, &call(id), to.index);
-  if (how == Move::kLive) {
-    start_flow(id, j.context);
+  if (live) {
+    send_rest(id);
   } else {
     source.detach(id, now_);
     host_->touch(from);
@@ -320,9 +347,10 @@ void ClusterEngine::next_live_stage(CallId id) {
   Station& source = host_->station(j.at);
   if (run_->calls.progress(id).stage != Stage::kDecode) return give_up_live(id);   // preempted meanwhile
   const Tokens context = source.context_now(id), more = context - j.context;
+  const Tokens before = j.context - j.copied;
   j.copied = j.context;
   ++j.stage;
-  if (more <= parts_.live_last || j.stage >= parts_.live_stages) {
+  if (last_stage(j, before, more)) {
     j.leg = Leg::kStopping;
     source.detach(id, now_);
     return host_->touch(j.at);
@@ -334,7 +362,40 @@ void ClusterEngine::next_live_stage(CallId id) {
     j.booked = booked;
   }
   j.context = context;
-  start_flow(id, more);
+  send_rest(id);
+}
+
+/// Does the call stand still for the `more` tokens that came while `before` were sent? By tokens: also if that is no
+/// longer fewer, since the destination would never catch up.
+bool ClusterEngine::last_stage(const Journey& j, Tokens before, Tokens more) const {
+  if (j.how == Move::kLiveTokens) return more <= parts_.tokens_last || more >= before;
+  return more <= parts_.live_last || j.stage >= parts_.live_stages;
+}
+
+/// An instance that has nothing to do and nothing in prospect can compute the KV of a call that is to come.
+bool ClusterEngine::computes_for_others(StationId to) const {
+  return empty(to) && host_->station(to).idle();
+}
+
+/// The destination computes the KV of the tokens that have come: one step of its own, in which it does nothing else.
+/// The tokens themselves are a few kB: the time to send them is left out.
+void ClusterEngine::start_compute(CallId id) {
+  Journey& j = journey(id);
+  const Tokens tokens = j.context - j.copied;
+  j.computing = now_;
+  act("engine", "round", j.to, &call(id), tokens.value());
+  const Duration time = host_->station(j.to).compute_for(j.copied, tokens, now_);
+  push(now_ + time, Event::kArrive, id.index, ++j.arrival);
+}
+
+/// That step is over, or is not needed any more.
+void ClusterEngine::end_compute(CallId id, bool done) {
+  Journey& j = journey(id);
+  if (j.computing != kNever) host_->station(j.to).computed_for(j.context - j.copied, j.computing, done, now_);
+  j.computing = kNever;
+  if (done && j.leg == Leg::kLive) return;   // the next round, or the call's last step there, comes first
+  host_->station(j.to).resume(now_);
+  host_->touch(j.to);
 }
 
 /// The call stays where it is, or is no more; the room that was booked for it is given back.
@@ -442,6 +503,7 @@ void ClusterEngine::stop_journeys(StationId s, std::vector<CallId>& lost) {
       lost.push_back(id);
     } else {
       j.copied = Tokens{};
+      j.how = Move::kStop;
       j.leg = Leg::kUndecided;
       j.to = {};
       undecided_.push_back(id);
@@ -508,6 +570,7 @@ void ClusterEngine::complete(Row& row, CallId id) const {
   row.transfer = j->moved;
   row.decode_queue = j->queued;
   row.migrations = j->migrations;
+  row.load = j->loaded;
 }
 
 }  // namespace orrery

@@ -30,8 +30,8 @@ void ClusterEngine::change_node(const NodeEvent& e) {
   act("events", kNames[static_cast<int>(e.what)], {}, nullptr, e.node);
 }
 
-/// All node events of one instant and kind. What the policy leaves to do is done, and what stood on a node that has gone
-/// stops.
+/// All node events of one instant and kind. What the policy leaves to do is done, and what stood on a node that has
+/// gone stops.
 void ClusterEngine::change_nodes(std::size_t first) {
   const NodeChange what = parts_.capacity[first].what;
   std::vector<std::int32_t> changed;

@@ -442,6 +442,7 @@ Outcome Simulation::finish() {
     out.paid = end.paid;
     out.nodes_paid = end.nodes = cluster_->paid_nodes(now_);
     out.migrations = cluster_->migrations();
+    out.cold_starts = cluster_->cold_starts();
     out.bytes_moved = static_cast<double>(cluster_->bytes_sent());
   }
   if (power_) {

@@ -73,6 +73,7 @@ struct Outcome {
   double bytes_moved = 0;         ///< of KV, between instances
   std::vector<PowerResult> power; ///< by power domain
   double grams = -1;              ///< of CO2; negative: no carbon signal
+  ColdStarts cold_starts;
 };
 
 /// A request that cannot be served, where the config says to refuse such input.

@@ -140,6 +140,13 @@ class Station final : private PrefixView {
   Tokens booking(CallId id, Tokens context) const;
   /// Its KV has come, into booked room; it decodes from the next plan on.
   void land(CallId id, Tokens context, Tokens booked, Time now);
+  bool idle() const;                     ///< no call, no step
+  /// An idle station computes the KV of `tokens` of a call that is to come, after the `context` that it has of it,
+  /// and runs nothing else until resume(). Returns how long that takes.
+  Duration compute_for(Tokens context, Tokens tokens, Time now);
+  /// It has, since `began`; if not `done`, what it did is lost.
+  void computed_for(Tokens tokens, Time began, bool done, Time now);
+  void resume(Time now);
   /// Stops at once: steps under way are lost but for iterations that have ended. Appends the calls that were here, by
   /// number, with no KV and in no queue; those that were taken over or detached are not among them.
   void kill(Time now, std::vector<CallId>& lost);
@@ -291,6 +298,10 @@ class Station final : private PrefixView {
   std::unique_ptr<ModelExecutor> slow_executor_;
   std::uint64_t hash_ = 0;
   std::int64_t iterations_ = 0;
+  bool busy_for_others_ = false;         ///< computes KV of a call that is to come
+  StepShape other_shape_;
+  StepRun other_run_;                    ///< of the first stage
+  ChunkShape other_chunk_;
 };
 
 }  // namespace orrery

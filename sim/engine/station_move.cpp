@@ -148,6 +148,45 @@ void Station::leave_landed(CallId id) {
   ledger_.release(id, run_->calls.progress(id).computed);
 }
 
+bool Station::idle() const {
+  return running_ == 0 && !busy_for_others_ && waiting() == 0 &&
+         std::none_of(lanes_.begin(), lanes_.end(), [](const Lane& l) { return l.state == State::kRunning; });
+}
+
+Duration Station::compute_for(Tokens context, Tokens tokens, Time now) {
+  busy_for_others_ = true;
+  for (Lane& lane : lanes_) lane.state = State::kIdle;   // one that has just ended a step will not plan the next
+  if (tokens == Tokens{}) return Duration{};
+  other_chunk_ = {context, tokens};
+  const std::int64_t q = tokens.value();
+  other_shape_ = {};
+  other_shape_.prefill = tokens;
+  other_shape_.prefill_pairs = q * context.value() + q * q / 2;
+  other_shape_.sequences = 1;
+  other_shape_.chunks = {&other_chunk_, 1};
+  other_run_ = parts_.cost->price({&other_shape_, 1}, 0);
+  run_->recorder->on_begin(id_, 0, now);
+  Duration time = other_run_.first;
+  for (std::size_t s = 1; s < stage_free_.size(); ++s)
+    time += parts_.cost->hop(tokens) + parts_.cost->price({&other_shape_, 1}, static_cast<int>(s)).first;
+  return time;
+}
+
+/// Its tokens were computed at the source before: they count as recomputed.
+void Station::computed_for(Tokens tokens, Time began, bool done, Time now) {
+  if (tokens == Tokens{}) return;
+  if (!done) return run_->recorder->on_abort(id_, 0, began, now, other_run_);
+  for (std::size_t s = 1; s < stage_free_.size(); ++s)
+    run_->recorder->on_stage(id_, began, now, 1, parts_.cost->price({&other_shape_, 1}, static_cast<int>(s)));
+  run_->recorder->on_step(id_, 0, began, now, 1, other_shape_, {}, other_run_);
+  run_->recorder->on_recomputed(tokens);
+}
+
+void Station::resume(Time now) {
+  busy_for_others_ = false;
+  for (Time& t : stage_free_) t = std::max(t, now);
+}
+
 void Station::set_cost(Executor* executor, const CostModel* cost, Time now) {
   if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
   parts_.executor = executor;

@@ -290,6 +290,7 @@ inline void Station::tell_kv(Time now) {
 void Station::report_kv(Time now) { tell_kv(now); }
 
 Time Station::plan(Time now) {
+  if (busy_for_others_) return kNever;
   if (lanes_.size() > 1) return plan_lanes(now);
   Lane& lane = lanes_.front();
   if (lane.state != State::kRunning) {

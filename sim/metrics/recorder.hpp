@@ -96,6 +96,8 @@ class Recorder {
   }
   /// A call left its batch before it was done; `undone` tokens computed since its admission are lost (0 for a swap).
   void on_departure(Leave how, Tokens undone);
+  /// Of the tokens that steps computed, these had been computed before, by a call that still holds them.
+  void on_recomputed(Tokens tokens) { recomputed_ += tokens.value(); }
 
   // Steps.
   /// A step starts. For the timeline, which keeps windows open for it; a no-op without one.

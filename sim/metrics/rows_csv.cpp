@@ -161,7 +161,7 @@ void RequestsCsv::row(const Row& r) {
   file_.comma();
   seconds(came, r.decode_queue);
   seconds(came, r.transfer);
-  file_.comma();          // load_s
+  seconds(r.load > Duration{}, r.load);
   count(r.migrations);
   count(r.preemptions);
   count(r.retries);

@@ -81,7 +81,7 @@ class Restless final : public ClusterPolicy {
     const auto decoding = c.decoding(from), waiting = c.waiting(from);
     std::vector<CallId> all(decoding.begin(), decoding.end());
     all.insert(all.end(), waiting.begin(), waiting.end());
-    const auto pick = rng_.below(64), where = rng_.below(64), how = rng_.below(4);   // as many draws whatever there is
+    const auto pick = rng_.below(64), where = rng_.below(64), how = rng_.below(5);   // as many draws whatever there is
     if (all.empty()) return;
     const CallId id = all[pick % all.size()];
     if (pick % all.size() < decoding.size()) {
@@ -212,8 +212,8 @@ Compared both(const Scenario& s, std::uint64_t seed) {
 }
 
 TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
-  std::int64_t runs = 0, migrations = 0, stopped = 0, skipped = 0, committed = 0, nodes_gone = 0, incidents = 0;
-  for (std::uint64_t i = 0; runs < 400; ++i) {
+  std::int64_t runs = 0, rounds = 0, migrations = 0, stopped = 0, skipped = 0, committed = 0, nodes_gone = 0, incidents = 0;
+  for (std::uint64_t i = 0; runs < 800; ++i) {
     const Scenario s = random_scenario(7, i, static_cast<std::int64_t>(i % 40));
     if (!suits(s)) continue;
     ++runs;
@@ -230,6 +230,7 @@ TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
     migrations += c.fast.outcome.migrations;
     for (const std::string& line : c.fast.actions) {
       committed += line.find("land") != std::string::npos && line.ends_with(" -1");
+      rounds += line.find("engine: round") != std::string::npos;
       nodes_gone += line.find("node gone") != std::string::npos;
     }
     incidents += static_cast<std::int64_t>(c.incidents);
@@ -239,6 +240,7 @@ TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
   EXPECT_GT(migrations, 200);   // the chaos is one
   EXPECT_GT(stopped, 200);
   EXPECT_GT(committed, 200);    // calls that went on with the KV that they kept
+  EXPECT_GT(rounds, 200);       // of live moves by tokens
   EXPECT_GT(nodes_gone, 1000);
   EXPECT_GT(incidents, 300);
   EXPECT_GT(skipped, 50);

@@ -141,6 +141,58 @@ TEST(Journey, ARecomputedCallKeepsItsTokens) {
   EXPECT_EQ(run.rows.at(0).finish, at(130ms + 113ms + 10ms));
 }
 
+/// Live by tokens: 101 tokens are known at 125 ms, their KV is computed in 111 ms, while eleven more come; these are below
+/// the delta, so the call stops at its next boundary (240 ms) with 113 tokens of KV, and stands still for the step that
+/// computes the last twelve.
+TEST(Journey, ALiveMoveByTokensStandsStillForItsDeltaOnly) {
+  PingPong policy(Move::kLiveTokens, 125ms);
+  ClusterParts c = one_pool(policy, 0);
+  const std::string load = "t=0ms a prompt=100 out=20\n";
+  const auto run = run_cluster(std::string(kEngine) + load, c);
+  const Row& a = run.rows.at(0);
+  EXPECT_EQ(a.migrations, 1);
+  EXPECT_EQ(a.transfer, Duration{22ms});
+  EXPECT_EQ(a.finish, at(240ms + 22ms + 60ms));   // 14 tokens at the source, six more
+  EXPECT_EQ(run.outcome.summary.tokens.recomputed, 113);
+  EXPECT_EQ(run.outcome.summary.broken, std::vector<std::string>{});
+  c.tokens_last = Tokens{3};   // two more rounds: 11 tokens in 21 ms, in which two come
+  const auto more = run_cluster(std::string(kEngine) + load, c);
+  EXPECT_EQ(more.rows.at(0).transfer, Duration{13ms});
+  EXPECT_EQ(more.outcome.summary.tokens.recomputed, 115);
+}
+
+/// To compute the KV of 1000 tokens costs 100 decode steps (ServerlessLLM, section 5), so each round has a tenth of the
+/// tokens of the one before: about 1010, 102, 11, 2, and the last, for which the call stands still.
+TEST(Journey, RoundsOfTokensConverge) {
+  PingPong policy(Move::kLiveTokens, 1100ms);
+  ClusterParts c = one_pool(policy, 0);
+  c.tokens_last = Tokens{1};
+  const auto run = run_cluster("engine batching=sarathi stations=2 kv_blocks=200 block=16 token_budget=2000 cost: 10ms + 1ms*prefill\n"
+                               "t=0ms a prompt=1000 out=200\n", c, false);
+  EXPECT_EQ(run.rows.at(0).migrations, 1);
+  EXPECT_LE(run.rows.at(0).transfer, Duration{12ms});
+  EXPECT_EQ(run.outcome.summary.steps, 200 + 5);
+  EXPECT_EQ(run.outcome.summary.broken, std::vector<std::string>{});
+}
+
+/// The destination has a call of its own: it does not compute for others.
+TEST(Journey, ALiveMoveByTokensNeedsAnEmptyDestination) {
+  class Busy final : public ClusterPolicy {
+   public:
+    Placement route(CallId id, Cluster& c, Rng) override {
+      return Placement::at(StationId{static_cast<std::int32_t>(c.call(id).number)});
+    }
+    Duration tick() const override { return Duration{125ms}; }
+    void on_tick(Cluster& c) override {
+      const auto there = c.decoding(StationId{0});
+      if (!there.empty()) moved = moved || c.migrate(there.front(), StationId{1}, Move::kLiveTokens);
+    }
+    bool moved = false;
+  } policy;
+  run_cluster(std::string(kEngine) + "t=0ms a prompt=100 out=5\nt=0ms b prompt=100 out=9\n", one_pool(policy, 0));
+  EXPECT_FALSE(policy.moved);
+}
+
 class Still final : public ClusterPolicy {
  public:
   Placement route(CallId, Cluster& c, Rng) override {
@@ -182,6 +234,45 @@ TEST(Life, CallsWaitForAnInstanceThatStarts) {
   EXPECT_EQ(run.rows.at(0).station, StationId{1});
   EXPECT_EQ(run.outcome.paid[0], Duration{});
   EXPECT_EQ(run.outcome.paid[1], Duration{30s + 110ms});
+}
+
+/// A cold start: the instance loads from 10 ms to 2.01 s. The call that came at 0 s waited for that; the one that came at
+/// 1.51 s for the last half second; what comes later not at all.
+TEST(Life, ALoadIsWhatCallsWaitedForIt) {
+  class Cold final : public ClusterPolicy {
+   public:
+    Placement route(CallId, Cluster& c, Rng) override {
+      held = c.held().size();
+      if (c.instance(StationId{1}).takes_calls()) return Placement::at(StationId{1});
+      c.wake(Time{} + 10ms);
+      return Placement::hold();
+    }
+    void on_tick(Cluster& c) override { c.load(StationId{1}, 2s, Tier::kSsd, 0); }
+    std::size_t held = 0;
+  } policy;
+  ClusterParts c = one_pool(policy, 0);
+  c.pools[0].serving = 0;
+  const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=10 out=1\nt=1510ms b prompt=10 out=1\nt=5s c prompt=10 out=1\n", c);
+  EXPECT_EQ(run.rows.at(0).load, Duration{2s});
+  EXPECT_EQ(run.rows.at(1).load, Duration{500ms});
+  EXPECT_EQ(run.rows.at(2).load, Duration{});
+  EXPECT_EQ(run.outcome.cold_starts.all.count, 1);
+  EXPECT_EQ(run.outcome.cold_starts.by_tier[static_cast<std::size_t>(Tier::kSsd)].mean_s, 2.0);
+}
+
+/// An instance that was started with a model serves no other.
+TEST(Life, ACallOfAnotherModelIsRefused) {
+  class Wrong final : public ClusterPolicy {
+   public:
+    Placement route(CallId, Cluster& c, Rng) override {
+      if (c.instance(StationId{1}).takes_calls()) return Placement::at(StationId{1});
+      c.load(StationId{1}, 1s, Tier::kSsd, 7);
+      return Placement::hold();
+    }
+  } policy;
+  ClusterParts c = one_pool(policy, 0);
+  c.pools[0].serving = 0;
+  EXPECT_THROW(run_cluster(std::string(kEngine) + "t=0ms a prompt=10 out=1\n", c), EngineError);
 }
 
 /// A draining instance finishes what it has, then is off and costs nothing.

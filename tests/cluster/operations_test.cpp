@@ -22,7 +22,9 @@ std::string one_a_second(int stations, int requests) {
 ClusterParts in_turns(RoundRobin& router, std::int32_t count) {
   ClusterParts c;
   c.router = &router;
-  c.pools = {{.name = "main", .count = count, .nodes_from = 0, .per_node = 2}};
+  PoolParts pool{.name = "main", .count = count};
+  for (std::int32_t i = 0; i < count; ++i) pool.node_of.push_back(i / 2);
+  c.pools = {pool};
   return c;
 }
 

@@ -576,6 +576,18 @@ TEST_F(Cli, CheckSaysWhatAConfigResolvesTo) {
   EXPECT_EQ(parse_json(orrery({"check", kQuickstart, "--json"}).out).at("deployment").at("gpus").as_int(), 2);
 }
 
+TEST_F(Cli, PoolsThatDoNotFitOnTheirNodesAreRefused) {
+  const auto with = [](const std::string& nodes) {
+    return orrery({"check", kQuickstart, "--set", "/policy/cluster=shortest-queue", "--set",
+                   R"(/cluster={"pools": [{"name": "a", "replicas": 3}], "nodes": )" + nodes + "}"});
+  };
+  EXPECT_EQ(with(R"([{"count": 2, "gpus": 2}])").code, 0);
+  EXPECT_EQ(with(R"([{"gpus": 2}])").err,
+            "orrery: /cluster/pools/0/replicas: /cluster/nodes has room for 2 of these instances, got 3\n");
+  EXPECT_EQ(with(R"([{"count": 4, "gpus": 4, "hardware": "a40"}])").err,
+            "orrery: /cluster/pools/0/replicas: /cluster/nodes has room for 0 of these instances, got 3\n");
+}
+
 TEST_F(Cli, CostQuotesOneOperator) {
   const Answer a = orrery({"cost", "h200-sxm", "--op", "gemm", "--set", "m=64,n=6144,k=4096"});
   EXPECT_EQ(a.code, 0) << a.err;

@@ -67,10 +67,6 @@ TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
   for (const std::string key : {"study", "plan"}) {
     EXPECT_THAT(errors_with('"' + key + "\": []"), ElementsAre("/" + key + ": not available in this version"));
   }
-  for (const std::string key : {"nodes"}) {
-    EXPECT_THAT(errors_with(R"("cluster": {")" + key + "\": []}"),
-                ElementsAre("/cluster/" + key + ": not available in this version"));
-  }
   EXPECT_THAT(errors_with(R"("cluster": {"ep": 8, "dp": 1})"),
               ElementsAre("/cluster/ep: not available in this version (only 1 is)"));
   EXPECT_THAT(
@@ -135,9 +131,27 @@ TEST(RunConfig, CapacityIsReadAndItsErrorsNamed) {
                              "signals": {"capacity": {"file": "a", "pool": "mian", "graces": 1}})"),
               ElementsAre("/signals/capacity/pool: unknown pool \"mian\"; did you mean \"main\"?",
                           "/signals/capacity/graces: unknown key; did you mean \"grace\"?"));
-  EXPECT_THAT(errors_with(R"("policy": {"cluster": "splitwise"},
-                             "cluster": {"pools": [{"name": "main", "lifecycle": {"engine_init": "60s", "min": 1}}]})"),
-              ElementsAre("/cluster/pools/0/lifecycle/min: not available in this version"));
+}
+
+TEST(RunConfig, NodesAndLifecyclesOfPools) {
+  const Reading r = read(R"({"model": "m", "workload": {}, "policy": {"cluster": "shortest-queue"}, "cluster": {
+      "pools": [{"name": "a", "lifecycle": {"min": 1, "keep_alive": "60s", "tier": "remote", "engine_init": "2s"}}],
+      "nodes": [{"count": 4, "gpus": 8, "dram": {"size": "1TB", "bandwidth": "20GB/s"}, "ssd": {"bandwidth": "12GB/s"},
+                 "network": {"bandwidth": "1.25GB/s"}}]}})");
+  ASSERT_THAT(r.errors, IsEmpty());
+  EXPECT_EQ(r.config.pools.at(0).lifecycle.keep_alive, Duration{60s});
+  EXPECT_EQ(r.config.pools.at(0).lifecycle.tier, Tier::kRemote);
+  EXPECT_EQ(r.config.nodes.at(0).count, 4);
+  EXPECT_EQ(r.config.nodes.at(0).server.dram, Bytes{1'000'000'000'000});
+  EXPECT_EQ(r.config.nodes.at(0).server.ssd_bytes_per_s, 12'000'000'000);
+  EXPECT_THAT(errors_with(R"("policy": {"cluster": "shortest-queue"}, "cluster": {
+      "pools": [{"name": "a", "lifecycle": {"min": 2, "tier": "tape", "keepalive": 1}}], "nodes": [{"ssd": {}}]})"),
+              UnorderedElementsAre(HasSubstr("/cluster/pools/0/lifecycle/min: expected an integer in [0, 1]"),
+                                   HasSubstr("/cluster/pools/0/lifecycle/tier: "),
+                                   HasSubstr("/cluster/pools/0/lifecycle/keepalive: unknown key; did you mean \"keep_alive\"?"),
+                                   "/cluster/nodes/0/gpus: missing key", "/cluster/nodes/0/ssd/bandwidth: missing key"));
+  EXPECT_THAT(errors_with(R"("cluster": {"nodes": [{"gpus": 8}]})"),
+              ElementsAre(HasSubstr("/cluster/nodes: instances stand on nodes where /cluster/pools names them")));
 }
 
 TEST(RunConfig, KernelsFormatAndLayoutAreNamesOrObjects) {

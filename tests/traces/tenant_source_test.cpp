@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <map>
 
 #include "tests/traces/support.hpp"
@@ -102,6 +103,28 @@ TEST(Tenants, ErrorsNameTheirPlace) {
               HasSubstr("more than 0 together"));
   EXPECT_THAT(error_of(R"({"tenants": [{"name": "a", "lengths": {"prompt": 1, "output": 1}}]})"),
               HasSubstr("/tenants/0/arrival: missing key"));
+}
+
+TEST(Models, AreDrawnByZipfAndChangeNothingElse) {
+  const std::string rest = R"("arrival": {"process": "poisson", "rate": "1/s"}, "lengths": {"prompt": 5, "output": 5}, "requests": 6000})";
+  const Seen seen = all_of(R"({"models": {"count": 4, "zipf": 1}, )" + rest), plain = all_of("{" + rest);
+  EXPECT_THAT(seen.info.models, ElementsAre("", "m1", "m2", "m3", "m4"));
+  std::array<double, 5> counts{};
+  for (std::size_t i = 0; i < seen.requests.size(); ++i) {
+    ++counts.at(seen.requests[i].model);
+    EXPECT_EQ(seen.requests[i].arrival, plain.requests[i].arrival);
+  }
+  const double h4 = 1 + 1.0 / 2 + 1.0 / 3 + 1.0 / 4;   // shares 12, 6, 4, 3 of 25
+  EXPECT_EQ(counts[0], 0);
+  for (std::size_t k = 1; k <= 4; ++k)
+    EXPECT_NEAR(counts.at(k) / 6000, 1 / (h4 * static_cast<double>(k)), 0.02) << k;
+}
+
+TEST(Models, MessagesAreExact) {
+  const std::string message = error_of(
+      R"({"models": {"zipf": -1}, "arrival": {"process": "poisson", "rate": "1/s"}, "lengths": {"prompt": 5, "output": 5}})");
+  EXPECT_THAT(message, HasSubstr("/models/count: missing key"));
+  EXPECT_THAT(message, HasSubstr("/models/zipf: expected a number in [0, 10]"));
 }
 
 }  // namespace

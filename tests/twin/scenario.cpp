@@ -117,6 +117,7 @@ void parse_request(Scenario& s, const std::vector<std::string>& line) {
     else if (key == "session") q.session = static_cast<std::uint32_t>(n);
     else if (key == "prio") q.priority = static_cast<std::int16_t>(n);
     else if (key == "tenant") q.tenant = static_cast<std::uint16_t>(n);
+    else if (key == "model") q.model = static_cast<std::uint16_t>(n);
     else if (key == "class") q.request_class = static_cast<std::uint16_t>(n);
     else throw std::invalid_argument("unknown key " + key);
   }
@@ -305,6 +306,7 @@ std::string to_text(const Scenario& s) {
     if (q.session) out << " session=" << q.session;
     if (q.priority) out << " prio=" << q.priority;
     if (q.tenant) out << " tenant=" << q.tenant;
+    if (q.model) out << " model=" << q.model;
     if (q.request_class) out << " class=" << q.request_class;
     if (q.cancel_after != Duration::max()) out << " cancel=" << duration_text(q.cancel_after);
     if (q.deadline != kNever) out << " deadline=" << duration_text(q.deadline.time_since_epoch());

@@ -16,7 +16,7 @@
 ///         longest, pairs, sequence, output, in, out (bytes moved). A pipeline stage s > 0 adds `skew=3ms` times s.
 /// request lines: t=TIME, or after=NAME+TIME (that long after NAME left); then its name; prompt=, out=, and optionally
 ///         max= (default out), prefix=KEY:TOKENS (several, in order), okey=KEY (what its answer can be extended by),
-///         session=, prio=, deadline=TIME, tenant=, class=, cancel=TIME (after arrival). N*NAME makes N of them, named
+///         session=, prio=, deadline=TIME, tenant=, class=, model=, cancel=TIME (after arrival). N*NAME makes N of them, named
 ///         NAME0, NAME1, ..., at once or `every=TIME`.
 /// class lines: `class 1 timeout=30ms retries=3 backoff=10ms weight=2 ttft=1s tpot=200ms formula=v1` says how the clients of class
 ///         1 behave and what policies know of them; a class that no line names waits for ever.
