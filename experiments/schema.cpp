@@ -134,7 +134,7 @@ Value slo_schema() {
 Value distribution(std::string_view description) {
   Value text = typed("string");
   text["examples"] = Value::array();
-  for (const auto* e : {"lognormal:1155,1.1", "uniform:820..1024", "exponential:200", "empirical:file.csv"}) {
+  for (const auto* e : {"lognormal:1155,1.1", "uniform:820..1024", "exponential:200", "powerlaw:256,8..6144", "empirical:file.csv"}) {
     text["examples"].push_back(e);
   }
   Value v = any_of(typed("number"), std::move(text));

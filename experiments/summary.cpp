@@ -115,6 +115,7 @@ Value kv(const Summary& s, const DeploymentFacts& d) {
   v["external"] = s.kv.external;
   v["fragmented_fraction"] = s.kv.fragmented_fraction;
   v["preemptions"] = s.kv.preemptions;
+  v["preemption_loss_s"] = s.kv.preemption_loss_s;
   v["swaps"] = s.kv.swaps;
   v["prefix_hit_rate"] = s.kv.prefix_hit_rate;
   return v;
@@ -304,6 +305,9 @@ Value body_of(const Replication& r, const RunResult& result) {
   }
   if (!result.pools.is_null()) {
     v["migrations"] = r.outcome.migrations;
+    const auto moves = static_cast<double>(r.outcome.migrations);
+    v["cluster"]["migration_downtime_s"]["mean"] = moves > 0 ? to_seconds(r.outcome.downtime) / moves : 0.0;
+    v["cluster"]["migration_downtime_s"]["max"] = to_seconds(r.outcome.longest_downtime);
     v["cluster"]["kv_bytes_moved"] = r.outcome.bytes_moved;
     double hours = 0;
     for (const Duration paid : r.outcome.paid) hours += to_seconds(paid) / 3600;

@@ -23,6 +23,9 @@
 #include "policies/fairness/vtc.hpp"
 #include "policies/kv/contiguous.hpp"
 #include "policies/kv/paged.hpp"
+#include "policies/migration/in_turn.hpp"
+#include "policies/migration/infaas.hpp"
+#include "policies/migration/llumnix.hpp"
 #include "policies/order/edf.hpp"
 #include "policies/order/fcfs.hpp"
 #include "policies/order/lpm.hpp"
@@ -142,6 +145,10 @@ void register_policies(Registry& r) {
   r.add<ServerlessRandom>("serverless-random", "Serverless, random availability (baseline of ServerlessLLM, OSDI'24)");
   r.add<SsdCache>("ssd-cache", "Ray Serve with a cache on disk (baseline of ServerlessLLM, OSDI'24)");
   r.add<Download>("download", "Ray Serve, downloads (baseline of ServerlessLLM, OSDI'24)");
+  r.family("migration");
+  r.add<Llumnix>("llumnix", "Llumnix (OSDI'24)");
+  r.add<Infaas>("infaas", "INFaaS++, least memory load (baseline of Llumnix, OSDI'24)", {"infaas++"});
+  r.add<InTurn>("in-turn", "Instances in turn (round robin, baseline of Llumnix, OSDI'24)", {"in_turn", "round-robin"});
 
   r.family("qoe");
   r.add<Andes>("andes", "Andes, quality of experience (arXiv 2404.16283)");

@@ -211,6 +211,12 @@ class Cluster {
   virtual void wake(Time at) = 0;                                   ///< on_tick then, after held calls were asked about
 };
 
+/// When a live move stops its call for the last stage: no more than `last` is left to copy, or after so many stages.
+struct LiveMove {
+  Tokens last{64};
+  int stages = 3;
+};
+
 /// Where a new call goes.
 struct Placement {
   enum Kind : std::uint8_t { kPlaced, kHold, kReject } kind = kPlaced;
@@ -231,7 +237,10 @@ class ClusterPolicy {
   /// May its KV come to `to` now? Asked in the order in which calls wait for it, when something changed there; the KV
   /// stays where it is until yes (DistServe's pull). Default: there is room for it and for one more token.
   virtual bool accepts(CallId, StationId to, Tokens context, const Cluster&) const;
+  /// Does the answer of accepts() change as calls decode, too? Then it is asked after every iteration while calls wait.
+  virtual bool accepts_by_progress() const { return false; }
   virtual Transfer transfer(CallId, const Cluster&) const { return Transfer::kSerialized; }
+  virtual LiveMove live_move() const { return {}; }                  ///< asked at the end of every stage
   virtual Duration tick() const { return Duration{}; }               ///< period of on_tick; zero: never
   virtual void on_tick(Cluster&) {}
   virtual void on_phase(StationId, Phase /*before*/, Cluster&) {}    ///< an instance changed its phase

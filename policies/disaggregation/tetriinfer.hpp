@@ -43,6 +43,7 @@ class TetriInfer final : public ClusterPolicy {
   Placement route(CallId, Cluster&, Rng) override;
   StationId decode_at(CallId, StationId at, const Cluster&, Rng) override;
   /// O(calls that decode there, n log n) under reserve-dynamic, else O(1).
+  bool accepts_by_progress() const override { return config_.admission == TetriInferConfig::Admission::kReserveDynamic; }
   bool accepts(CallId, StationId to, Tokens context, const Cluster&) const override;
   Duration tick() const override { return config_.staleness; }
   void on_tick(Cluster&) override;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t kMaxZipf = 1'000'000;
+constexpr double kMostPower = 20;
 
 std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
 
@@ -84,6 +85,25 @@ std::vector<double> zipf_table(double exponent, std::int64_t first, std::int64_t
   for (std::int64_t k = first; k <= last; ++k) cumulative.push_back(sum += fast_pow(static_cast<double>(k), -exponent));
   for (double& c : cumulative) c /= sum;
   return cumulative;
+}
+
+/// Integral of x^(e - 1) over [low, high].
+double power_integral(double low, double high, double e) {
+  const double span = fast_log(high / low);
+  if (std::abs(e * span) < 1e-9) return span * fast_pow(low, e);
+  return (fast_pow(high, e) - fast_pow(low, e)) / e;
+}
+
+double power_mean(double low, double high, double e) { return power_integral(low, high, e + 1) / power_integral(low, high, e); }
+
+/// The e = 1 - a whose mean is the given one: the mean grows with e. 60 halvings leave 1e-15.
+double power_exponent(double mean, double low, double high) {
+  double least = -kMostPower, most = kMostPower;
+  for (int i = 0; i < 60; ++i) {
+    const double middle = (least + most) / 2;
+    (power_mean(low, high, middle) < mean ? least : most) = middle;
+  }
+  return (least + most) / 2;
 }
 
 double horner(double x, const double (&c)[8]) {
@@ -208,6 +228,18 @@ Distribution Distribution::parse(std::string_view text, const Context& context) 
             end - d.b_ + 1);
     d.table_ = std::make_shared<const std::vector<double>>(
         zipf_table(d.a_, static_cast<std::int64_t>(d.b_), static_cast<std::int64_t>(end)));
+  } else if (in.name == "powerlaw") {
+    const auto [mean, range] = in.split(",", "powerlaw:MEAN,LOW..HIGH");
+    const auto [low, high] = Arguments{in.name, range, context}.split("..", "powerlaw:MEAN,LOW..HIGH");
+    d.kind_ = Kind::kPowerLaw;
+    d.a_ = in.number(mean);
+    d.b_ = in.number(low);
+    d.q_ = in.number(high);
+    require(d.b_ > 0, "powerlaw: the lowest value must be positive", d.b_);
+    require(d.q_ > d.b_ && d.q_ / d.b_ <= 1e9, "powerlaw: the highest value must be above the lowest, at most 1e9 times", d.q_);
+    require(d.a_ > power_mean(d.b_, d.q_, -kMostPower) && d.a_ < power_mean(d.b_, d.q_, kMostPower),
+            "powerlaw: no exponent up to 20 gives this mean", d.a_);
+    d.p_ = power_exponent(d.a_, d.b_, d.q_);
   } else if (in.name == "empirical") {
     if (in.rest.empty()) in.wrong("empirical:FILE");
     d.kind_ = Kind::kEmpirical;
@@ -216,7 +248,7 @@ Distribution Distribution::parse(std::string_view text, const Context& context) 
     d.a_ = std::accumulate(d.table_->begin(), d.table_->end(), 0.0) / static_cast<double>(d.table_->size());
   } else {
     fail("unknown distribution " + quoted(in.name) +
-         " (known: a number, uniform, normal, lognormal, exponential, geometric, gamma, zipf, empirical)");
+         " (known: a number, uniform, normal, lognormal, exponential, geometric, gamma, zipf, powerlaw, empirical)");
   }
   return d;
 }
@@ -232,6 +264,11 @@ double Distribution::quantile(double u) const {
     case Kind::kZipf: {
       const auto at = std::upper_bound(table_->begin(), table_->end() - 1, u);
       return b_ + static_cast<double>(at - table_->begin());
+    }
+    case Kind::kPowerLaw: {
+      const double span = fast_log(q_ / b_);
+      if (std::abs(p_ * span) < 1e-9) return b_ * fast_exp(u * span);
+      return b_ * fast_pow(1 + u * (fast_pow(q_ / b_, p_) - 1), 1 / p_);
     }
     case Kind::kEmpirical: return (*table_)[static_cast<std::size_t>(u * static_cast<double>(table_->size()))];
     case Kind::kGamma: break;
@@ -296,7 +333,7 @@ double Distribution::min() const {
     case Kind::kLognormal: return b_ == 0 ? a_ : 0;
     case Kind::kExponential: case Kind::kGamma: return 0;
     case Kind::kGeometric: return 1;
-    case Kind::kZipf: return b_;
+    case Kind::kZipf: case Kind::kPowerLaw: return b_;
     case Kind::kEmpirical: return table_->front();
   }
   return 0;
@@ -311,6 +348,7 @@ double Distribution::max() const {
     case Kind::kGeometric: return a_ == 1 ? 1 : kInfinity;
     case Kind::kGamma: return kInfinity;
     case Kind::kZipf: return b_ + static_cast<double>(table_->size()) - 1;
+    case Kind::kPowerLaw: return q_;
     case Kind::kEmpirical: return table_->back();
   }
   return 0;

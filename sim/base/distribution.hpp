@@ -7,6 +7,7 @@
 ///   exponential:200         mean                        geometric:4            mean, on 1, 2, 3, ...
 ///   gamma:0.5,2             mean, coefficient of variation
 ///   zipf:1.1,1..1000        P(k) proportional to k^-1.1 on the whole numbers a..b, at most a million of them
+///   powerlaw:256,8..6144    density proportional to x^-a on [8, 6144], with the a that makes the mean 256
 ///   empirical:file.csv      one value a line (a header line is allowed); drawn with equal weight
 ///
 ///   Distribution d = Distribution::parse("lognormal:1155,1.1");     // throws DistributionError
@@ -35,7 +36,8 @@ struct DistributionError : std::runtime_error {
 
 class Distribution {
  public:
-  enum class Kind { kConstant, kUniform, kNormal, kLognormal, kExponential, kGeometric, kGamma, kZipf, kEmpirical };
+  enum class Kind { kConstant, kUniform, kNormal, kLognormal, kExponential, kGeometric, kGamma, kZipf, kPowerLaw,
+                    kEmpirical };
 
   /// How numbers with a unit and file names are understood; both may throw DistributionError or their own errors.
   struct Context {
@@ -69,7 +71,7 @@ class Distribution {
 
   Kind kind_ = Kind::kConstant;
   double a_ = 0, b_ = 0;                                       ///< the parameters, in the order of the text
-  double p_ = 0, q_ = 0;                                       ///< derived once: mu, 1/log(1-p), shape, scale
+  double p_ = 0, q_ = 0;                                       ///< derived once: mu, 1/log(1-p), shape, scale; 1 - a, high
   std::shared_ptr<const std::vector<double>> table_;           ///< zipf: cumulative weights; empirical: sorted values
   std::string text_;
 };

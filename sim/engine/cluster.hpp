@@ -124,9 +124,7 @@ struct ClusterParts {
   std::vector<NodeParts> nodes;
   std::vector<NodeEvent> capacity;             ///< in order of time, possible from "all off"
   Move lost_calls = Move::kRecompute;          ///< what becomes of the calls of an instance that is gone
-  Tokens live_last{64};                        ///< a live move stops the call once no more than this is left to copy,
-  int live_stages = 3;                         ///< or after so many stages (Llumnix: 4 blocks of 16, 3 stages)
-  Tokens tokens_last{20};                      ///< the same of a live move by tokens (ServerlessLLM: migration_delta)
+  Tokens tokens_last{20};                      ///< a live move by tokens stops the call then (ServerlessLLM: migration_delta)
   ActionSink* actions = nullptr;
 };
 
@@ -159,6 +157,8 @@ class ClusterEngine final : public Cluster, public CallMover {
   void settle(StationId station, Time now);
   /// Has a call come into the queue of a station since this was asked last?
   bool take_queued() { return std::exchange(queued_, false); }
+  /// Nothing can happen any more: of the calls that wait for room, one decodes where its KV is. False if none waits.
+  bool unlock(Time now);
   /// A call ends. Before its slot is reused.
   void left(CallId id, Time now);
   /// The client of a call gives up; true if it was under way or held here and left with that.
@@ -172,6 +172,9 @@ class ClusterEngine final : public Cluster, public CallMover {
   /// Nodes come and go, and no instance runs: calls may wait for ever.
   bool starved() const;
   std::int64_t migrations() const { return migrations_; }
+  /// Time for which migrating calls stood still while the last of their KV was copied: of all, and of one at most.
+  Duration downtime() const { return downtime_; }
+  Duration longest_downtime() const { return longest_downtime_; }
   Wide bytes_sent() const { return sent_; }        ///< of KV, between instances
   ColdStarts cold_starts() const;
 
@@ -270,6 +273,9 @@ class ClusterEngine final : public Cluster, public CallMover {
   void detached(CallId id, StationId at, Time now) override;
   void stayed(CallId id) override;
   void complete(Row& row, CallId id) const override;
+  bool steps(StationId s) const override {
+    return parts_.policy->accepts_by_progress() && !queues_[static_cast<std::size_t>(s.index)].empty();
+  }
 
   Journey& journey(CallId id);
   const Journey* journey_of(CallId id) const;
@@ -295,6 +301,8 @@ class ClusterEngine final : public Cluster, public CallMover {
   void decide(CallId id);
   void stay(CallId id, StationId at);
   void queue_for(CallId id, StationId to);
+  void turn_back(StationId s);
+  bool locked(StationId s);
   void start_copy(CallId id);
   void start_flow(CallId id, Tokens tokens);
   void send_rest(CallId id);
@@ -370,6 +378,7 @@ class ClusterEngine final : public Cluster, public CallMover {
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::uint64_t pushed_ = 0, hash_ = 0;
   std::int64_t migrations_ = 0;
+  Duration downtime_{}, longest_downtime_{};
   Wide sent_ = 0;
   mutable std::vector<CallId> scratch_;
 };

@@ -206,19 +206,10 @@ void ClusterEngine::settle(StationId s, Time now) {
       j.booked = booked;
       if (j.at.valid()) start_copy(id);
       else land_committed(id);
-    } else if (host_->station(s).empty()) {   // it will never have more room
-      queue.pop_front();
-      const StationId stays = j.at;
-      unexpect(id);
-      if (!stays.valid()) {
-        hold_again(id);
-        forget(id);
-        continue;
-      }
-      j.to = stays;
-      end_journey(id);
-      stay(id, stays);
+    } else if (host_->station(s).empty() || locked(s)) {   // it will never have more room
+      turn_back(s);
     } else {
+      if (steps(s)) host_->station(s).pause_at_boundary(now);
       break;
     }
   }
@@ -228,6 +219,52 @@ void ClusterEngine::settle(StationId s, Time now) {
   idle_[index] = 1;
   if (x.phase == Phase::kDraining) enter(s, Phase::kOff, "engine");
   else if (x.runs()) parts_.policy->on_idle(s, *this);
+}
+
+/// The first call that waits for room at `s` decodes where its KV is; one without an instance is placed anew.
+void ClusterEngine::turn_back(StationId s) {
+  auto& queue = queues_[static_cast<std::size_t>(s.index)];
+  const CallId id = queue.front();
+  queue.pop_front();
+  Journey& j = journey(id);
+  const StationId stays = j.at;
+  unexpect(id);
+  if (!stays.valid()) {
+    hold_again(id);
+    forget(id);
+    return;
+  }
+  act("engine", "turn back", s, &call(id), stays.index);
+  j.to = stays;
+  end_journey(id);
+  stay(id, stays);
+}
+
+/// Is all KV at `s` that of calls which wait for room elsewhere, where it is the same again? O(instances x journeys), asked
+/// only where a call finds no room and nobody runs.
+bool ClusterEngine::locked(StationId s) {
+  std::vector<StationId> reached{s};
+  for (std::size_t i = 0; i < reached.size(); ++i) {
+    Station& x = host_->station(reached[i]);
+    if (x.running() > 0 || !x.queue().empty()) return false;
+    for (const CallId id : under_way_) {
+      const Journey& j = journey(id);
+      if (j.at != reached[i]) continue;
+      if (j.leg != Leg::kQueued) return false;
+      if (std::find(reached.begin(), reached.end(), j.to) == reached.end()) reached.push_back(j.to);
+    }
+  }
+  return true;
+}
+
+bool ClusterEngine::unlock(Time now) {
+  now_ = now;
+  for (const Instance& x : instances_) {
+    if (queues_[static_cast<std::size_t>(x.station.index)].empty()) continue;
+    turn_back(x.station);
+    return true;
+  }
+  return false;
 }
 
 void ClusterEngine::start_copy(CallId id) {
@@ -288,6 +325,8 @@ void ClusterEngine::arrive(CallId id) {
   if (!j.handed_over) {
     ++j.migrations;
     ++migrations_;
+    downtime_ += now_ - j.since;
+    longest_downtime_ = std::max(longest_downtime_, now_ - j.since);
   }
   end_journey(id);
   act("engine", "land", to, &call(id), from.index);
@@ -369,7 +408,8 @@ void ClusterEngine::next_live_stage(CallId id) {
 /// longer fewer, since the destination would never catch up.
 bool ClusterEngine::last_stage(const Journey& j, Tokens before, Tokens more) const {
   if (j.how == Move::kLiveTokens) return more <= parts_.tokens_last || more >= before;
-  return more <= parts_.live_last || j.stage >= parts_.live_stages;
+  const LiveMove rule = parts_.policy->live_move();
+  return more <= rule.last || j.stage >= rule.stages;
 }
 
 /// An instance that has nothing to do and nothing in prospect can compute the KV of a call that is to come.

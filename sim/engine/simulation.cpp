@@ -63,6 +63,7 @@ Time Simulation::next_of_clients() {
 Time Simulation::next_of_cluster(Time t) {
   if (t == kNever && run_.calls.in_flight() == 0) return kNever;
   t = std::min(t, cluster_->next());
+  if (t == kNever && cluster_->unlock(now_)) return now_;
   empty_ticks_ = t == kNever ? empty_ticks_ + 1 : 0;
   return empty_ticks_ < kEmptyTicks ? std::min(t, cluster_->next_tick()) : t;
 }
@@ -443,6 +444,8 @@ Outcome Simulation::finish() {
     out.nodes_paid = end.nodes = cluster_->paid_nodes(now_);
     out.migrations = cluster_->migrations();
     out.cold_starts = cluster_->cold_starts();
+    out.downtime = cluster_->downtime();
+    out.longest_downtime = cluster_->longest_downtime();
     out.bytes_moved = static_cast<double>(cluster_->bytes_sent());
   }
   if (power_) {

@@ -69,6 +69,7 @@ struct Outcome {
   bool interrupted = false;
   std::vector<Duration> paid;     ///< by station, where there is a cluster: time for which it was there
   std::vector<Duration> nodes_paid;   ///< by node of the capacity trace
+  Duration downtime{}, longest_downtime{};   ///< of migrating calls: ClusterEngine::downtime
   std::int64_t migrations = 0;
   double bytes_moved = 0;         ///< of KV, between instances
   std::vector<PowerResult> power; ///< by power domain

@@ -75,6 +75,8 @@ class CallMover {
   virtual void stayed(CallId id) = 0;
   /// For the row of a call that leaves.
   virtual void complete(Row& row, CallId id) const = 0;
+  /// Is somebody asked about this station after each of its iterations? Then none are run at once.
+  virtual bool steps(StationId) const = 0;
 };
 
 /// What the stations of a run share.
@@ -136,6 +138,8 @@ class Station final : private PrefixView {
   /// Room for the KV of a call that is to come, `from` tokens booked before. False, and nothing booked, if it is short.
   bool book(Tokens from, Tokens to, Time now);
   void unbook(Tokens booked, Time now);
+  /// Iterations that run at once end with the one under way.
+  void pause_at_boundary(Time now);
   /// What a call with that much KV books.
   Tokens booking(CallId id, Tokens context) const;
   /// Its KV has come, into booked room; it decodes from the next plan on.

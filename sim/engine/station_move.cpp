@@ -193,6 +193,10 @@ void Station::set_cost(Executor* executor, const CostModel* cost, Time now) {
   parts_.cost = cost;
 }
 
+void Station::pause_at_boundary(Time now) {
+  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+}
+
 void Station::slow_down(std::int64_t per_mille, Time now) {
   if (!usual_) usual_ = parts_.cost;
   slow_per_mille_ = per_mille;

@@ -162,6 +162,7 @@ void Station::resume(Lane& lane, CallId id, Time now) {
   lane.host_returning += p.computed;
   p.lane = static_cast<std::int16_t>(lane.index);
   ++running_;
+  run_->recorder->on_stall(Stall::kPreempted, now - run_->calls.secret(id).last_token);
   join(lane, id, run_->calls.secret(id).last_token);
   decide(lane, Decision::kResume, id, p.computed, now);
   tell(CallEvent::kResumed, id, now, lane.index);
@@ -222,6 +223,7 @@ void Station::run_pipeline(Lane& lane, Time now) {
 std::int64_t Station::iterations_at_once(Lane& lane) const {
   if (!lane.swapping.empty() || lane.host_returning > Tokens{}) return 1;
   if (!run_->fast_forward || lane.plan.repeat.iterations == 1) return 1;
+  if (run_->mover && run_->mover->steps(id_)) return 1;
   if (lane.run.first == Duration{}) return 1;   // other stations take turns with iterations that take no time
   if (dynamic_order_ && !waiting_.empty()) return 1;   // cached prefixes may be evicted
   const std::int64_t limit =

@@ -43,6 +43,7 @@ void Station::first_token_or_gap(CallId id, Time now) {
     tell(CallEvent::kFirstToken, id, now, run_->calls.progress(id).lane);
   } else {
     run_->recorder->itl(now, now - s.last_token, 1);
+    run_->recorder->on_stall(Stall::kPreempted, now - s.last_token);
   }
   s.last_token = now;
 }

@@ -271,6 +271,7 @@ void Recorder::fill_kv(Summary& s, Time end) const {
   s.kv.fragmented_fraction = ratio(static_cast<double>(internal + external), static_cast<double>(held + external));
   for (const Leave how : {Leave::kRecompute, Leave::kSwap, Leave::kRestart})
     s.kv.preemptions += departures_[static_cast<int>(how)];
+  s.kv.preemption_loss_s = ps_to_s(stalls_[static_cast<int>(Stall::kPreempted)]);
   s.kv.swaps = departures_[static_cast<int>(Leave::kSwap)];
   s.kv.prefix_hit_rate = ratio(static_cast<double>(cached_), static_cast<double>(prompt_));
 }

@@ -71,8 +71,9 @@ struct KvUse {
   Blocks external;   ///< free, but in runs too small for the call at the head of the queue (contiguous only)
 };
 
-/// Why a station or call stood still.
-enum class Stall : std::uint8_t { kKvMap, kSwap, kTransfer };
+/// Why a station or call stood still. kPreempted: a call whose KV was dropped or swapped, from its last token until it
+/// decodes again.
+enum class Stall : std::uint8_t { kKvMap, kSwap, kTransfer, kPreempted };
 
 class Recorder {
  public:
@@ -248,7 +249,7 @@ class Recorder {
   std::int64_t steps_ = 0, iterations_ = 0;
   std::int64_t computed_ = 0, padded_ = 0, recomputed_ = 0, wasted_ = 0;
   std::int64_t departures_[4] = {};
-  Wide stalls_[3] = {};                        ///< picoseconds
+  Wide stalls_[4] = {};                        ///< picoseconds
   std::int64_t host_ = 0;
   std::int64_t time_[2][4] = {};            ///< ps of steps, by in range and grade
   Wide span_ = 0;                           ///< time of steps, ps

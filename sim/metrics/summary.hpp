@@ -116,6 +116,7 @@ struct Summary {
     double used = 0, reserved = 0, internal = 0, external = 0;
     double fragmented_fraction = 0;  ///< (internal + external) of what is held or unusable
     std::int64_t preemptions = 0, swaps = 0;
+    double preemption_loss_s = 0;    ///< sum over calls: from their last token before one until they decode again
     double prefix_hit_rate = 0;      ///< cached / prompt tokens of requests that were scheduled
   } kv;
 

@@ -60,6 +60,21 @@ TEST(Distribution, ZipfMatchesItsWeights) {
   EXPECT_NEAR(seen[4], 12'000, 520);
 }
 
+/// With x^-1.5 the mean is sqrt(low * high), with x^-1 it is (high - low) / log(high / low); both invert by hand.
+TEST(Distribution, PowerLawFindsItsExponent) {
+  const Distribution steep = Distribution::parse("powerlaw:128,16..1024");
+  const double root = 2 / (1.0 / 4 + 1.0 / 32);   // 1 / sqrt(x) is uniform between its values at the ends
+  EXPECT_NEAR(steep.quantile(0.5), root * root, 1e-9 * root * root);
+  const Distribution flat = Distribution::parse("powerlaw:" + std::to_string(1023 / std::log(1024.0)) + ",1..1024");
+  EXPECT_NEAR(flat.quantile(0.5), 32, 1e-4);      // log x is uniform
+  EXPECT_EQ(steep.mean(), 128);
+  double sum = 0;
+  for (int i = 0; i < 100'000; ++i) sum += steep.quantile((i + 0.5) / 100'000);
+  EXPECT_NEAR(sum / 100'000, 128, 0.01);
+  EXPECT_NEAR(steep.quantile(0), 16, 1e-9);
+  EXPECT_EQ(steep.max(), 1024);
+}
+
 /// Normal quantiles against the distribution function of the C library.
 TEST(Distribution, NormalQuantileInvertsTheErrorFunction) {
   for (double u : {1e-300, 1e-20, 1e-9, 1e-3, 0.02425, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999, 1 - 1e-9}) {
@@ -71,7 +86,8 @@ TEST(Distribution, NormalQuantileInvertsTheErrorFunction) {
 }
 
 TEST(Distribution, QuantilesRiseWithU) {
-  for (const char* text : {"uniform:1..9", "normal:5,2", "lognormal:5,1", "exponential:5", "geometric:5", "zipf:1,1..50"}) {
+  for (const char* text : {"uniform:1..9", "normal:5,2", "lognormal:5,1", "exponential:5", "geometric:5", "zipf:1,1..50",
+                           "powerlaw:20,2..90"}) {
     const Distribution d = Distribution::parse(text);
     double last = -1e300;
     for (int i = 0; i < 1000; ++i) {
@@ -175,10 +191,14 @@ INSTANTIATE_TEST_SUITE_P(All, DistributionMistakes, testing::Values(
     Mistake{"zipf:-1,1..9", "zipf: the exponent must be in [0, 10], got -1"},
     Mistake{"zipf:1,0..9", "zipf: the first value must be at least 1, got 0"},
     Mistake{"zipf:1,1..2000000", "zipf: the range must hold between 1 and 1000000 values, got 2e+06"},
+    Mistake{"powerlaw:256", "expected powerlaw:MEAN,LOW..HIGH, got \"powerlaw:256\""},
+    Mistake{"powerlaw:256,0..9", "powerlaw: the lowest value must be positive, got 0"},
+    Mistake{"powerlaw:9,9..8", "powerlaw: the highest value must be above the lowest, at most 1e9 times, got 8"},
+    Mistake{"powerlaw:8,8..6144", "powerlaw: no exponent up to 20 gives this mean, got 8"},
     Mistake{"empirical:", "expected empirical:FILE, got \"empirical:\""},
     Mistake{"empirical:/no/such.csv", "/no/such.csv: cannot be read"},
     Mistake{"pareto:1,2", "unknown distribution \"pareto\" (known: a number, uniform, normal, lognormal, exponential, "
-                          "geometric, gamma, zipf, empirical)"}));
+                          "geometric, gamma, zipf, powerlaw, empirical)"}));
 
 }  // namespace
 }  // namespace orrery

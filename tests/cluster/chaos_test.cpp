@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "policies/register.hpp"
 #include "sim/engine/operations.hpp"
 #include "tests/cluster/support.hpp"
 #include "tests/differential/fuzz.hpp"
@@ -22,7 +23,9 @@ class Restless final : public ClusterPolicy {
     layered_ = rng_.below(2) == 0;
     lost_ = static_cast<Move>(2 + rng_.below(3));
     arranges_ = rng_.below(2) == 0;
+    last_ = Tokens{static_cast<std::int64_t>(1 + rng_.below(20))};
   }
+  LiveMove live_move() const override { return {last_, 3}; }
   Placement route(CallId id, Cluster& c, Rng rng) override {
     if (c.committed(id)) {
       EXPECT_EQ(c.context(id), c.call(id).prompt + c.emitted(id) - 1_tok);
@@ -94,6 +97,7 @@ class Restless final : public ClusterPolicy {
   Duration period_{};
   std::uint64_t split_;
   int ticks_ = 0;
+  Tokens last_;
   Move lost_ = Move::kRecompute;
   bool stops_, layered_, arranges_;
 };
@@ -131,7 +135,6 @@ ClusterParts random_cluster(const Scenario& s, ClusterPolicy& policy, std::uint6
                          Duration{static_cast<std::int64_t>(rng.below(3)) * 1'000'000'000}});
   constexpr Move kLost[] = {Move::kRestart, Move::kRecompute, Move::kCommit};
   c.lost_calls = kLost[rng.below(3)];
-  c.live_last = Tokens{static_cast<std::int64_t>(1 + rng.below(20))};
   return c;
 }
 
@@ -244,6 +247,99 @@ TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
   EXPECT_GT(nodes_gone, 1000);
   EXPECT_GT(incidents, 300);
   EXPECT_GT(skipped, 50);
+}
+
+/// Parameters of a policy by lot: the default, or within the first part of its range.
+class DrawnParameters final : public Describer {
+ public:
+  explicit DrawnParameters(std::uint64_t seed) : rng_(seed, Purpose::kFuzz, 4) {}
+  void field(std::string_view, std::int64_t& value, Range r, std::string_view, std::string_view) override {
+    const auto low = static_cast<std::int64_t>(std::max(r.min, 0.0));
+    const auto high = static_cast<std::int64_t>(std::min(r.max, static_cast<double>(low) + 100));
+    if (drawn()) value = low + static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(high - low + 1)));
+  }
+  void field(std::string_view, double& value, Range r, std::string_view, std::string_view) override {
+    const double low = std::max(r.min, 0.0), high = std::min(r.max, low + 20);
+    if (drawn()) value = low + (high - low) * rng_.uniform();
+  }
+  void field(std::string_view, bool& value, std::string_view) override {
+    if (drawn()) value = rng_.below(2) == 0;
+  }
+  void field(std::string_view, std::string&, std::string_view) override {}
+  void field(std::string_view, std::vector<double>&, Range, std::string_view) override {}
+  void duration(std::string_view, Duration& value, Range, std::string_view) override {
+    value = Duration{static_cast<std::int64_t>(1 + rng_.below(40)) * 1'000'000'000};   // scenarios last for some of them
+  }
+  void enumeration(std::string_view, int& value, const std::vector<EnumName>& names, std::string_view) override {
+    if (drawn()) value = names[rng_.below(names.size())].value;
+  }
+
+ private:
+  bool drawn() { return rng_.below(2) == 0; }
+  Rng rng_;
+};
+
+/// Roles such that every prompt and every answer has a pool, and a cluster to which things happen. `split`: the policy
+/// knows no mixed instances.
+void add_life(ClusterParts& c, std::int32_t stations, std::uint64_t seed, bool split) {
+  Rng rng(seed, Purpose::kFuzz, 5);
+  if (c.pools.size() == 2 && (rng.below(3) > 0 || split)) {
+    c.pools[0].role = Role::kPrefill;
+    c.pools[1].role = Role::kDecode;
+  }
+  Time now{};
+  for (int i = 0; i < 12; ++i) {
+    now += Duration{static_cast<std::int64_t>(rng.below(25)) * 1'000'000'000 + static_cast<std::int64_t>(rng.below(2))};
+    const StationId s{static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(stations)))};
+    constexpr Happening::Kind kKinds[] = {Happening::kStart, Happening::kAnnounce, Happening::kStop,
+                                          Happening::kDrain, Happening::kUndrain,  Happening::kSlow};
+    c.happenings.push_back({kKinds[rng.below(6)], now, s, Duration{7'000'000'000}, 2000});
+  }
+  now += Duration{20'000'000'000};   // in the end all serve, else calls might be held for ever
+  for (std::int32_t s = 0; s < stations; ++s)
+    for (const Happening::Kind kind : {Happening::kUndrain, Happening::kStart}) c.happenings.push_back({kind, now, StationId{s}});
+}
+
+/// Every registered policy over pools that stay (those over nodes that come and go have tests of their own), with drawn
+/// parameters.
+TEST(Chaos, RealPoliciesSteppedAndFastForwarded) {
+  Registry registry;
+  register_policies(registry);
+  for (const PolicyEntry<ClusterPolicy>& entry : registry.entries<ClusterPolicy>()) {
+    if (entry.family != "disaggregation" && entry.family != "migration") continue;
+    SCOPED_TRACE(entry.name);
+    std::int64_t runs = 0, moved = 0, skipped = 0;
+    for (std::uint64_t i = 0; runs < 60; ++i) {
+      const Scenario s = random_scenario(13, i, static_cast<std::int64_t>(i % 40));
+      const bool split = entry.name == "tetriinfer";
+      DrawnParameters any(i);
+      if (!suits(s) || (split && random_cluster(s, *entry.make(any), i).pools.size() < 2)) continue;
+      ++runs;
+      SCOPED_TRACE("scenario " + std::to_string(i) + "\n" + to_text(s));
+      ClusterRun run[2];
+      for (const bool fast : {false, true}) {
+        DrawnParameters drawn(i);
+        const std::unique_ptr<ClusterPolicy> policy = entry.make(drawn);
+        ClusterParts c = random_cluster(s, *policy, i);
+        add_life(c, s.stations, i, split);
+        ASSERT_NO_THROW(run[fast] = run_cluster(s, c, fast));
+        ASSERT_EQ(run[fast].outcome.summary.broken, std::vector<std::string>{});
+        ASSERT_EQ(run[fast].rows.size(), s.requests.size());
+      }
+      ASSERT_EQ(run[0].outcome.fingerprint, run[1].outcome.fingerprint) << first_difference(run[1], run[0]);
+      ASSERT_EQ(run[0].outcome.iterations, run[1].outcome.iterations);
+      ASSERT_EQ(run[0].outcome.summary.joules, run[1].outcome.summary.joules);
+      ASSERT_EQ(run[0].outcome.summary.kv.preemption_loss_s, run[1].outcome.summary.kv.preemption_loss_s);
+      ASSERT_EQ(run[0].outcome.downtime, run[1].outcome.downtime);
+      for (const std::string& line : run[1].actions) moved += line.find("engine: land") != std::string::npos;
+      skipped += run[1].outcome.events < run[0].outcome.events;
+    }
+    EXPECT_GT(skipped, 5);
+    RecordProperty("moved", static_cast<int>(moved));
+    if (entry.name == "llumnix" || entry.name == "splitwise" || entry.name == "distserve") {
+      EXPECT_GT(moved, 20);
+    }
+  }
 }
 
 class Steady final : public ClusterPolicy {

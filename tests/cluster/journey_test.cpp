@@ -85,10 +85,35 @@ TEST(Journey, KvStaysWhereItIsUntilThereIsRoom) {
   EXPECT_EQ(b.status, Status::kDone);
 }
 
+/// Each call is prefilled where the other decodes.
+class Crossed final : public ClusterPolicy {
+ public:
+  Placement route(CallId id, Cluster& c, Rng) override {
+    const auto here = static_cast<std::int32_t>(c.call(id).number % 2);
+    return Placement::split(StationId{here}, StationId{1 - here});
+  }
+};
+
+/// Both prompts fill their instances, and neither KV finds room at the other: one call turns back and decodes where it is;
+/// when it has left, the other comes.
+TEST(Journey, CallsThatWaitForEachOthersRoomDoNotWaitForever) {
+  Crossed policy;
+  const std::string engine = "engine batching=sarathi stations=2 kv_blocks=10 block=16 cost: 10ms\n";
+  const auto run = run_cluster(engine + "t=0ms a prompt=100 out=20\nt=0ms b prompt=100 out=20\n", two_pools(policy, 0));
+  const Row &a = run.rows.at(0), &b = run.rows.at(1);
+  const Row& back = a.decode_station.valid() ? b : a;
+  const Row& moved = a.decode_station.valid() ? a : b;
+  EXPECT_FALSE(back.decode_station.valid());
+  EXPECT_EQ(back.finish, at(200ms));
+  EXPECT_EQ(moved.decode_queue, back.finish - moved.first_token);
+  EXPECT_EQ(moved.finish, at(390ms));
+}
+
 /// At every tick, the only call moves to the other instance.
 class PingPong final : public ClusterPolicy {
  public:
-  PingPong(Move how, Duration period) : how_(how), period_(period) {}
+  PingPong(Move how, Duration period, LiveMove live = {}) : how_(how), period_(period), live_(live) {}
+  LiveMove live_move() const override { return live_; }
   Placement route(CallId, Cluster&, Rng) override { return Placement::at(StationId{0}); }
   Duration tick() const override { return period_; }
   void on_tick(Cluster& c) override {
@@ -100,6 +125,7 @@ class PingPong final : public ClusterPolicy {
  private:
   Move how_;
   Duration period_;
+  LiveMove live_;
 };
 
 ClusterParts one_pool(ClusterPolicy& policy, std::int64_t bytes_per_s) {
@@ -122,9 +148,8 @@ TEST(Journey, StopAndCopyStandsStillForTheWholeCopy) {
 /// Live: the first 101 tokens are copied in 101 ms while ten more come; those ten are copied while one more comes; the
 /// call stands still for the rest only.
 TEST(Journey, ALiveMoveStandsStillForItsLastStage) {
-  PingPong policy(Move::kLive, 125ms);
+  PingPong policy(Move::kLive, 125ms, {.last = Tokens{2}});
   ClusterParts c = one_pool(policy, 1'000'000'000);
-  c.live_last = Tokens{2};
   const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=100 out=16\n", c);
   EXPECT_EQ(run.rows.at(0).migrations, 1);
   EXPECT_LE(run.rows.at(0).transfer, Duration{3ms});
