@@ -17,7 +17,8 @@ CapacityConfig read_capacity_config(const Value& v, const std::vector<PoolConfig
   if (r.string("pool", c.pool)) {
     std::vector<std::string> known;
     for (const PoolConfig& p : pools) known.push_back(p.name);
-    if (std::find(known.begin(), known.end(), c.pool) == known.end()) r.error("pool", unknown_name("pool", c.pool, known));
+    if (std::find(known.begin(), known.end(), c.pool) == known.end())
+      r.error("pool", unknown_name("pool", c.pool, known));
   }
   r.duration("grace", c.grace, {0, 1e6});
   r.integer("gpus_per_node", c.gpus_per_node, {1, 1024});

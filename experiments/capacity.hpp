@@ -1,9 +1,10 @@
 /// /signals/capacity: machines that come and go, and pools whose instances stand on them.
 ///
-///   "signals": {"capacity": {"file": "zone-a.csv", "pool": "main", "grace": "30s", "gpus_per_node": 4, "usd_per_hour": 1.9}}
+///   "signals": {"capacity": {"file": "zone-a.csv", "pool": "main", "grace": "30s", "gpus_per_node": 4,
+///                            "usd_per_hour": 1.9}}
 ///
-/// `rows` in place of `file` are the lines themselves; `segment` names one of a file that has several (traces/capacity.hpp).
-/// Without `pool`, all pools stand on the nodes.
+/// `rows` in place of `file` are the lines themselves; `segment` names one of a file that has several
+/// (traces/capacity.hpp). Without `pool`, all pools stand on the nodes.
 #pragma once
 
 #include <cstdint>

@@ -42,7 +42,8 @@ class Reader {
     for (const auto* name : {"t_s", "op", "nodes"})
       if (column(name) < 0) fail(std::string("missing column ") + name);
     if (segments && rules_.segment.empty()) fail("the file has segments (column trace): name one");
-    if (!segments && !rules_.segment.empty()) fail("the file has no segments (column trace), got \"" + rules_.segment + "\"");
+    if (!segments && !rules_.segment.empty())
+      fail("the file has no segments (column trace), got \"" + rules_.segment + "\"");
     if (!errors_.empty()) errors_.raise();
   }
 
@@ -94,7 +95,8 @@ class Reader {
     const std::size_t before = out_.events.size();
     for (const std::string& name : split(nodes, ' '))
       if (!name.empty()) change_one(t, op, numbered(name));
-    if (out_.events.size() == before && errors_.empty()) fail("nodes: expected names or a number, got \"" + nodes + "\"");
+    if (out_.events.size() == before && errors_.empty())
+      fail("nodes: expected names or a number, got \"" + nodes + "\"");
   }
 
   std::int32_t numbered(const std::string& name) {
@@ -109,7 +111,8 @@ class Reader {
   }
 
   void change_some(Time t, CapacityEvent::Op op, std::int64_t count) {
-    if (count < 1 || count > 100'000) return fail("nodes: expected a number in [1, 100000], got " + std::to_string(count));
+    if (count < 1 || count > 100'000)
+      return fail("nodes: expected a number in [1, 100000], got " + std::to_string(count));
     if (op == CapacityEvent::kAdd) {
       for (; count > 0; --count) change_one(t, op, numbered("node-" + std::to_string(out_.nodes.size())));
       return;
@@ -127,7 +130,8 @@ class Reader {
     const std::string& name = out_.nodes[static_cast<std::size_t>(n)];
     if (state == State::kAnnounced && !says_gone_ && deadlines_[static_cast<std::size_t>(n)] <= t) state = State::kOff;
     if (op == CapacityEvent::kAdd && state != State::kOff) return fail("nodes: \"" + name + "\" is there already");
-    if (op == CapacityEvent::kNotice && state == State::kAnnounced) return fail("nodes: \"" + name + "\" is announced already");
+    if (op == CapacityEvent::kNotice && state == State::kAnnounced)
+      return fail("nodes: \"" + name + "\" is announced already");
     if (op != CapacityEvent::kAdd && state == State::kOff) return fail("nodes: \"" + name + "\" is not there");
     std::erase(up_, n);
     std::erase(announced_, n);

@@ -47,7 +47,8 @@ bool all_parts_held(const DeviceMapInput& in) {
   std::vector<bool> held(static_cast<std::size_t>(total_cells(in)));
   const auto mark = [&](const DeviceState& d) {
     for (int l = d.part.layer0; l < d.part.layer1; ++l)
-      for (int s = d.part.slice0; s < d.part.slice1; ++s) held[static_cast<std::size_t>(l * ModelPart::kSlices + s)] = true;
+      for (int s = d.part.slice0; s < d.part.slice1; ++s)
+        held[static_cast<std::size_t>(l * ModelPart::kSlices + s)] = true;
   };
   for (const auto& node : in.nodes) std::for_each(node.begin(), node.end(), mark);
   std::for_each(in.others.begin(), in.others.end(), mark);
@@ -57,7 +58,8 @@ bool all_parts_held(const DeviceMapInput& in) {
 }  // namespace
 
 ModelPart part_of(int layers, int pp, int stage, int tp, int shard) {
-  return {layers * stage / pp, layers * (stage + 1) / pp, ModelPart::kSlices * shard / tp, ModelPart::kSlices * (shard + 1) / tp};
+  return {layers * stage / pp, layers * (stage + 1) / pp,
+          ModelPart::kSlices * shard / tp, ModelPart::kSlices * (shard + 1) / tp};
 }
 
 std::int64_t shared_cells(const ModelPart& a, const ModelPart& b) {
@@ -71,9 +73,10 @@ DeviceMap map_devices(const DeviceMapInput& in) {
   for (std::size_t s = 0; s < in.slots.size(); ++s)
     for (const auto& node : in.nodes) inside[s].push_back(map_inside(in.slots[s], node, in));
   DeviceMap map;
-  map.node_of = best_assignment(static_cast<int>(in.slots.size()), static_cast<int>(in.nodes.size()), [&](int s, int n) {
+  const auto weight = [&](int s, int n) {
     return inside[static_cast<std::size_t>(s)][static_cast<std::size_t>(n)].bytes;
-  });
+  };
+  map.node_of = best_assignment(static_cast<int>(in.slots.size()), static_cast<int>(in.nodes.size()), weight);
   for (std::size_t s = 0; s < in.slots.size(); ++s) {
     Inside& chosen = inside[s][static_cast<std::size_t>(map.node_of[s])];
     std::int64_t all = 0;

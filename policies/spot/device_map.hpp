@@ -1,11 +1,11 @@
-/// The device mapper and the cost of a migration in SpotServe (ASPLOS'24, sections 3.3 and 3.4): which device takes which
-/// position of the new layout, so that as many bytes of parameters and KV as possible stay where they are.
+/// The device mapper and the cost of a migration in SpotServe (ASPLOS'24): which device takes
+/// which position of the new layout, so that as many bytes of parameters and KV as possible stay where they are.
 ///
-/// A position is a part of the model: a range of layers (the stage) times a slice of each (the shard). The weight between a
-/// device and a position is what the device holds already of both the parameters and the KV of the calls that go on there.
-/// Kuhn and Munkres at two levels: positions that stand together on a node to the node's devices, then nodes to nodes.
-/// What is missing comes over the node's network: T = max over nodes of missing bytes / bandwidth. A part that no device
-/// holds any more has to be loaded anew.
+/// A position is a part of the model: a range of layers (the stage) times a slice of each (the shard). The weight
+/// between a device and a position is what the device holds already of both the parameters and the KV of the calls that
+/// go on there. Kuhn and Munkres at two levels: positions that stand together on a node to the node's devices, then
+/// nodes to nodes. What is missing comes over the node's network: T = max over nodes of missing bytes / bandwidth. A
+/// part that no device holds any more has to be loaded anew.
 #pragma once
 
 #include <cstdint>

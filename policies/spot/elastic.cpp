@@ -15,7 +15,8 @@ const std::vector<PipelineShape>& Elastic::shapes(const Cluster& c) {
   if (!shapes_.empty()) return shapes_;
   for (const Pool& p : c.pools()) {
     shapes_.push_back({p.tp, p.pp, std::max(p.max_running, 1), p.cost, p.on_nodes ? p.count : 0});
-    latencies_.push_back(p.cost ? latency(shapes_.back(), {config_.prompt_tokens, config_.output_tokens}) : Duration{1});
+    const RequestShape request{config_.prompt_tokens, config_.output_tokens};
+    latencies_.push_back(p.cost ? latency(shapes_.back(), request) : Duration{1});
   }
   return shapes_;
 }

@@ -48,7 +48,8 @@ Duration latency(const PipelineShape& shape, const RequestShape& r) {
   return first + prompts(shape, r, shape.batch).ends + (next + token(shape, r, shape.batch).ends) * r.output.value();
 }
 
-Choice choose_shape(std::span<const PipelineShape> shapes, std::span<const Duration> latencies, int devices, double rate) {
+Choice choose_shape(std::span<const PipelineShape> shapes, std::span<const Duration> latencies, int devices,
+                    double rate) {
   Choice best;
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     const PipelineShape& s = shapes[i];
@@ -61,7 +62,8 @@ Choice choose_shape(std::span<const PipelineShape> shapes, std::span<const Durat
       continue;
     }
     if (carries != best_carries) continue;
-    const int used = c.instances * s.devices(), best_used = best.instances * shapes[static_cast<std::size_t>(best.shape)].devices();
+    const int used = c.instances * s.devices();
+    const int best_used = best.instances * shapes[static_cast<std::size_t>(best.shape)].devices();
     const bool better = carries ? c.latency < best.latency || (c.latency == best.latency && used < best_used)
                                 : c.rate > best.rate || (c.rate == best.rate && used < best_used);
     if (better) best = c;

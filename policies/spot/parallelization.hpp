@@ -1,11 +1,12 @@
-/// The parallelisation controller of SpotServe (Miao et al., ASPLOS'24, section 3.2; authors' code, branch artifact): among
-/// the ways to split the model over the devices that are there, the one with the lowest latency that carries the load, or
-/// the one that carries most.
+/// The parallelisation controller of SpotServe (Miao et al., ASPLOS'24; authors' code, branch artifact):
+/// among the ways to split the model over the devices that are there, the one with the lowest latency that carries the
+/// load, or the one that carries most.
 ///
 /// A shape (tensor degree T, pipeline degree P, batch B) is used by D = floor(devices / TP) pipelines. Its latency
-/// l(D,P,M,B) is that of a batch of B requests of fixed length, in M1 micro-batches for the prompts and M2 for the tokens
-/// (powers of two up to B, each chosen for itself):
-///   t1 = prompt(B / M1) * (P + M1 - 1) / M1 + hop1 * (P - 1) / M1,   t2 = token(B / M2) * (P + M2 - 1) + hop2 * (P - 1) / M2
+/// l(D,P,M,B) is that of a batch of B requests of fixed length, in M1 micro-batches for the prompts and M2 for the
+/// tokens (powers of two up to B, each chosen for itself):
+///   t1 = prompt(B / M1) * (P + M1 - 1) / M1 + hop1 * (P - 1) / M1
+///   t2 = token(B / M2) * (P + M2 - 1) + hop2 * (P - 1) / M2
 ///   l = t1 + t2 * output tokens + what the first and the last stage take besides (embeddings)
 /// prompt(b) and token(b): time of a stage, from the cost model of the pool, as SpotServe takes it from a profile made
 /// beforehand. It carries phi = D * B / l.
@@ -41,6 +42,7 @@ struct Choice {
 };
 
 /// `latencies` as of `shapes`. Ties: fewer devices, then the earlier shape.
-Choice choose_shape(std::span<const PipelineShape> shapes, std::span<const Duration> latencies, int devices, double rate);
+Choice choose_shape(std::span<const PipelineShape> shapes, std::span<const Duration> latencies, int devices,
+                    double rate);
 
 }  // namespace orrery

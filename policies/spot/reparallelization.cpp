@@ -8,7 +8,8 @@ void describe(Describer& d, ReparallelizationConfig& c) { describe(d, static_cas
 
 bool Reparallelization::on_nodes(std::span<const std::int32_t> nodes, NodeChange what, Cluster& c) {
   if (what == NodeChange::kAnnounced) return true;
-  const bool hit = what == NodeChange::kGone && std::any_of(c.instances().begin(), c.instances().end(), [&](const Instance& x) {
+  const auto all = c.instances();
+  const bool hit = what == NodeChange::kGone && std::any_of(all.begin(), all.end(), [&](const Instance& x) {
     return stands_on_any(x.station, nodes, c);
   });
   const Choice best = choose(c, devices_up(c));

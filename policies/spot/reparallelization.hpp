@@ -1,8 +1,9 @@
-/// Reparallelization, a baseline of SpotServe (ASPLOS'24, section 6.1): the same controller chooses the same layouts, but a
-/// change is a restart. When nodes come that make another layout best, or when a node goes that a pipeline stands on,
-/// everything stops, all pipelines start from the weights on disk, and what they had begun starts anew.
+/// Reparallelization, a baseline of SpotServe (ASPLOS'24): the same controller chooses the same layouts,
+/// but a change is a restart. When nodes come that make another layout best, or when a node goes that a pipeline stands
+/// on, everything stops, all pipelines start from the weights on disk, and what they had begun starts anew.
 ///
-/// Defaults: requests of 512 tokens with 128 of output, as in the paper's runs. Until an announced node goes, it serves.
+/// Defaults: requests of 512 tokens with 128 of output, as in the paper's runs. Until an announced node goes, it
+/// serves.
 ///
 ///   "policy": {"cluster": {"name": "reparallelization", "rate": 0.4}}
 #pragma once

@@ -1,7 +1,7 @@
-/// Rerouting, a baseline of SpotServe (ASPLOS'24, section 6.1): the shape that the controller chooses for the first nodes
-/// stays for good. A pipeline that loses a node is dropped: from the notice on it takes no more requests, and those that it
-/// has not finished when the node goes start anew elsewhere. New pipelines start, from the weights on disk, when there are
-/// free nodes enough; one node that is left of several does nothing.
+/// Rerouting, a baseline of SpotServe (ASPLOS'24): the shape that the controller chooses for the first
+/// nodes stays for good. A pipeline that loses a node is dropped: from the notice on it takes no more requests, and
+/// those that it has not finished when the node goes start anew elsewhere. New pipelines start, from the weights on
+/// disk, when there are free nodes enough; one node that is left of several does nothing.
 ///
 /// Defaults: requests of 512 tokens with 128 of output, as in the paper's runs.
 ///

@@ -5,7 +5,9 @@
 namespace orrery {
 namespace {
 
-bool has(const std::vector<StationId>& list, StationId s) { return std::find(list.begin(), list.end(), s) != list.end(); }
+bool has(const std::vector<StationId>& list, StationId s) {
+  return std::find(list.begin(), list.end(), s) != list.end();
+}
 
 bool is_there(const Instance& x) { return x.phase != Phase::kOff && x.phase != Phase::kGone; }
 
@@ -82,7 +84,8 @@ void SpotServe::arrange(Cluster& c) {
 }
 
 bool SpotServe::usable(std::int32_t node, const Cluster& c) const {
-  return c.nodes()[static_cast<std::size_t>(node)].state == Node::kUp && ready_[static_cast<std::size_t>(node)] <= c.now();
+  const auto n = static_cast<std::size_t>(node);
+  return c.nodes()[n].state == Node::kUp && ready_[n] <= c.now();
 }
 
 SpotServe::Plan SpotServe::plan(const Cluster& c, bool full) {
@@ -152,23 +155,26 @@ void SpotServe::map(Plan& p, const Cluster& c, bool full) const {
     return in.kv_bytes[static_cast<std::size_t>(a.index)] > in.kv_bytes[static_cast<std::size_t>(b.index)];
   });
   p.inherits.resize(p.started.size());
-  for (std::size_t g = 0; g < groups.size() && !p.started.empty(); ++g) p.inherits[g % p.started.size()].push_back(groups[g].index);
+  for (std::size_t g = 0; g < groups.size() && !p.started.empty(); ++g)
+    p.inherits[g % p.started.size()].push_back(groups[g].index);
 
   std::vector<Position> all;
   for (const auto& calls : p.inherits)
     for (int stage = 0; stage < pool.pp; ++stage)
       for (int shard = 0; shard < pool.tp; ++shard)
         all.push_back({part_of(pool.layers, pool.pp, stage, pool.tp, shard), calls});
-  for (std::size_t i = 0; i < all.size(); i += static_cast<std::size_t>(per_node))
-    in.slots.emplace_back(all.begin() + static_cast<std::ptrdiff_t>(i),
-                          all.begin() + static_cast<std::ptrdiff_t>(std::min(all.size(), i + static_cast<std::size_t>(per_node))));
+  for (std::size_t i = 0; i < all.size(); i += static_cast<std::size_t>(per_node)) {
+    const std::size_t end = std::min(all.size(), i + static_cast<std::size_t>(per_node));
+    in.slots.emplace_back(all.begin() + static_cast<std::ptrdiff_t>(i), all.begin() + static_cast<std::ptrdiff_t>(end));
+  }
   for (const std::int32_t n : free_nodes) in.nodes.push_back(held_[static_cast<std::size_t>(n)]);
   p.map = map_devices(in);
   p.devices = static_cast<std::size_t>(pool.devices());
   for (const int n : p.map.node_of) p.slot_node.push_back(free_nodes[static_cast<std::size_t>(n)]);
   p.slots = std::move(in.slots);
   for (std::size_t i = 0; i < p.started.size(); ++i) {
-    const int first = static_cast<int>(i) * pool.devices() / per_node, last = (static_cast<int>(i + 1) * pool.devices() - 1) / per_node;
+    const int first = static_cast<int>(i) * pool.devices() / per_node;
+    const int last = (static_cast<int>(i + 1) * pool.devices() - 1) / per_node;
     p.nodes.emplace_back(p.slot_node.begin() + first, p.slot_node.begin() + last + 1);
   }
 }
@@ -219,11 +225,15 @@ std::vector<CallId> SpotServe::keep_calls(const Plan& p, const std::vector<Stati
     const auto calls = c.decoding(s);
     for (const CallId id : std::vector<CallId>(calls.begin(), calls.end())) all.push_back({id, c.emitted(id), heir});
   }
-  std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) { return a.emitted > b.emitted; });
+  const auto longer = [](const Candidate& a, const Candidate& b) { return a.emitted > b.emitted; };
+  std::stable_sort(all.begin(), all.end(), longer);
   const int batch = std::max(1, c.pools()[static_cast<std::size_t>(p.choice.shape)].max_running);
   std::vector<int> room(p.started.size(), batch);
   std::int64_t elsewhere = 0;   // in pipelines that go on
-  for (const StationId s : p.kept) elsewhere += std::max<std::int64_t>(0, batch - c.instance(s).load->calls - c.instance(s).inbound);
+  for (const StationId s : p.kept) {
+    const Instance& x = c.instance(s);
+    elsewhere += std::max<std::int64_t>(0, batch - x.load->calls - x.inbound);
+  }
   std::vector<CallId> forgotten;
   for (const Candidate& x : all) {
     std::size_t to = x.started;
@@ -250,7 +260,8 @@ void SpotServe::put_down(const Plan& p) {
   for (std::size_t s = 0; s < p.slots.size(); ++s) {
     auto& node = held_[static_cast<std::size_t>(p.slot_node[s])];
     for (std::size_t i = 0; i < p.slots[s].size(); ++i, ++position)
-      node[static_cast<std::size_t>(p.map.device_of[s][i])] = {p.slots[s][i].part, p.started[position / p.devices].index};
+      node[static_cast<std::size_t>(p.map.device_of[s][i])] = {p.slots[s][i].part,
+                                                               p.started[position / p.devices].index};
   }
 }
 

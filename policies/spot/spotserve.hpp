@@ -3,13 +3,13 @@
 ///   1. the controller chooses a layout for the nodes that will be there (parallelization.hpp);
 ///   2. the device mapper puts it on devices so that most parameters and KV stay where they are (device_map.hpp);
 ///   3. the interruption arranger lets the old layout decode as long as there is time: until the migration just ends
-///      before the deadline of a node that goes, or until a new node is ready. A node that is ready when another is about
-///      to go (within `merge`) waits for that change;
-///   4. requests are committed with every token: they go on where they were, with their KV, and pipelines that the change
-///      does not touch go on meanwhile. Where the new layout has less room, those with most tokens keep their KV.
+///      before the deadline of a node that goes, or until a new node is ready. A node that is ready when another is
+///      about to go (within `merge`) waits for that change;
+///   4. requests are committed with every token: they go on where they were, with their KV, and pipelines that the
+///      change does not touch go on meanwhile. Where the new layout has less room, those with most tokens keep their KV.
 ///
-/// Defaults: migration = max over nodes of missing bytes / 50 Gb/s + 0.5 s, merge 30 s, requests of 512 tokens with 128 of
-/// output (authors' code). New nodes take the pool's start delay to become ready, and serve nobody until then.
+/// Defaults: migration = max over nodes of missing bytes / 50 Gb/s + 0.5 s, merge 30 s, requests of 512 tokens with 128
+/// of output (authors' code). New nodes take the pool's start delay to become ready, and serve nobody until then.
 /// Modelled: the four above; a notice too short for the migration (KV on the node is lost, weights are kept); a part of
 /// the model that no device holds any more (reload: the pool's start delay).
 /// Not modelled: the memory limit and the layer order of a migration, stages that start before it ends, and orders of
@@ -17,7 +17,8 @@
 /// The iteration under way at a change is lost, as it could not have ended in time.
 ///
 ///   "cluster": {"pools": [{"name": "t8p2b4", "tp": 8, "pp": 2, "replicas": 3,
-///                          "policy": {"batching": {"name": "vllm", "max_running": 4}}, "lifecycle": {"engine_init": "60s"}}, ...]},
+///                          "policy": {"batching": {"name": "vllm", "max_running": 4}},
+///                          "lifecycle": {"engine_init": "60s"}}, ...]},
 ///   "signals": {"capacity": {"file": "zone.csv", "grace": "30s", "gpus_per_node": 4}},
 ///   "policy": {"cluster": {"name": "spotserve", "rate": 0.4}}
 #pragma once

@@ -1,6 +1,6 @@
 /// The assignment problem: each row gets a column of its own, so that the sum of weights is largest (Kuhn and Munkres;
-/// shortest augmenting paths with potentials). Exact for integers; O(rows^2 * columns) time, O(columns) memory beside the
-/// weights. Ties are broken the same way every time.
+/// shortest augmenting paths with potentials). Exact for integers; O(rows^2 * columns) time, O(columns) memory beside
+/// the weights. Ties are broken the same way every time.
 ///
 ///   // weights 7 5
 ///   //         6 1
@@ -34,7 +34,8 @@ std::vector<int> best_assignment(int rows, int columns, Weight weight) {
       for (int c = 1; c <= columns; ++c) {
         const auto i = static_cast<std::size_t>(c);
         if (done[i]) continue;
-        const std::int64_t reduced = -static_cast<std::int64_t>(weight(r - 1, c - 1)) - u[static_cast<std::size_t>(r)] - v[i];
+        const auto cost = -static_cast<std::int64_t>(weight(r - 1, c - 1));
+        const std::int64_t reduced = cost - u[static_cast<std::size_t>(r)] - v[i];
         if (reduced < distance[i]) {
           distance[i] = reduced;
           before[i] = at;

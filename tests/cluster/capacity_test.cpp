@@ -43,8 +43,8 @@ ClusterParts one_pool(ClusterPolicy& policy) {
   return c;
 }
 
-/// 100 prompt tokens by 110 ms, then a token every 10 ms: four by 140 ms. The iteration under way at 145 ms is lost. From
-/// 245 ms the other six take 10 ms each, without the prompt.
+/// 100 prompt tokens by 110 ms, then a token every 10 ms: four by 140 ms. The iteration under way at 145 ms is lost.
+/// From 245 ms the other six take 10 ms each, without the prompt.
 TEST(Commit, ACallGoesOnWithTheKvItHad) {
   Switch policy(145ms, 100ms, Move::kCommit);
   const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=100 out=10\n", one_pool(policy));

@@ -1,5 +1,5 @@
-/// The parallelisation controller of SpotServe on the artifact's measured times (cost profile spotserve): what its solver
-/// answers for GPT-20B at 0.4 requests a second, for every number of T4 from 12 to 48.
+/// The parallelisation controller of SpotServe on the artifact's measured times (cost profile spotserve): what its
+/// solver answers for GPT-20B at 0.4 requests a second, for every number of T4 from 12 to 48.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -62,7 +62,8 @@ TEST_F(Gpt20b, WithLittleLoadTheFastestShapeIsBest) {
   for (const Duration l : latencies_) EXPECT_LE(c.latency, l);
 }
 
-/// What it carries never shrinks with more devices while it is too little, and suffices from the first number that does.
+/// What it carries never shrinks with more devices while it is too little, and suffices from the first number that
+/// does.
 TEST_F(Gpt20b, CarriesMoreWithMoreDevicesUntilItSuffices) {
   double before = 0;
   for (int n = 12; n <= 48; ++n) {

@@ -57,10 +57,10 @@ TEST(DeviceMap, WhatIsThereStays) {
   EXPECT_TRUE(map.complete);
 }
 
-/// From two stages of eight shards on four nodes to three stages of four shards on three, 1,000 bytes a layer. A device held
-/// an eighth of 24 layers and shall hold a quarter of 16; the four eighths of a node lie in two of the quarters, so two
-/// devices of a node find half of what they need: 4,000 of 16,000 bytes. Of the layers in the middle each old stage had but
-/// half: there 14,000 are missing.
+/// From two stages of eight shards on four nodes to three stages of four shards on three, 1,000 bytes a layer. A device
+/// held an eighth of 24 layers and shall hold a quarter of 16; the four eighths of a node lie in two of the quarters,
+/// so two devices of a node find half of what they need: 4,000 of 16,000 bytes. Of the layers in the middle each old
+/// stage had but half: there 14,000 are missing.
 TEST(DeviceMap, AnotherShapeFindsWhatOverlaps) {
   DeviceMapInput in;
   in.layers = 48;

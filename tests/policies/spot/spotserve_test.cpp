@@ -90,8 +90,8 @@ TEST(SpotServe, DiffersFromReparallelization) {
   EXPECT_EQ(run.rows.at(0).finish, at(400ms + 1s + 600ms));
 }
 
-/// The KV of 640 tokens at most, 1 MB each and half of it on the node, makes the migration 100 + 320 + 20 ms long at most:
-/// it begins at once, and the 111 tokens that there are take 100 + 55.5 + 20 ms.
+/// The KV of 640 tokens at most, 1 MB each and half of it on the node, makes the migration 100 + 320 + 20 ms long at
+/// most: it begins at once, and the 109 tokens that there are take 100 + 54.5 + 20 ms.
 TEST(SpotServe, KvMovesWithTheParameters) {
   SpotServeConfig config = spot_config();
   SpotServe policy(config);
@@ -140,8 +140,8 @@ TEST(SpotServe, AddAndRemoveAreMerged) {
   EXPECT_EQ(changes(two), std::vector<std::string>{"250ms"});   // then the other pipeline just ends
 }
 
-/// Two pipelines with a batch of one become one: the call with more tokens keeps its KV, the other is computed again after
-/// it.
+/// Two pipelines with a batch of one become one: the call with more tokens keeps its KV, the other is computed again
+/// after it.
 TEST(SpotServe, WhereThereIsLessRoomThoseWithMostTokensKeepTheirKv) {
   SpotServe policy(spot_config());
   const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=100 out=50\nt=50ms b prompt=100 out=50\n",
