@@ -312,7 +312,8 @@ bool Simulation::fits(CallId id, StationId to, Time now) {
   if (station.accepts(id)) return true;
   if (parts_.oversize == Oversize::kRefuse)
     throw RequestRefused("request " + std::to_string(run_.calls.call(id).number) + ": " +
-                         std::to_string(run_.calls.call(id).prompt.value()) + " prompt tokens do not fit the KV memory of " +
+                         std::to_string(run_.calls.call(id).prompt.value()) +
+                         " prompt tokens do not fit the KV memory of " +
                          std::to_string(station.ledger().config().total.value()) + " blocks");
   if (run_.calls.progress(id).emitted > Tokens32{}) leave_between(id, Tokens{}, Status::kFailed, now);
   else leave_unserved(id, Status::kRejected, now);
@@ -395,12 +396,13 @@ void Simulation::check_nobody_waits_forever() const {
   });
   if (station < 0)
     throw EngineError("nothing can run any more at " + std::to_string(to_seconds(now_)) + " s: " +
-                      std::to_string(run_.calls.in_flight()) + " calls are held by the cluster policy, the first is request " +
-                      std::to_string(first));
+                      std::to_string(run_.calls.in_flight()) +
+                      " calls are held by the cluster policy, the first is request " + std::to_string(first));
   const KvLedger& kv = stations_[static_cast<std::size_t>(station)]->ledger();
   throw EngineError("nothing can run any more at " + std::to_string(to_seconds(now_)) + " s: " +
-                    std::to_string(run_.calls.in_flight()) + " calls wait, the first is request " + std::to_string(first) +
-                    " at station " + std::to_string(station) + " with " + std::to_string(kv.available().value()) + " of " +
+                    std::to_string(run_.calls.in_flight()) + " calls wait, the first is request " +
+                    std::to_string(first) + " at station " + std::to_string(station) + " with " +
+                    std::to_string(kv.available().value()) + " of " +
                     std::to_string(kv.config().total.value()) + " KV blocks free");
 }
 
@@ -408,7 +410,8 @@ Outcome Simulation::finish() {
   check_nobody_waits_forever();
   std::vector<CallId> open;
   run_.calls.for_each_alive([&](CallId id) { open.push_back(id); });
-  std::sort(open.begin(), open.end(), [&](CallId a, CallId b) { return run_.calls.call(a).number < run_.calls.call(b).number; });
+  std::sort(open.begin(), open.end(),
+            [&](CallId a, CallId b) { return run_.calls.call(a).number < run_.calls.call(b).number; });
   for (CallId id : open) {
     const Call& call = run_.calls.call(id);
     const CallSecret& s = run_.calls.secret(id);

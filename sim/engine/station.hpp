@@ -117,9 +117,9 @@ class Station final : private PrefixView {
   /// Would this call fit an empty station, with what it has emitted elsewhere?
   bool accepts(CallId id) const;
   void enqueue(CallId id, Time now);
-  /// The client gives up (`why`: cancelled or timed out). A call of a lane that runs a step leaves when that ends (if it
-  /// has several iterations: at the first boundary that is not before `now`), unless it is done by then; any other leaves
-  /// at once.
+  /// The client gives up (`why`: cancelled or timed out). A call of a lane that runs a step leaves when that ends (if
+  /// it has several iterations: at the first boundary that is not before `now`), unless it is done by then; any other
+  /// leaves at once.
   void cancel(CallId id, Status why, Time now);
   void end_steps(Time now);
   /// Starts what can start. The next instant at which this station has something to do; kNever if it waits for calls.

@@ -63,11 +63,12 @@ void Station::join(Lane& lane, CallId id, Time last) {
   if (parts_.kv.contiguous && p.reserved <= p.computed) lane.full.push_back(id);   // a run cannot grow where it lies
 }
 
-/// What a call that was thrown out with `context` tokens reserves when it comes back: more if it had used up what it had,
-/// else as much. 0: as the policy says anew, and then block by block.
+/// What a call that was thrown out with `context` tokens reserves when it comes back: more if it had used up what it
+/// had, else as much. 0: as the policy says anew, and then block by block.
 Tokens32 Station::regrown(CallId id, Tokens context) const {
   const Tokens reserved{run_->calls.progress(id).reserved};
-  const Tokens more = std::min(parts_.kv_policy->regrow(run_->calls.call(id), reserved), ledger_.state().largest_lease());
+  const Tokens regrow = parts_.kv_policy->regrow(run_->calls.call(id), reserved);
+  const Tokens more = std::min(regrow, ledger_.state().largest_lease());
   if (context >= reserved) return narrow<Tokens32>(more);
   return narrow<Tokens32>(parts_.kv.contiguous || more > Tokens{} ? reserved : Tokens{});
 }
@@ -111,8 +112,8 @@ void Station::release_held(Lane& lane, Time now) {
   lane.held.clear();
 }
 
-/// Iterations of a run under way that have begun before `now`; at least 1. In an instant that the loop has come back to,
-/// a boundary at it has passed: stepping would have begun the next iteration by now.
+/// Iterations of a run under way that have begun before `now`; at least 1. In an instant that the loop has come back
+/// to, a boundary at it has passed: stepping would have begun the next iteration by now.
 std::int64_t Station::begun(const Lane& lane, Time now) const {
   const std::int64_t gone = to_ps(now - lane.start) + run_->came_back;
   const std::int64_t first = to_ps(lane.run.first), step = to_ps(lane.run.step);

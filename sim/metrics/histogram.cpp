@@ -7,15 +7,26 @@ namespace orrery {
 
 void Histogram::allocate(int octave) const { octaves_[octave] = std::make_unique<Octave>(); }
 
+void Histogram::make_room() {
+  settle();
+  if (!recent_) recent_ = std::make_unique<Entry[]>(kRecent);
+  room_ = kRecent;
+}
+
 void Histogram::settle() const {
   if (recently_ == 0) return;
+  std::int64_t low = min_, high = max_, all = 0;
+  Wide sum = 0;
   for (std::uint32_t i = 0; i < recently_; ++i) {
-    // A negative duration is a broken invariant that identities.hpp reports.
-    const std::int64_t value = std::max<std::int64_t>(recent_[i].value, 0), count = recent_[i].count;
+    const auto [value, count] = recent_[i];
     bucket(value) += count;
-    note(value, value, count, static_cast<Wide>(value) * count);
-    if (exact_) all_.push_back({value, count});
+    low = std::min(low, value);
+    high = std::max(high, value);
+    all += count;
+    sum += static_cast<Wide>(value) * count;
   }
+  note(low, high, all, sum);
+  if (exact_) all_.insert(all_.end(), recent_.get(), recent_.get() + recently_);
   recently_ = 0;
   sorted_ = false;
 }
@@ -43,7 +54,7 @@ void Histogram::add_run(std::int64_t first, std::int64_t step, std::int64_t k, s
 }
 
 void Histogram::merge(const Histogram& other) {
-  other.settle();
+  for (std::uint32_t i = 0; i < other.recently_; ++i) add(other.recent_[i].value, other.recent_[i].count);
   for (int o = 0; o < static_cast<int>(octaves_.size()); ++o) {
     if (!other.octaves_[o]) continue;
     if (!octaves_[o]) allocate(o);

@@ -6,9 +6,9 @@
 /// is placed at (i - 1/2) / c of the bucket's width and clamped to [min, max]; the error is below one bucket (0.1 %).
 /// With `exact` every value is kept as well and percentiles are values that occurred.
 ///
-/// Complexity: add O(1), about 2 ns; add_run O(buckets crossed) however long the run; merge O(allocated buckets). What is
-/// added is put down first and counted a few at a time: the buckets of one value are far from those of the next, and a
-/// processor waits for several of them at once in a loop, but for each in turn where other work lies between.
+/// Complexity: add O(1), about 2 ns; add_run O(buckets crossed) however long the run; merge O(allocated buckets). What
+/// is added is put down first and counted 256 at a time: the bucket of one value is far from that of the next, and in a
+/// loop a processor waits for many of them at once. A histogram of fewer values needs no buckets.
 ///
 ///   Histogram h;
 ///   h.add(to_ps(ttft));
@@ -35,8 +35,8 @@ class Histogram {
 
   /// `count` observations of `value` >= 0; count >= 1.
   void add(std::int64_t value, std::int64_t count = 1) {
-    recent_[recently_++] = {value, count};
-    if (recently_ == kRecent) settle();
+    if (recently_ == room_) make_room();
+    recent_[recently_++] = {value < 0 ? 0 : value, count};   // a broken invariant that identities.hpp reports
   }
   /// n observations of each of first + j * step, j in [0, k); k >= 1, n >= 1, all of them >= 0.
   void add_run(std::int64_t first, std::int64_t step, std::int64_t k, std::int64_t n);
@@ -64,8 +64,8 @@ class Histogram {
 
   /// Octave 0 holds [0, 1024) and octave o > 0 holds [1024, 2048) << (o - 1).
   static int octave_of(std::int64_t value) {
-    const int width = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(value)));
-    return width <= kBits ? 0 : width - kBits;
+    constexpr std::uint64_t small = (std::uint64_t{1} << kBits) - 1;
+    return 64 - kBits - std::countl_zero(static_cast<std::uint64_t>(value) | small);
   }
   std::int64_t& bucket(std::int64_t value) const {
     const int o = octave_of(value);
@@ -73,6 +73,7 @@ class Histogram {
     const int shift = o > 1 ? o - 1 : 0;
     return (*octaves_[o])[static_cast<std::size_t>(value >> shift) & ((std::size_t{1} << kBits) - 1)];
   }
+  void make_room();
   void settle() const;                                            ///< counts the recent ones
   void note(std::int64_t low, std::int64_t high, std::int64_t count, Wide sum) const {
     count_ += count;
@@ -85,7 +86,7 @@ class Histogram {
   std::int64_t at_rank(std::int64_t rank) const;                  ///< 1-based
   std::int64_t exact_at_rank(std::int64_t rank) const;
 
-  static constexpr std::uint32_t kRecent = 16;
+  static constexpr std::uint32_t kRecent = 256;
 
   // Without the recent ones, which a question counts first.
   mutable std::array<std::unique_ptr<Octave>, 64 - kBits> octaves_;
@@ -95,7 +96,8 @@ class Histogram {
   std::int64_t misses_ = 0;
   bool exact_;
   mutable std::uint32_t recently_ = 0;
-  mutable std::array<Entry, kRecent> recent_;
+  std::uint32_t room_ = 0;                                        ///< 0 or kRecent
+  std::unique_ptr<Entry[]> recent_;
   mutable bool sorted_ = false;
   mutable std::vector<Entry> all_;                                ///< exact only; sorted when first asked
 };
