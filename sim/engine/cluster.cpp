@@ -106,7 +106,9 @@ void ClusterEngine::handle(const Event& e) {
     case Event::kArrive: return arrive(journeys_[e.what].id);
     case Event::kServe: return serves(s);
     case Event::kGone: return stop(s, parts_.lost_calls);
-    case Event::kDetect: return hung(s) ? stop(s, parts_.lost_calls) : void();
+    case Event::kDetect:
+      if (hung_[e.what] == e.version) stop(s, parts_.lost_calls);
+      return;
     case Event::kWake: ask_again(); return parts_.policy->on_tick(*this);
     case Event::kHappening: return happen(parts_.happenings[e.what]);
     case Event::kNodes: return change_nodes(e.what);
@@ -149,6 +151,7 @@ void ClusterEngine::enter(StationId s, Phase phase, std::string_view who) {
   x.phase = phase;
   x.since = now_;
   if (phase != Phase::kAnnounced) x.deadline = kNever;
+  if (phase == Phase::kOff || phase == Phase::kGone) hung_[static_cast<std::size_t>(s.index)] = 0;
   if (phase == Phase::kOff || phase == Phase::kGone) vacate(s);
   ++version_[static_cast<std::size_t>(s.index)];
   act(who, name(phase), s, nullptr, 0);

@@ -354,7 +354,7 @@ class ClusterEngine final : public Cluster, public CallMover {
   std::vector<std::uint32_t> version_;         ///< of an instance's phase: stale events are dropped
   std::vector<std::uint8_t> idle_;             ///< told already
   std::vector<std::uint8_t> broken_;           ///< failed, not restored
-  std::vector<std::uint8_t> hung_;             ///< failed, and nobody has noticed
+  std::vector<std::uint32_t> hung_;            ///< number of the failure that nobody has noticed; 0: none
   std::vector<std::vector<CallId>> stranded_;  ///< calls that wait in vain, by station
   std::vector<std::int64_t> hurt_;
   std::vector<std::int64_t> placed_;           ///< by pool
@@ -378,6 +378,7 @@ class ClusterEngine final : public Cluster, public CallMover {
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::uint64_t pushed_ = 0, hash_ = 0;
   std::int64_t migrations_ = 0;
+  std::uint32_t failures_ = 0;
   Duration downtime_{}, longest_downtime_{};
   Wide sent_ = 0;
   mutable std::vector<CallId> scratch_;

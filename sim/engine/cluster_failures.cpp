@@ -16,7 +16,7 @@ void ClusterEngine::fail(StationId s, Duration detect, Move calls) {
   std::vector<CallId> lost;
   host_->station(s).kill(now_, lost);
   stop_journeys(s, lost);
-  hung_[index] = 1;
+  hung_[index] = ++failures_;
   std::sort(lost.begin(), lost.end(), [&](CallId a, CallId b) { return call(a).number < call(b).number; });
   for (const CallId id : lost) {
     unexpect(id);
@@ -24,7 +24,7 @@ void ClusterEngine::fail(StationId s, Duration detect, Move calls) {
     strand(id, s);
   }
   host_->touch(s);
-  push(now_ + detect, Event::kDetect, static_cast<std::uint64_t>(s.index), version_[index]);
+  push(now_ + detect, Event::kDetect, static_cast<std::uint64_t>(s.index), hung_[index]);
 }
 
 /// To an instance, which may have failed without anybody knowing.

@@ -321,6 +321,7 @@ void Station::lose(CallId id, Time now) {
   Progress& p = run_->calls.progress(id);
   Lane& lane = lanes_[static_cast<std::size_t>(std::max<std::int16_t>(p.lane, 0))];
   decide(lane, Decision::kLose, id, context(id), now);
+  const bool landed = p.stage == Stage::kMoving;   // not joined yet: the policies have not heard of it
   switch (p.stage) {
     case Stage::kWaiting:
       waiting_.remove(id);
@@ -346,7 +347,7 @@ void Station::lose(CallId id, Time now) {
   p.lane = -1;
   p.stage = Stage::kWaiting;
   if (p.preemptions < 255) ++p.preemptions;
-  tell(CallEvent::kMovedOut, id, now, lane.index);
+  if (!landed) tell(CallEvent::kMovedOut, id, now, lane.index);
 }
 
 }  // namespace orrery

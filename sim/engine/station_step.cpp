@@ -201,7 +201,7 @@ void Station::finish(CallId id, Tokens context, Tokens emitted, Status status, T
   --load_->calls;
   load_->tokens -= call.prompt + call.predicted_high;
   if (s.first_token == kNever) load_->prompt_tokens -= call.prompt;
-  tell(CallEvent::kFinished, id, now, p.lane);
+  if (p.stage != Stage::kMoving) tell(CallEvent::kFinished, id, now, p.lane);   // else it has not joined yet
   Row row{.number = call.number, .arrival = run_->asked(id), .first_schedule = s.first_schedule,
           .first_token = s.first_token, .finish = now, .prompt = call.prompt, .output = narrow<Tokens32>(emitted),
           .cached = s.first_cached, .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station,

@@ -19,7 +19,7 @@ Time at(Duration d) { return Time{} + d; }
 ClusterParts one_and_two(ClusterPolicy& policy) {
   ClusterParts c;
   c.policy = &policy;
-  const PoolParts like{.kv_bytes_per_token = Bytes{1'000'000}, .layers = 10, .bytes_per_s = 1'000'000'000};
+  const PoolParts like{.name = "like", .kv_bytes_per_token = Bytes{1'000'000}, .layers = 10, .bytes_per_s = 1'000'000'000};
   c.pools = {like, like};
   c.pools[0].name = "prompt";
   c.pools[0].role = Role::kPrefill;

@@ -89,6 +89,31 @@ TEST(Operations, WhatAFailureTakesIsComputedAgain) {
   EXPECT_EQ(o.run.rows.at(0).finish, at(55ms + 20ms + 190ms));
 }
 
+/// A failed instance that is drained before anybody notices is off; when it serves again, it is as good as new.
+class DrainsAt final : public ClusterController {
+ public:
+  std::string_view name() const override { return "test"; }
+  Time next() const override { return next_; }
+  void run(ClusterEngine& c) override {
+    next_ = kNever;
+    c.drain(StationId{0});
+  }
+
+ private:
+  Time next_ = at(6s);
+};
+
+TEST(Operations, AFailedInstanceThatIsDrainedComesBackWhole) {
+  RoundRobin router({});
+  Operations operations({{.kind = Operation::kFail, .at = at(5500ms), .which = {0}, .lasts = 3s, .detect = 5s}}, 1);
+  DrainsAt drains;
+  ClusterParts c = in_turns(router, 2);
+  c.controllers = {&operations, &drains};
+  const auto run = run_cluster(one_a_second(2, 20), c);
+  for (const auto& [number, row] : run.rows) EXPECT_EQ(row.finish, row.arrival + 30ms) << number;
+  EXPECT_EQ(operations.incidents().front().ended, at(8500ms));
+}
+
 TEST(Operations, OfAMachineAllInstancesFail) {
   const auto o = operate(one_a_second(4, 20), 4, {{.kind = Operation::kFail, .at = at(5500ms), .nodes = true, .count = 1}});
   EXPECT_EQ(o.incidents.front().instances, 2);

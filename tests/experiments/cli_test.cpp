@@ -346,7 +346,7 @@ TEST_F(Cli, UnknownKeysTypesAndRanges) {
   EXPECT_EQ(error_of("/policy/batching={\"name\": \"sarathi\", \"token_buget\": 5}"),
             "orrery: /policy/batching/token_buget: unknown key; did you mean \"token_budget\"?\n");
   EXPECT_EQ(error_of("/cluster/tp=two"), "orrery: /cluster/tp: expected an integer in [1, 64], got \"two\"\n");
-  EXPECT_EQ(error_of("/events=[]"), "orrery: /events: not available in this version\n");
+  EXPECT_EQ(error_of("/study={}"), "orrery: /study: not available in this version\n");
   EXPECT_EQ(error_of("/model={\"name\": \"llama-3.1-8b\", \"dtype\": \"fp8\"}"),
             "orrery: /model/dtype: \"fp8\" is not available in this version\n");
   EXPECT_EQ(error_of("/hardware={\"name\": \"h200-sxm\", \"cost\": \"roofline\"}"),
@@ -550,6 +550,8 @@ TEST_F(Cli, PoliciesListNameSlotSystemAliasesAndParameters) {
 TEST_F(Cli, EveryPolicyOfTheListRunsWithItsDefaults) {
   const Value list = parse_json(orrery({"policies", "--json"}).out);
   for (const Value& p : list.items()) {
+    const std::string& slot = p.at("slot").as_string();
+    if (slot == "power" || slot == "scaling") continue;   // of an entry of /power, /scaling; their own tests run them
     const std::string set = "/policy/" + p.at("slot").as_string() + "=" + p.at("name").as_string();
     const Answer a = orrery(quick({"--json", "--set", set}));
     ASSERT_NE(a.code, 1) << set << ": " << a.err;
@@ -562,7 +564,7 @@ TEST_F(Cli, TheSchemaKnowsSectionsAndPolicies) {
   const Value& p = s.at("properties");
   EXPECT_EQ(p.at("cluster").at("properties").at("tp").at("maximum").as_int(), 64);
   EXPECT_NE(find_path(p, "policy.properties.batching.anyOf"), nullptr);
-  EXPECT_NE(find_path(p, "events.not"), nullptr);
+  EXPECT_NE(find_path(p, "study.not"), nullptr);
   EXPECT_EQ(to_json(s.at("required"), -1), "[\"model\", \"workload\"]");
 }
 

@@ -144,7 +144,7 @@ TEST(WorkloadMistakes, AreToldAtOnceWithTheirPointers) {
                          "sessions": {"turns": 0}, "prefixes": [{"tokens": 0, "share": 2}], "requests": 0, "thnk": 1})"),
             "/lengths/prompt: expected 1 to 100000000 tokens, got -5\n"
             "/lengths/output: expected lognormal:MEAN,SIGMA, got \"lognormal:1\"\n"
-            "/arrival/process: expected one of \"constant\", \"poisson\", \"gamma\", \"onoff\", \"profile\", \"closed\", got \"poison\"; did you mean \"poisson\"?\n"
+            "/arrival/process: expected one of \"constant\", \"poisson\", \"gamma\", \"onoff\", \"profile\", \"closed\", \"sinusoid\", got \"poison\"; did you mean \"poisson\"?\n"
             "/arrival/rate: expected a rate like \"12/s\", got \"2x\"\n"
             "/arrival/users: has no meaning for process \"poisson\"\n"
             "/sessions/think: missing key\n"
