@@ -35,6 +35,7 @@ ClusterEngine::ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& 
       x.phase = serves ? Phase::kServing : Phase::kOff;
       x.load = &loads[instances_.size()];
       instances_.push_back(x);
+      if (x.phase == Phase::kOff) run_->recorder->on_presence(Time{}, x.station, false);
       out_.push_back(p.bytes_per_s > 0 ? fabric_.add_link(p.bytes_per_s) : LinkId{});
       in_.push_back(p.bytes_per_s > 0 ? fabric_.add_link(p.bytes_per_s) : LinkId{});
     }
@@ -147,7 +148,9 @@ void ClusterEngine::enter(StationId s, Phase phase, std::string_view who) {
   Instance& x = at(s);
   const Phase before = x.phase;
   if (before == phase) return;
-  if (before != Phase::kOff && before != Phase::kGone) paid_[static_cast<std::size_t>(s.index)] += now_ - x.since;
+  const auto there = [](Phase p) { return p != Phase::kOff && p != Phase::kGone; };
+  if (there(before)) paid_[static_cast<std::size_t>(s.index)] += now_ - x.since;
+  if (there(before) != there(phase)) run_->recorder->on_presence(now_, s, there(phase));
   x.phase = phase;
   x.since = now_;
   if (phase != Phase::kAnnounced) x.deadline = kNever;

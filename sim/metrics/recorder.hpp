@@ -91,6 +91,12 @@ class Recorder {
     wait(now, delta);
     if (timeline_) timeline_->waiting(now, delta);
   }
+  /// A station is there from now on, or is not. For the timeline; stations are there at first.
+  void on_presence(Time now, StationId station, bool there) {
+    if (!timeline_) return;
+    const auto price = static_cast<std::int64_t>(spec(static_cast<std::size_t>(station.index)).usd_per_hour * 1e9);
+    timeline_->away(now, there ? -1 : 1, there ? -price : price);
+  }
   /// For the timeline; a no-op without one.
   void on_first_token(Time now, Time arrival) {
     if (timeline_) timeline_->first_token(now, now - arrival);

@@ -195,9 +195,11 @@ void TimelineCsv::window(Window& w) {
     if (!w.ttft.empty()) file_.seconds(percentile(w.ttft, p));
     file_.comma();
   }
-  average(static_cast<double>(w.energy) * 1e-9 + (config_.replicas - busy) * idle_w);
-  count(config_.replicas);
-  file_.decimal(config_.usd_per_hour / 3600);
+  const double there = config_.replicas - static_cast<double>(w.away) / second;
+  average(static_cast<double>(w.energy) * 1e-9 + (there - busy) * idle_w);
+  if (w.away == 0) count(config_.replicas);
+  else average(there);
+  file_.decimal((config_.usd_per_hour - static_cast<double>(w.saved) / second * 1e-9) / 3600);
   file_.end();
 }
 

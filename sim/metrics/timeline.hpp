@@ -36,6 +36,7 @@ struct Window {
   std::int64_t prompt_tokens = 0, output_tokens = 0;  ///< computed, delivered
   Wide queued = 0, running = 0;             ///< calls * ps
   Wide held = 0;                            ///< KV blocks * ps, all stations
+  Wide away = 0, saved = 0;                 ///< stations that are off: * ps, and what they do not cost, 1e-9 $/h * ps
   std::int64_t energy = 0;                  ///< nJ of steps
   std::int64_t busy = 0;                    ///< ps, all stations and stages
   std::vector<std::int64_t> ttft{};         ///< ps, of the first tokens in it; unsorted
@@ -70,6 +71,12 @@ class Timeline {
     advance(now);
     held_ += delta.value();
   }
+  /// `delta` stations more are off, which cost `price` (1e-9 $/h) together.
+  void away(Time now, std::int32_t delta, std::int64_t price) {
+    advance(now);
+    away_ += delta;
+    saved_ += price;
+  }
   /// During a step that ends now, `growth` blocks were taken bit by bit (held() follows with the whole).
   void grown(Time start, Time end, Blocks growth);
   void begin(StationId station, int lane, Time start) { open_[index(station, lane)] = to_ps(start); }
@@ -101,6 +108,8 @@ class Timeline {
   void integrate(std::int64_t until) {
     windows_.back().queued += static_cast<Wide>(queued_) * (until - since_);
     windows_.back().held += static_cast<Wide>(held_) * (until - since_);
+    windows_.back().away += static_cast<Wide>(away_) * (until - since_);
+    windows_.back().saved += static_cast<Wide>(saved_) * (until - since_);
     since_ = until;
   }
   void cross_edge();
@@ -115,8 +124,8 @@ class Timeline {
   std::vector<std::int64_t> open_;          ///< start of the running step by station and lane; kClosed: none
   std::vector<Stage> stages_;               ///< of running steps
   std::deque<Window> windows_;              ///< consecutive, never empty; the newest holds the present
-  std::int64_t since_ = 0;                  ///< until when the two levels are integrated
-  std::int64_t queued_ = 0, held_ = 0;
+  std::int64_t since_ = 0;                  ///< until when the levels are integrated
+  std::int64_t queued_ = 0, held_ = 0, away_ = 0, saved_ = 0;
 };
 
 }  // namespace orrery

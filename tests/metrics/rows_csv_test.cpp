@@ -137,6 +137,17 @@ TEST_F(RowsCsv, AWindowOfTheTimeline) {
   EXPECT_EQ(line(1), "3,4,1.5,6,0.25,300,20,0.2,0.3,475,2,0.0025");
 }
 
+/// Half of the time one of two replicas, which costs half as much as both, is off.
+TEST_F(RowsCsv, AWindowInWhichAReplicaGoes) {
+  TimelineCsv csv(path_, {.replicas = 2, .blocks = 100, .idle_milliwatts = 50'000, .usd_per_hour = 9});
+  Window w;
+  w.away = Wide{kWindow} / 2;
+  w.saved = Wide{4'500'000'000} * kWindow / 2;
+  csv.window(w);
+  csv.close();
+  EXPECT_EQ(line(1), "0,0,0,0,0,0,0,,,75,1.5,0.001875");
+}
+
 TEST_F(RowsCsv, AFileThatCannotBeWrittenIsAnErrorWithItsName) {
   EXPECT_THROW(
       {
