@@ -19,6 +19,7 @@ std::int32_t TargetScaling::desired(const PoolState& pool, Time now) {
   const double ratio = value(pool, config_.metric) / config_.target;
   const bool close = std::abs(ratio - 1) <= config_.tolerance;
   const auto wish = close ? current : static_cast<std::int32_t>(std::ceil(std::min(ratio * std::max(current, 1), 1e6)));
+  if (wishes_.empty()) wishes_.push_back({now, current});   // what there was counts as wished for, as in Kubernetes
   while (!wishes_.empty() && wishes_.back().instances <= wish) wishes_.pop_back();
   wishes_.push_back({now, wish});
   while (wishes_.front().at + config_.stabilisation < now) wishes_.pop_front();

@@ -50,6 +50,13 @@ TEST(TargetScaling, ScalesDownToTheMostOfTheWindow) {
   EXPECT_EQ(rule.desired(pool(10, 300), at(62s)), 30);    // up at once
 }
 
+TEST(TargetScaling, WhatThereWasAtTheStartCountsAsWishedFor) {
+  TargetScaling rule({.target = 10, .stabilisation = 60s});
+  EXPECT_EQ(rule.desired(pool(10, 0), at(0s)), 10);
+  EXPECT_EQ(rule.desired(pool(10, 0), at(60s)), 10);
+  EXPECT_EQ(rule.desired(pool(10, 0), at(61s)), 0);
+}
+
 TEST(ScheduleScaling, FollowsTheClock) {
   ScheduleScaling rule({.times = {3600, 7200}, .instances = {8, 2}, .period = 24h});
   EXPECT_EQ(rule.desired(pool(1, 0), at(0s)), 2);         // yesterday's last
