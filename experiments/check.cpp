@@ -72,6 +72,28 @@ Value steps_of(const Assembly& a) {
   return steps;
 }
 
+/// Each pool with what its instances hold; memory, KV and steps above are of the first.
+Value pools_of(const Assembly& a) {
+  Value pools = pools_summary(a.pools);
+  for (std::size_t i = 0; i < a.pools.size(); ++i) {
+    pools[i]["weight_bytes_per_gpu"] = a.pools[i].deployment.hardware->kv.weight_bytes;
+    pools[i]["block_tokens"] = a.pools[i].deployment.facts.block_tokens;
+    pools[i]["max_context"] = a.pools[i].deployment.facts.max_context;
+  }
+  return pools;
+}
+
+void print_pool(const Value& p, std::ostream& out) {
+  out << "pool       " << p.at("name").as_string() << ": " << grouped(p.at("replicas").as_int()) << " x "
+      << p.at("hardware").as_string() << " tp" << p.at("tp").as_int() << " pp" << p.at("pp").as_int() << ", "
+      << p.at("role").as_string() << ", " << p.at("batching").as_string() << " | weights "
+      << gb(p.at("weight_bytes_per_gpu").as_double()) << " a GPU | KV "
+      << grouped(p.at("blocks_per_replica").as_int()) << " blocks of " << p.at("block_tokens").as_int()
+      << " tokens a replica | network "
+      << (p.at("network_bytes_per_s").as_int() > 0 ? gb(p.at("network_bytes_per_s").as_double()) + "/s" : "not known")
+      << '\n';
+}
+
 Value check_value(const Assembly& a) {
   const DeploymentFacts& f = a.deployment.facts;
   const KvCapacity& kv = a.deployment.hardware->kv;
@@ -95,6 +117,7 @@ Value check_value(const Assembly& a) {
   k["blocks_per_replica"] = f.blocks;
   k["tokens_per_replica"] = f.blocks * f.block_tokens;
   k["source"] = f.kv_source;
+  if (!a.pools.empty()) v["pools"] = pools_of(a);
   Value& w = v["workload"];
   w["text"] = a.workload.summary;
   w["rate"] = a.workload.rate;
@@ -126,6 +149,8 @@ void print_check(const Value& v, std::ostream& out) {
       << " tokens a replica = " << grouped(k.at("tokens_per_replica").as_int()) << " tokens at "
       << grouped(static_cast<std::int64_t>(k.at("bytes_per_token").as_double())) << " bytes ("
       << k.at("source").as_string() << ")\n";
+  if (const Value* pools = v.find("pools"); pools != nullptr && pools->items().size() > 1)
+    for (const Value& p : pools->items()) print_pool(p, out);
   const double usd = d.at("usd_per_hour").as_double();
   out << "price      "
       << (usd > 0 ? "$" + significant(usd, 3) + "/h (" + d.at("price_source").as_string() + ")" : "not known") << '\n';

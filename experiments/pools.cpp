@@ -175,7 +175,8 @@ DeploymentFacts combined_facts(const std::vector<PoolAssembly>& pools) {
     f.all_gpus += one.gpus();
     f.all_blocks += one.blocks * one.replicas;
     f.usd_per_hour += one.usd_per_hour;
-    if (&p != &pools.front()) f.provenance.insert(f.provenance.end(), one.provenance.begin(), one.provenance.end());
+    for (const std::string& line : one.provenance)   // pools have much in common
+      if (std::find(f.provenance.begin(), f.provenance.end(), line) == f.provenance.end()) f.provenance.push_back(line);
   }
   return f;
 }
