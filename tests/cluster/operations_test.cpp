@@ -121,7 +121,7 @@ TEST(Operations, OfAMachineAllInstancesFail) {
   for (const auto& [number, row] : o.run.rows) EXPECT_EQ(row.station.index >= 2, number > 5 || number % 4 >= 2) << number;
 }
 
-/// From 2.005 s on, until 4.005 s, what instance 0 begins takes three times as long.
+/// From 2.5 s until 4.5 s, what the instance begins takes three times as long.
 TEST(Operations, AReplicaIsSlowForAWhile) {
   const auto o = operate(one_a_second(1, 7), 1,
                          {{.kind = Operation::kSlow, .at = at(2500ms), .lasts = 2s, .per_mille = 3000}});

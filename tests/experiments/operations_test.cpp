@@ -85,8 +85,8 @@ Row answered(Time arrival, Duration ttft) {
   return r;
 }
 
-/// Ten requests in each window of 10 s; those of 35 s to 75 s are late. The incident at 32 s cost the four windows from
-/// 30 s on that have a late one, and the service is back 48 s after it.
+/// Ten requests in each window of 10 s; those of 35 s to 75 s are late. The incident at 32 s cost the five windows from
+/// 30 s on that have a late one, and the service is back at 80 s, 48 s after it.
 TEST(Incidents, HarmIsFromTheIncidentUntilThirtyGoodSeconds) {
   IncidentMeter meter({{Metric::kTtft, 99, 1s, -1}}, nullptr);
   for (int i = 0; i < 200; ++i) {
