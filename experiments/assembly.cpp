@@ -1,81 +1,16 @@
 #include "experiments/assembly.hpp"
 
 #include <algorithm>
-#include <deque>
-#include <filesystem>
-#include <optional>
 
-#include "calibrate/live/live_executor.hpp"
 #include "experiments/live.hpp"
 #include "experiments/power.hpp"
 #include "experiments/placement.hpp"
-#include "experiments/resample.hpp"
 #include "experiments/sources.hpp"
-#include "experiments/summary.hpp"
-#include "experiments/incidents.hpp"
-#include "experiments/tenants.hpp"
 #include "policies/register.hpp"
-#include "sim/engine/scaled_cost.hpp"
-#include "sim/metrics/recorder.hpp"
 #include "sim/plugin.hpp"
 
 namespace orrery {
 namespace {
-
-/// Counts how often a predictor is right.
-class CountingPredictor final : public LengthPredictor {
- public:
-  CountingPredictor(const LengthPredictor& inner, PredictorFacts& facts) : inner_(&inner), facts_(&facts) {}
-  Prediction predict(const Call& call, Tokens32 truth, Rng rng) const override {
-    const Prediction p = inner_->predict(call, truth, rng);
-    ++facts_->predicted;
-    if (truth < p.low || truth > p.high) ++facts_->mispredicted;
-    return p;
-  }
-  bool oracle() const override { return inner_->oracle(); }
-
- private:
-  const LengthPredictor* inner_;
-  PredictorFacts* facts_;
-};
-
-std::unique_ptr<RequestSource> make_requests(const RunConfig& c, std::uint64_t seed, ResolvedInfo& info) {
-  auto source = make_source(c.workload, seed, c.search, info);
-  source = limit_source(std::move(source), c.stop);
-  if (!c.classes.empty()) source = classify_source(std::move(source), c.classes, info);
-  return source;
-}
-
-RecorderConfig recorder_config(const Assembly& a, std::uint64_t seed, const KvConfig& kv, int stages,
-                               const Watch& watch) {
-  const DeploymentFacts& f = a.deployment.facts;
-  RecorderConfig r;
-  r.stations = static_cast<int>(f.replicas);
-  r.stages = stages;
-  r.seed = seed;
-  r.block_tokens = kv.block_tokens;
-  r.blocks = kv.total;
-  r.warmup = a.config.warmup;
-  r.exact = watch.exact;
-  r.classes = std::max<int>(1, static_cast<int>(a.class_names().size()));
-  r.slo = a.config.slo;
-  r.peak_flops = f.peak_flops;
-  r.peak_bytes = f.peak_bytes;
-  r.idle_milliwatts = static_cast<std::int64_t>(f.idle_watts * 1e3);
-  r.usd_per_hour = f.usd_per_hour;
-  if (a.capacity) r.usd_per_node_hour = a.config.capacity.usd_per_hour;
-  for (const PoolAssembly& p : a.pools) {
-    const DeploymentFacts& one = p.deployment.facts;
-    const StationSpec spec{p.kv.block_tokens, p.kv.total, p.deployment.cost->stages(), one.peak_flops, one.peak_bytes,
-                           static_cast<std::int64_t>(one.idle_watts * 1e3),
-                           one.usd_per_hour / static_cast<double>(one.replicas)};
-    r.specs.insert(r.specs.end(), static_cast<std::size_t>(one.replicas), spec);
-    r.stages = std::max(r.stages, spec.stages);
-  }
-  r.rows = watch.rows;
-  r.timeline = watch.timeline;
-  return r;
-}
 
 /// Every plug-in that the config names needs its path from the command line; one that only the command line names is
 /// loaded and recorded as well.
@@ -132,93 +67,6 @@ void check_together(const RunConfig& c, const PolicySet& p, const DeploymentPart
                                           p.resolved.at("kv").at("name").as_string() + "\" reserves one piece");
     }
   }
-}
-
-/// What runs or prices the steps of a replication's stations, owned.
-class Executors {
- public:
-  Executors(const Assembly& a, const Watch& watch, std::uint64_t seed) : device_(a.deployment.device.get()), watch_(&watch) {
-    if (watch.draw_cost) drawn_ = a.deployment.hardware->cost->perturbed(seed);
-    cost_ = watch.cost != nullptr ? watch.cost : drawn_ != nullptr ? drawn_.get() : a.deployment.cost;
-    if (watch.measured != nullptr) watch.measured->assign(static_cast<std::size_t>(a.deployment.facts.replicas), {});
-  }
-  const CostModel* cost() const { return cost_; }   ///< null: steps are measured or replayed
-  int stages() const { return cost_ != nullptr ? cost_->stages() : 1; }
-
-  Executor* of(std::size_t station, const KvConfig& kv) {
-    if (watch_->replayed != nullptr) return own(std::make_unique<ReplayExecutor>(watch_->replayed->at(station)));
-    if (cost_ != nullptr) return own(std::make_unique<ModelExecutor>(*cost_));
-    Executor* const live = own(std::make_unique<LiveExecutor>(*device_, kv));
-    if (watch_->measured == nullptr) return live;
-    return own(std::make_unique<RecordingExecutor>(*live, watch_->measured->at(station)));
-  }
-
- private:
-  Executor* own(std::unique_ptr<Executor> e) { return owned_.emplace_back(std::move(e)).get(); }
-
-  const LiveDevice* device_;
-  const Watch* watch_;
-  std::unique_ptr<OperatorCostModel> drawn_;
-  const CostModel* cost_ = nullptr;
-  std::vector<std::unique_ptr<Executor>> owned_;
-};
-
-/// The stations of all pools, with the policies and executors that they use, owned.
-class PoolStations {
- public:
-  PoolStations(const Assembly& a, const Watch& watch, std::uint64_t seed, SimulationParts& parts)
-      : controllers_(a.config, *a.registry, seed) {
-    for (const PoolAssembly& p : a.pools) add(p, *a.registry, watch, seed, parts);
-    cluster_ = cluster_parts(a.config, a.pools, a.capacity);
-    ErrorList errors;
-    PolicySet policies = make_policies(a.config, *a.registry, errors);
-    errors.throw_if_any();
-    policy_ = std::move(policies.cluster);
-    router_ = std::move(policies.router);
-    cluster_.policy = policy_.get();
-    cluster_.router = router_.get();
-    cluster_.controllers = controllers_.list();
-    cluster_.actions = watch.actions;
-    parts.cluster = &cluster_;
-  }
-  const Controllers& controllers() const { return controllers_; }
-
- private:
-  void add(const PoolAssembly& p, const Registry& registry, const Watch& watch, std::uint64_t seed, SimulationParts& parts) {
-    ErrorList errors;
-    PolicySet& policies = policies_.emplace_back(make_policies(p.config, registry, errors));
-    errors.throw_if_any();
-    const CostModel* cost = p.deployment.cost;
-    if (watch.draw_cost) cost = drawn_.emplace_back(p.deployment.hardware->cost->perturbed(seed)).get();
-    if (watch.swift == p.role) cost = swift_.emplace_back(std::make_unique<ScaledCost>(*cost, 1)).get();
-    const bool fcfs = p.resolved_policies.at("order").at("name").as_string() == "fcfs";
-    for (std::size_t i = 0; i < policies.batchers.size(); ++i) {
-      StationParts s;
-      s.batcher = policies.batchers[i].get();
-      s.kv_policy = policies.kv.get();
-      s.order = fcfs ? nullptr : policies.orders[i].get();
-      s.executor = executors_.emplace_back(std::make_unique<ModelExecutor>(*cost)).get();
-      s.cost = cost;
-      s.kv = p.kv;
-      s.kv_bytes_per_token = p.deployment.kv_bytes_per_token;
-      parts.stations.push_back(s);
-    }
-  }
-
-  std::deque<PolicySet> policies_;
-  std::unique_ptr<ClusterPolicy> policy_;   ///< null: the router
-  std::unique_ptr<Router> router_;
-  Controllers controllers_;
-  std::vector<std::unique_ptr<OperatorCostModel>> drawn_;
-  std::vector<std::unique_ptr<ScaledCost>> swift_;
-  std::vector<std::unique_ptr<Executor>> executors_;
-  ClusterParts cluster_;
-};
-
-std::vector<std::string> pool_names(const RunConfig& config) {
-  std::vector<std::string> names;
-  for (const PoolConfig& p : config.pools) names.push_back(p.name);
-  return names;
 }
 
 /// Rules by their names and parameters, events by where instances stand.
@@ -281,7 +129,8 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins, co
   const PolicySet policies = make_policies(a.config, *a.registry, errors);
   a.pools = assemble_pools(a.config, *a.registry, errors);
   a.capacity = load_capacity(a.config.capacity, a.config.search, errors);
-  if (!a.config.pools.empty() && executor != "model") errors.add("/cluster/pools", "a live executor has no pools, events or scaling");
+  if (!a.config.pools.empty() && executor != "model")
+    errors.add("/cluster/pools", "a live executor has no pools, events or scaling");
   check_operations(a, errors);
   if (!a.pools.empty()) a.deployment = a.pools.front().deployment;
   else if (a.config.pools.empty())
@@ -320,138 +169,6 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins, co
   a.deployment.facts.blocks = kv.total.value();
   a.deployment.facts.block_tokens = kv.block_tokens.value();
   return a;
-}
-
-Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch) {
-  ErrorList errors;
-  PolicySet policies = make_policies(a.config, *a.registry, errors);
-  errors.throw_if_any();
-  ResolvedInfo info;
-  auto source = make_requests(a.config, seed, info);
-  if (watch.resample) source = resample_source(*source, seed);
-  const KvConfig kv = kv_config(a.deployment, a.config.engine, *policies.kv);
-  Executors executors(a, watch, seed);
-  std::optional<TenantResults> tenants;
-  if (a.workload.tenants.size() > 1) tenants.emplace(a.workload.tenants, watch.rows);
-  RecorderConfig recording = recorder_config(a, seed, kv, executors.stages(), watch);
-  if (tenants) recording.rows = &*tenants;
-  std::optional<IncidentMeter> incidents;
-  if (!a.config.events.empty()) recording.rows = &incidents.emplace(a.config.slo, recording.rows);
-  Recorder recorder(std::move(recording));
-  QoeMeter qoe(qoe_rules(a.config.classes));
-  Replication out;
-  out.seed = seed;
-  const CountingPredictor predictor(*policies.predictor, out.predictor);
-
-  SimulationParts parts;
-  std::optional<PoolStations> pools;
-  if (!a.pools.empty()) pools.emplace(a, watch, seed, parts);
-  const bool fcfs = a.resolved_policies.at("order").at("name").as_string() == "fcfs";
-  for (std::size_t i = 0; i < policies.batchers.size() && !pools; ++i) {
-    StationParts s;
-    s.batcher = policies.batchers[i].get();
-    s.kv_policy = policies.kv.get();
-    s.order = fcfs ? nullptr : policies.orders[i].get();
-    s.executor = executors.of(parts.stations.size(), kv);
-    s.cost = executors.cost();
-    s.kv = kv;
-    s.kv_bytes_per_token = a.deployment.kv_bytes_per_token;
-    parts.stations.push_back(s);
-  }
-  const PowerRows power(a, watch, parts);
-  parts.router = policies.router.get();
-  if (a.resolved_policies.at("admission").at("name").as_string() != "none") parts.admission = policies.admission.get();
-  parts.classes = service_classes(a.config.classes);
-  parts.clients = client_rules(a.config.classes);
-  if (tenants) parts.observers.push_back(tenants->meter());
-  if (qoe.watches()) parts.observers.push_back(&qoe);
-  if (watch.observer) parts.observers.push_back(watch.observer);
-  if (!a.predictor.empty()) {
-    out.predictor.name = a.predictor;
-    out.predictor.oracle = a.oracle;
-    parts.predictor = &predictor;
-  }
-  parts.source = source.get();
-  parts.recorder = &recorder;
-  parts.seed = seed;
-  if (a.deployment.facts.max_context > 0) parts.max_context = Tokens{a.deployment.facts.max_context};
-  parts.oversize = static_cast<Oversize>(a.config.engine.too_long);
-  parts.drain = a.config.stop.drain;
-  parts.fast_forward = watch.fast_forward;
-  parts.verify_fast_forward = watch.verify_fast_forward;
-  parts.interrupt = watch.interrupt;
-  parts.progress = watch.progress;
-  out.outcome = Simulation(std::move(parts)).run();
-  if (tenants) {
-    out.tenants = tenants->list();
-    out.service = tenants->service();
-  }
-  if (incidents)
-    out.incidents = incident_results(a.config.events, pools->controllers().operations()->incidents(),
-                                     pool_names(a.config), *incidents);
-  return out;
-}
-
-Value resolved_config(const Assembly& a) {
-  const RunConfig& c = a.config;
-  const auto section = [](auto described) {
-    DumpDescriber dump;
-    describe(dump, described);
-    return dump.values;
-  };
-  Value v = Value::object();
-  Value& found = v["// found"];
-  found = Value::object();
-  found["version"] = ORRERY_VERSION;
-  found["search"] = Value::array();
-  for (const std::string& folder : c.search.folders) {
-    found["search"].push_back(std::filesystem::absolute(folder).lexically_normal().string());
-  }
-  found["inputs"] = Value::array();
-  for (const InputFact& i : a.deployment.inputs) found["inputs"].push_back(i.role + " " + i.name + ": " + i.place);
-  for (const auto& i : a.workload.inputs) found["inputs"].push_back(i.format + " " + i.path);
-  v["model"] = a.deployment.resolved_model;
-  v["hardware"] = a.deployment.resolved_hardware;
-  v["cluster"] = section(c.cluster);
-  if (!a.pools.empty()) {
-    v["cluster"].erase("replicas");
-    v["cluster"]["pools"] = resolved_pools(a.pools);
-    const Value* given = c.document.value.find("cluster");
-    for (const auto* key : {"nodes", "links"})
-      if (given != nullptr && given->find(key) != nullptr) v["cluster"][key] = given->at(key);
-  }
-  if (!c.capacity.given.is_null()) v["signals"]["capacity"] = c.capacity.given;
-  v["engine"] = section(c.engine);
-  if (c.engine.preset.empty()) v["engine"].erase("preset");
-  if (!c.engine.chunked_prefill_given) v["engine"].erase("chunked_prefill");
-  v["engine"]["prefix_cache"]["kind"] = c.engine.prefix_cache;
-  v["engine"]["kv_format"] = section(c.engine.variants.format);
-  v["engine"]["kv_layout"] = section(c.engine.variants.layout);
-  v["engine"]["kernels"] = section(c.engine.variants.kernels);
-  v["policy"] = a.resolved_policies;
-  v["workload"] = a.workload.workload;
-  for (const std::string& name : c.plugins) v["plugins"].push_back(name);
-  for (const auto* key : {"slo", "classes", "events", "scaling", "validate"}) {
-    if (const Value* given = c.document.value.find(key); given != nullptr) v[key] = *given;
-  }
-  for (std::size_t i = 0; i < c.power.size(); ++i) {
-    v["power"].push_back(c.document.value.at("power").items()[i]);
-    v["power"][i]["policy"] = a.resolved_power[i].at("power");
-  }
-  if (const Value* given = c.document.value.find("signals"); given != nullptr) {
-    for (const auto* key : {"carbon", "price", "power"})
-      if (const Value* one = given->find(key); one != nullptr) v["signals"][key] = *one;
-  }
-  v["stop"] = section(c.stop);
-  if (c.warmup) v["warmup"] = format_duration(*c.warmup);
-  else v["warmup"] = "auto";
-  v["replication"] = section(c.replication);
-  using Resample = ReplicationConfig::Resample;
-  if (c.replication.resample == Resample::kAuto) v["replication"]["resample"] = "auto";
-  else v["replication"]["resample"] = c.replication.resample == Resample::kOn;
-  const Value globals = section(c.global);
-  for (const Value::Member& m : globals.members()) v[m.first] = m.second;
-  return v;
 }
 
 }  // namespace orrery

@@ -85,7 +85,8 @@ ClassConfig read_class(const std::string& name, const Value& v, int index, std::
 
 void describe(Describer& d, RetryConfig& r) {
   d.field("max", r.max, {0, 1000}, "Attempts after the first");
-  d.field("backoff", r.backoff, {0, 86400}, "Wait before the second attempt; doubles with each further one, up to a day");
+  d.field("backoff", r.backoff, {0, 86400},
+          "Wait before the second attempt; doubles with each further one, up to a day");
 }
 
 void describe(Describer& d, QoeConfig& q) {
@@ -110,7 +111,8 @@ std::vector<ClassConfig> read_classes(const Value& v, std::vector<SloLimit>& slo
     if (m.first.rfind("//", 0) == 0) continue;
     const int index = static_cast<int>(classes.size());
     classes.push_back(read_class(m.first, m.second, index, slo, errors));
-    if (m.first == "other") errors.add("/classes/other", "is the class of all that match no other; choose another name");
+    if (m.first == "other")
+      errors.add("/classes/other", "is the class of all that match no other; choose another name");
   }
   if (classes.size() > 65534) errors.add("/classes", "expected at most 65534 classes");
   return classes;
@@ -124,7 +126,8 @@ bool matches(const ClassConfig& c, const std::string& tenant, const std::string&
 }
 
 void check_classes(const std::vector<ClassConfig>& classes, const ResolvedInfo& w, ErrorList& errors) {
-  std::vector<bool> reachable(classes.size(), w.tenants.size() * w.classes.size() * w.models.size() > kMostCombinations);
+  std::vector<bool> reachable(classes.size(),
+                              w.tenants.size() * w.classes.size() * w.models.size() > kMostCombinations);
   std::vector<std::size_t> before(classes.size(), classes.size());   ///< a class that takes what this one matches
   std::set<std::size_t> without_weight;
   for_each_combination(w, [&](const Combination& x) {

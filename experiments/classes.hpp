@@ -1,13 +1,14 @@
 /// Classes of requests (DESIGN section 3, /classes): who is in one, what it is owed, how its clients behave.
 ///
-///   "classes": {"interactive": {"match": {"tenant": ["web"]}, "slo": {"ttft_p99": "500ms"}, "priority": 0, "weight": 3,
+///   "classes": {"interactive": {"match": {"tenant": ["web"]}, "slo": {"ttft_p99": "500ms"}, "priority": 0,
+///                               "weight": 3,
 ///                               "timeout": "30s", "retry": {"max": 2, "backoff": "1s"},
 ///                               "qoe": {"ttft": "1s", "tpot": "230ms", "formula": "v2"}}}
 ///
-/// A request is in the first class whose `match` it meets (all of its keys, each any of the names); the rest is "other".
+/// A request is in the first class whose `match` it meets (all of its keys, any of the names); the rest is "other".
 /// Names are those of the trace or of /workload/tenants, so what matches nothing is found when these are known.
 ///
-///   check_classes(config.classes, info, errors);      // names nobody has, classes nobody is in, tenants without weight
+///   check_classes(config.classes, info, errors);   // names nobody has, classes nobody is in, tenants without weight
 #pragma once
 
 #include <cstdint>

@@ -9,6 +9,7 @@ namespace {
 
 /// /model or /hardware: a name, or an object with a name.
 std::string read_name(const Value& v, std::string_view pointer, ErrorList& errors) {
+  if (v.is_null() && v.pointer() != pointer) return "";   // left out, which has been told
   const Value* name = v.is_object() ? v.find("name") : &v;
   if (name == nullptr) errors.add(pointer_to(pointer, "name"), "missing key");
   else if (!name->is_string()) errors.add(name->pointer(), "expected a name, got " + brief(*name));

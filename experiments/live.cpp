@@ -35,7 +35,8 @@ LiveChoice read_live_model(const RunConfig& c, ErrorList& errors) {
 
 void check_parallel(const RunConfig& c, ErrorList& errors) {
   for (const auto& [key, n] : {std::pair{"tp", c.cluster.tp}, std::pair{"pp", c.cluster.pp}}) {
-    if (n != 1) errors.add(pointer_to("/cluster", key), "a live executor runs a replica on one device (only 1 is possible)");
+    if (n != 1)
+      errors.add(pointer_to("/cluster", key), "a live executor runs a replica on one device (only 1 is possible)");
   }
   if (c.engine.kv_blocks == 0) errors.add("/engine/kv_blocks", "a live executor needs the number of KV blocks");
   if (c.engine.kv_blocks > (1 << 24)) errors.add("/engine/kv_blocks", "expected at most 2^24 for a live executor");
@@ -106,7 +107,8 @@ std::string processor_name() {
 DeploymentParts make_live_deployment(const std::string& executor, const RunConfig& c, const Value& policies,
                                      ErrorList& errors) {
   if (executor != "cpu") {
-    throw ConfigError("executor " + executor + ": not available in this version: no engine of the CUDA kernels yet (cpu is available)");
+    throw ConfigError("executor " + executor +
+                      ": not available in this version: no engine of the CUDA kernels yet (cpu is available)");
   }
   DeploymentParts parts;
   const std::size_t before = errors.lines().size();

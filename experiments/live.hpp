@@ -1,7 +1,7 @@
 /// The deployment of a run whose steps a real engine runs (--executor cpu): the model on a device instead of a cost
 /// model. What a step takes is measured on the device's clock.
 ///
-///   DeploymentParts d = make_live_deployment("cpu", config, policies, errors);      // d.device is null if there were errors
+///   DeploymentParts d = make_live_deployment("cpu", config, policies, errors);   // d.device: null after errors
 #pragma once
 
 #include <string>

@@ -199,7 +199,8 @@ PaperExperiment read_paper(const std::string& name, const Value& document, Error
     const Value* sets = s.require("sets");
     if (sets == nullptr || !sets->is_object()) return;
     for (const Value::Member& m : sets->members()) {
-      if (!m.first.starts_with('/') || !m.second.is_number()) s.errors().add(m.second.pointer(), "expected a pointer into the config and a factor");
+      if (!m.first.starts_with('/') || !m.second.is_number())
+        s.errors().add(m.second.pointer(), "expected a pointer into the config and a factor");
       else e.count.sets.emplace_back(m.first, m.second.as_double());
     }
   });

@@ -4,20 +4,20 @@
 ///   {
 ///     "system": ["vllm"], "paper": "PagedAttention (SOSP'23)", "title": "...",
 ///     "base": { run config }, "configs": { "paged": { changes to base }, "max": {...} },
-///     "search": { "low": 0.2, "high": 8, "seconds": 1500 },          // for max_rate
-///     "count": { "low": 20, "high": 40, "sets": { "/cluster/replicas": 1, "/workload/arrival/rate": 0.5 } },   // max_count
-///     "checks": [ { "what": "...", "place": "section 6.2", "value": "7.00", "band": [5.95, 8.05], "metric":
-///     "max:/batch/mean_running",
-///                   "control": "paged:/batch/mean_running", "expect": "holds", "notes": "" } ]
+///     "search": { "low": 0.2, "high": 8, "seconds": 1500 },          // for max_rate; `count` for max_count
+///     "count": { "low": 20, "high": 40, "sets": { "/cluster/replicas": 1, "/workload/arrival/rate": 0.5 } },
+///     "checks": [ { "what": "...", "place": "section 6.2", "value": "7.00", "band": [5.95, 8.05],
+///                   "metric": "max:/batch/mean_running", "control": "paged:/batch/mean_running",
+///                   "expect": "holds", "notes": "" } ]
 ///   }
 ///
 /// Keys beside these: `needs` (data files; without them the verdict is needs-data), `twin` (the experiment that runs
 /// without them), `twin_of`, `heavy` (left out of `all`), `sla` (see PaperSla), `slowdown` (limits on slowdowns against
-/// a reference, {"alone": CONFIG, "ttft": [p50, p90, p99], "tpot", "e2e"}: paper_slowdown.hpp), `columns` (figures that are
-/// printed and claim nothing, [{"what", "metric"}]), `notes`. A band end that is null is
-/// open. A check that only a real device can answer says `"expect": "needs-gpu"` and why in its notes, and has no
-/// metric. Systems are names of batching policies, or values of the engine config (kEngineSystems). The metric language
-/// is that of paper_expression.hpp; beside a summary's keys there are /paper/... (paper_run.cpp).
+/// a reference, {"alone": CONFIG, "ttft": [p50, p90, p99], "tpot", "e2e"}: paper_slowdown.hpp), `columns` (figures that
+/// are printed and claim nothing, [{"what", "metric"}]), `notes`. A band end that is null is open. A check that only a
+/// real device can answer says `"expect": "needs-gpu"` and why in its notes, and has no metric. Systems are names of
+/// batching policies, or values of the engine config (kEngineSystems). The metric language is that of
+/// paper_expression.hpp; beside a summary's keys there are /paper/... (paper_run.cpp).
 ///
 ///   for (const PaperExperiment& e : shipped_papers()) { PaperResult r = run_paper(e); r.checks[0].verdict; }
 #pragma once
@@ -91,7 +91,7 @@ struct PaperCount {
 
 struct PaperExperiment {
   std::string name, paper, title, notes, twin, twin_of;
-  std::vector<std::string> systems;        ///< names of policies (batching, order, admission, cluster), or of kEngineSystems
+  std::vector<std::string> systems;  ///< names of policies (batching, order, admission, cluster), or of kEngineSystems
   std::vector<std::string> needs;
   bool heavy = false;
   Value base;

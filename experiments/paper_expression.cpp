@@ -10,7 +10,18 @@
 namespace orrery {
 
 struct PaperExpression::Node {
-  enum class Kind { kNumber, kValue, kAdd, kSubtract, kMultiply, kDivide, kMin, kMax, kMaxRate, kMaxCount } kind = Kind::kNumber;
+  enum class Kind {
+    kNumber,
+    kValue,
+    kAdd,
+    kSubtract,
+    kMultiply,
+    kDivide,
+    kMin,
+    kMax,
+    kMaxRate,
+    kMaxCount
+  } kind = Kind::kNumber;
   double number = 0;
   std::string config;
   std::vector<std::string> sets;

@@ -137,7 +137,8 @@ std::string paper_text(const std::vector<PaperResult>& results) {
       if (answered(r, i)) out += ", ours " + figure(r.checks[i].ours) + ", control " + figure(r.checks[i].control);
       out += ": " + verdict_text(r, i) + "\n";
     }
-    for (std::size_t i = 0; i < r.columns.size(); ++i) out += "  " + e.columns[i].what + ": " + figure(r.columns[i]) + "\n";
+    for (std::size_t i = 0; i < r.columns.size(); ++i)
+      out += "  " + e.columns[i].what + ": " + figure(r.columns[i]) + "\n";
     if (r.missing.empty()) out += "  " + figure(r.seconds) + " s\n";
   }
   return out;

@@ -7,7 +7,8 @@ namespace orrery {
 namespace {
 
 constexpr std::array<std::string_view, 3> kMetrics = {"ttft", "tpot", "e2e"};
-constexpr std::array<std::pair<std::string_view, double>, 3> kPercentiles = {{{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}}};
+constexpr std::array<std::pair<std::string_view, double>, 3> kPercentiles = {
+    {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}}};
 
 double at(const std::vector<double>& sorted, double p) {
   if (sorted.empty()) return 0;
@@ -40,7 +41,8 @@ Value one_at_a_time(Value document) {
 void RequestTimes::row(const Row& r) {
   if (times_.size() <= r.number) times_.resize(r.number + 1);
   const double tpot = r.output.value() > 1 ? to_seconds(r.tpot()) : 0;
-  times_[r.number] = {to_seconds(r.arrival), {to_seconds(r.ttft()), tpot, to_seconds(r.e2e())}, r.status == Status::kDone};
+  times_[r.number] = {
+      to_seconds(r.arrival), {to_seconds(r.ttft()), tpot, to_seconds(r.e2e())}, r.status == Status::kDone};
 }
 
 bool RequestTimes::overlap() const {

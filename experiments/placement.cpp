@@ -3,13 +3,13 @@
 #include <map>
 
 #include "experiments/assembly.hpp"
+#include "experiments/rate_search.hpp"
 #include "policies/disaggregation/distserve_placement.hpp"
 
 namespace orrery {
 namespace {
 
 constexpr const char* kPointer = "/cluster/placement";
-constexpr double kTolerance = 0.05, kSlowest = 0.01, kFastest = 1e5;   // requests a second
 constexpr std::int64_t kFewest = 300;   // requests of a simulation
 
 Value pool(std::string_view name, PhaseSplit split, int replicas, double bytes_per_s) {
@@ -72,7 +72,8 @@ class Attainment final : public RowSink {
 
 class SimulatedGoodput final : public GoodputOracle {
  public:
-  SimulatedGoodput(const Document& document, const std::vector<std::string>& plugins, const PlacementConfig& config, Limits limits)
+  SimulatedGoodput(const Document& document, const std::vector<std::string>& plugins, const PlacementConfig& config,
+                   Limits limits)
       : document_(document), plugins_(plugins), config_(config), limits_(limits) {}
 
   double prefill(PhaseSplit s) override { return known(prefill_, s, [&] { return goodput(s, s, Judged::kTtft); }); }
@@ -91,27 +92,11 @@ class SimulatedGoodput final : public GoodputOracle {
   double goodput(PhaseSplit p, PhaseSplit d, Judged judged) {
     try {
       Assembly a = assemble(with_pools(document_, {p, d, 1, 1, 0, false}, config_), plugins_);
-      return bisect([&](double rate) { return holds(a, rate, judged); });
+      return highest_rate({}, [&](double rate) { return holds(a, rate, judged); });
     } catch (const ConfigError& e) {
       if (refusal_.empty()) refusal_ = e.what();
       return 0;
     }
-  }
-
-  template <class Holds>
-  static double bisect(Holds holds) {
-    double low = 1, high = 1;
-    if (holds(1)) {
-      while ((high *= 2) < kFastest && holds(high)) low = high;
-    } else {
-      while ((low /= 2) > kSlowest && !holds(low)) high = low;
-      if (low <= kSlowest) return 0;
-    }
-    while (high > low * (1 + kTolerance)) {
-      const double middle = (low + high) / 2;
-      (holds(middle) ? low : high) = middle;
-    }
-    return low;
   }
 
   bool holds(Assembly& a, double rate, Judged judged) {
@@ -229,7 +214,8 @@ Document place(Document document, const std::vector<std::string>& plugins, Value
       c.algorithm == PlacementConfig::Algorithm::kHigh ? place_apart(space, oracle) : place_paired(space, oracle);
   if (plan.prefills == 0) {
     errors.add(kPointer, "no placement on " + std::to_string(c.gpus) + " devices keeps /slo" +
-                             (c.rate > 0 ? " at this rate" : "") + (oracle.refusal().empty() ? "" : "; " + oracle.refusal()));
+                             (c.rate > 0 ? " at this rate" : "") +
+                             (oracle.refusal().empty() ? "" : "; " + oracle.refusal()));
     return document;
   }
   result = result_of(plan, c, oracle.simulations());

@@ -6,8 +6,8 @@
 ///
 /// A goodput is the largest rate of the workload's arrivals at which `attainment` of the requests keep both limits of
 /// /slo (in the search of one phase alone, its limit; instances of the other phase are then a thousand times as fast).
-/// It is found by bisection to 5 %; arrivals of each simulation last `simulated`, and are 300 at least, all with the seed
-/// of the config. Shorter ones flatter decode instances: their batches and KV have not filled up when it is over.
+/// It is found by bisection to 5 %; arrivals of each simulation last `simulated`, and are 300 at least, all with the
+/// seed of the config. Shorter ones flatter decode instances: their batches and KV have not filled up when it is over.
 #pragma once
 
 #include <string>

@@ -138,7 +138,8 @@ PolicySet make_policies(const RunConfig& config, const Registry& registry, Error
   p.kv = make<KvPolicy>(kv_choice(config, registry), registry, errors, &p.resolved);
   p.router = make<Router>(config.policy.router, registry, errors, &p.resolved);
   p.admission = make<AdmissionPolicy>(config.policy.admission, registry, errors, &p.resolved);
-  if (config.policy.cluster.given) p.cluster = make<ClusterPolicy>(config.policy.cluster, registry, errors, &p.resolved);
+  if (config.policy.cluster.given)
+    p.cluster = make<ClusterPolicy>(config.policy.cluster, registry, errors, &p.resolved);
   return p;
 }
 

@@ -47,6 +47,13 @@ struct DeploymentFacts {
   std::int64_t blocks_total() const { return all_blocks > 0 ? all_blocks : blocks * replicas; }
 };
 
+/// The highest rate of arrivals that keeps the SLO (max_rate.hpp); by seed.
+struct MaxRate {
+  std::vector<double> per_s;
+  double offered_per_s = 0;       ///< of the config itself
+  std::int64_t simulations = 0;
+};
+
 /// A file or built-in that the result depends on.
 struct InputFact {
   std::string role, name, place;  ///< "trace", "azure.csv", its path or "built in"
@@ -63,6 +70,8 @@ struct Replication {
   std::uint64_t seed = 0;
   Outcome outcome;
   PredictorFacts predictor;
+  std::vector<double>
+      alone_s;  ///< of a prompt like those of the slow first tokens: of all, then by class; < 0: unknown
   Value tenants = Value::array();  ///< empty: the workload names none
   TenantService service;           ///< with tenants only
   Value incidents;                 ///< null: the config has no events
@@ -86,6 +95,7 @@ struct RunResult {
   std::string cluster;                      ///< "" : a router places requests
   Value pools;                              ///< null: one
   std::string priced_by;                    ///< the price signal; "": none
+  MaxRate max_rate;                         ///< without values: it was not asked for
   Value placement;                          ///< null: pools were not searched for
   std::string workload;                     ///< "azure-conv-2023, poisson 12/s, 20000 requests"
   std::vector<std::string> workload_notes;

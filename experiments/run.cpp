@@ -12,6 +12,7 @@
 
 #include "experiments/assembly.hpp"
 #include "experiments/conventions.hpp"
+#include "experiments/max_rate.hpp"
 #include "experiments/output.hpp"
 #include "experiments/perfetto.hpp"
 #include "experiments/screen.hpp"
@@ -278,6 +279,26 @@ void check_identities(const RunResult& r) {
   if (!broken.empty()) throw EngineError(broken);
 }
 
+void check_max_rate(const Assembly& a, const RunOptions& o) {
+  if (!o.max_rate) return;
+  if (o.executor != "model") throw ConfigError("--max-rate: searches by simulation; a live executor has one speed");
+  const std::string obstacle = max_rate_obstacle(a);
+  if (!obstacle.empty()) throw ConfigError("--max-rate: " + obstacle);
+}
+
+/// Once for each seed of the result.
+void search_rate(const Assembly& a, const RunOptions& o, RunResult& r) {
+  InterruptGuard guard;
+  Watch watch;
+  watch.exact = o.exact;
+  watch.fast_forward = !o.no_fast_forward;
+  watch.interrupt = &interrupted;
+  std::vector<std::uint64_t> seeds;
+  for (const Replication& one : r.replications) seeds.push_back(one.seed);
+  r.max_rate = find_max_rate(a, seeds, watch, o.metrics);
+  r.interrupted = interrupted;
+}
+
 RunResult simulate(const Assembly& a, const RunOptions& o, Files& files, std::ostream& err) {
   RunResult r;
   const auto wall = std::chrono::steady_clock::now();
@@ -287,6 +308,7 @@ RunResult simulate(const Assembly& a, const RunOptions& o, Files& files, std::os
   r.metrics = o.metrics;
   add_facts(a, r);
   run_replications(a, o, files, err, r);
+  if (o.max_rate && !r.interrupted) search_rate(a, o, r);
   r.interval_note = interval_note(r);
   r.simulator.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - wall).count();
   r.simulator.cpu_s = cpu_seconds() - cpu;
@@ -298,19 +320,21 @@ RunResult simulate(const Assembly& a, const RunOptions& o, Files& files, std::os
 /// " out        DIR: config.json requests.csv ...", for the screen.
 std::string files_line(const std::string& folder) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   std::string out = " out        " + folder + ":";
   for (const std::string& name : names) out += " " + name;
   return out + "\n";
 }
 
-int report(const RunResult& r, const Value& summary, const RunOptions& o, std::ostream& out) {
+/// `more`: lines for the screen, before a missed SLO, which comes last.
+int report(const RunResult& r, const Value& summary, const RunOptions& o, std::ostream& out, const std::string& more) {
   const std::string missed = missed_slo(summary);
   if (o.json) {
     out << to_json(summary) << '\n';
   } else if (!o.quiet) {
-    out << screen_of(summary, o.out.empty() ? "" : files_line(o.out));
+    out << screen_of(summary, more);
   } else if (!missed.empty()) {
     out << missed << '\n';
   }
@@ -326,19 +350,22 @@ int run_verb(const RunOptions& o, std::ostream& out, std::ostream& err) {
   files.open(o);
   const Assembly a = assemble(load_document(o.config, all_sets(o)), o.plugins, o.executor);
   check_convention(a.config, o.metrics);
+  check_max_rate(a, o);
   files.open_tables(a);
   const RunResult r = simulate(a, o, files, err);
   const Value summary = summary_of(r);
   files.finish(r, summary);
   if (r.interrupted) err << "orrery: interrupted; the result is of the part that was simulated\n";
-  return report(r, summary, o, out);
+  return report(r, summary, o, out, o.out.empty() ? "" : files_line(o.out));
 }
 
 int rerun_verb(const std::string& folder, const RunOptions& options, std::ostream& out, std::ostream& err) {
   const std::string config = folder + "/config.json";
   const Value before = parse_json_file(folder + "/summary.json");
-  if (const Value* executor = find_path(before, "deployment.executor"); executor != nullptr && executor->as_string() != "model") {
-    throw ConfigError(folder + ": measured (executor " + executor->as_string() + "); a measurement cannot be repeated exactly");
+  if (const Value* executor = find_path(before, "deployment.executor");
+      executor != nullptr && executor->as_string() != "model") {
+    throw ConfigError(folder + ": measured (executor " + executor->as_string() +
+                      "); a measurement cannot be repeated exactly");
   }
   RunOptions o = options;
   o.config = config;
@@ -349,12 +376,9 @@ int rerun_verb(const std::string& folder, const RunOptions& options, std::ostrea
   const RunResult r = simulate(a, o, none, err);
   const Value summary = summary_of(r);
   const std::string was = before.at("fingerprint").as_string(), is = summary.at("fingerprint").as_string();
-  const int code = report(r, summary, o, out);
+  if (was == is && !r.interrupted) return report(r, summary, o, out, " rerun      fingerprint " + is + ", the same\n");
+  report(r, summary, o, out, "");
   if (r.interrupted) return kExitCannotRun;
-  if (was == is) {
-    if (!o.json) out << "rerun: fingerprint " << is << ", the same\n";
-    return code == kExitMissed ? kExitDone : code;
-  }
   throw ConfigError("rerun: fingerprint " + is + " differs from " + was + " of " + folder + " (version " +
                     before.at("provenance").at("version").as_string() + ", this is " + ORRERY_VERSION + ")");
 }

@@ -20,6 +20,7 @@ struct RunOptions {
   std::optional<std::int64_t> seed, seeds;
   std::string executor = "model", metrics = "vllm", timeline;
   bool no_rows = false, no_fast_forward = false, verify_fast_forward = false, exact = false;
+  bool max_rate = false;                      ///< search for the highest rate that keeps the SLO
   bool json = false, quiet = false;
   std::string command;                        ///< as typed, for the provenance
 };

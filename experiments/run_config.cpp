@@ -194,7 +194,8 @@ void read_power(const Value& v, RunConfig& c, ErrorList& errors) {
         errors.add(c.power[i].pointer + "/pools", "pool \"" + c.pools[static_cast<std::size_t>(*shared)].name +
                                                       "\" is in domain \"" + c.power[k].name + "\" already");
       else if (a.empty() || b.empty())
-        errors.add(c.power[i].pointer + "/pools", "domain \"" + c.power[k].name + "\" and this one have servers in common");
+        errors.add(c.power[i].pointer + "/pools",
+                   "domain \"" + c.power[k].name + "\" and this one have servers in common");
     }
 }
 
@@ -220,7 +221,8 @@ void read_pools(ObjectReader& r, const ClusterConfig& cluster, RunConfig& out) {
   for (std::size_t i = 0; i < out.pools.size(); ++i)
     for (std::size_t k = 0; k < i; ++k)
       if (out.pools[k].name == out.pools[i].name)
-        r.errors().add("/cluster/pools/" + std::to_string(i) + "/name", "\"" + out.pools[i].name + "\" is the name of another pool");
+        r.errors().add("/cluster/pools/" + std::to_string(i) + "/name",
+                       "\"" + out.pools[i].name + "\" is the name of another pool");
   if (!out.pools.empty() && r.has("replicas")) r.error("replicas", "each pool has its own");
   list("nodes", [&](const Value& v) { out.nodes.push_back(read_node(v, r.errors())); });
   if (!out.nodes.empty() && out.pools.empty())
@@ -317,6 +319,7 @@ void read_replication(const Value& v, ReplicationConfig& out, ErrorList& errors)
 void read_warmup(const Value& v, std::optional<Duration>& out, ErrorList& errors) {
   if (v.is_string() && v.as_string() == "auto") return;
   try {
+    check_unit(v, Dimension::kSeconds);
     const Duration d = parse_duration(v);
     if (d < Duration{}) throw ConfigError("expected \"auto\" or a duration >= 0 s, got " + brief(v));
     out = d;
@@ -384,7 +387,8 @@ void describe(Describer& d, ReplicationConfig& r) {
 }
 
 void describe(Describer& d, ValidateConfig& v) {
-  d.field("load", v.load, {0, 0.95}, "Share of time that the engine is busy; arrival rates are scaled to it, 0 leaves them");
+  d.field("load", v.load, {0, 0.95},
+          "Share of time that the engine is busy; arrival rates are scaled to it, 0 leaves them");
   d.field("runs", v.runs, {1, 99}, "Real runs, whose median is compared");
   d.field("batches", v.batches, {40, 1000}, "Batches that the law of a step is fitted to");
 }

@@ -172,7 +172,8 @@ struct RunConfig {
 
 RunConfig read_run_config(Document document, ErrorList& errors);
 
-/// Key with names of pools, as their numbers; empty where it is left out. Errors: no array, an empty one, unknown names.
+/// Key with names of pools, as their numbers; empty where it is left out. Errors: no array, an empty one, unknown
+/// names.
 std::vector<std::int32_t> pool_indices(ObjectReader& r, std::string_view key, const std::vector<PoolConfig>& pools);
 
 /// Where names are looked up: beside the config, the user's config folder ($XDG_CONFIG_HOME/orrery or

@@ -134,7 +134,8 @@ Value slo_schema() {
 Value distribution(std::string_view description) {
   Value text = typed("string");
   text["examples"] = Value::array();
-  for (const auto* e : {"lognormal:1155,1.1", "uniform:820..1024", "exponential:200", "powerlaw:256,8..6144", "empirical:file.csv"}) {
+  for (const auto* e :
+       {"lognormal:1155,1.1", "uniform:820..1024", "exponential:200", "powerlaw:256,8..6144", "empirical:file.csv"}) {
     text["examples"].push_back(e);
   }
   Value v = any_of(typed("number"), std::move(text));
@@ -195,7 +196,8 @@ Value engine_schema() {
   kind["kind"] = names_schema({"none", "hash", "radix"});
   p["prefix_cache"] = any_of(names_schema({"none", "hash", "radix"}), object_of(std::move(kind)));
   p["kv_format"] = any_of(names_schema({"fp16", "fp8", "kivi"}), object_of(described_properties<KvFormat>()));
-  p["kv_layout"] = any_of(names_schema({"paged", "contiguous", "virtual-contiguous"}), object_of(described_properties<KvLayout>()));
+  p["kv_layout"] =
+      any_of(names_schema({"paged", "contiguous", "virtual-contiguous"}), object_of(described_properties<KvLayout>()));
   p["kernels"] = object_of(described_properties<Kernels>());
   add_reserved(p, "/engine");
   return object_of(std::move(p));
@@ -311,7 +313,9 @@ Value signals_schema() {
     v["description"] = description;
     return v;
   };
-  const auto several = [&](std::string_view description) { return any_of(signal(description), array_of(signal(description), description)); };
+  const auto several = [&](std::string_view description) {
+    return any_of(signal(description), array_of(signal(description), description));
+  };
   p["carbon"] = signal("gCO2 a kWh: a number, a CSV file, or {\"file\" or \"value\", \"column\", \"start\", \"pue\"}");
   p["price"] = several("USD an hour of a device, likewise; with \"pools\"");
   p["power"] = several("Watts that others draw in a power domain, likewise; with \"domain\"");

@@ -139,8 +139,9 @@ std::string head_line(const Value& s) {
 std::string pools_text(const Value& pools) {
   std::string out;
   for (const Value& p : pools.items())
-    out += (out.empty() ? "" : " | ") + p.at("name").as_string() + " " + std::to_string(p.at("replicas").as_int()) + " x " +
-           p.at("hardware").as_string() + " tp" + std::to_string(p.at("tp").as_int()) + " " + p.at("role").as_string();
+    out += (out.empty() ? "" : " | ") + p.at("name").as_string() + " " + std::to_string(p.at("replicas").as_int()) +
+           " x " + p.at("hardware").as_string() + " tp" + std::to_string(p.at("tp").as_int()) + " " +
+           p.at("role").as_string();
   return out;
 }
 
@@ -165,7 +166,8 @@ std::string incident_lines(const Value& s) {
   const Value* incidents = find_path(s, "incidents");
   if (incidents == nullptr) return out;
   const auto all = incidents->items();
-  for (std::size_t i = 0; i < all.size() && i < kShown; ++i) out += line(i == 0 ? "incidents" : "", incident_text(all[i]));
+  for (std::size_t i = 0; i < all.size() && i < kShown; ++i)
+    out += line(i == 0 ? "incidents" : "", incident_text(all[i]));
   if (all.size() > kShown) out += line("", "and " + std::to_string(all.size() - kShown) + " more, in summary.json");
   return out;
 }
@@ -248,6 +250,8 @@ std::string rate_lines(const Value& s) {
   for (const auto& [key, label] : {std::pair{"utilisation.mfu", " MFU "}, std::pair{"utilisation.mbu", " MBU "}}) {
     if (find_path(s, key) != nullptr) cost += label + percent(number_at(s, key));
   }
+  if (find_path(s, "utilisation.roofline") != nullptr)
+    cost += " | " + percent(number_at(s, "utilisation.roofline")) + " of roofline";
   return out + line("cost", cost);
 }
 
@@ -266,6 +270,57 @@ std::string state_line(const Value& s) {
   return line("state", out + " | prefix hit " + percent(number_at(s, "kv.prefix_hit_rate")));
 }
 
+/// Shares of a whole, those that are there: "queue 52 %, own prompt 12 %". Less than half a permille is not shown.
+std::string shares_text(const Value& parts, double whole,
+                        std::initializer_list<std::pair<const char*, const char*>> names) {
+  std::string out;
+  for (const auto& [key, label] : names) {
+    const Value* part = parts.find(key);
+    if (part == nullptr || !(part->as_double() >= 0.0005 * whole) || whole <= 0) continue;
+    out += (out.empty() ? "" : ", ") + std::string(label) + " " + percent(part->as_double() / whole);
+  }
+  return out;
+}
+
+std::string slow_line(const Value& s) {
+  const Value* parts = find_path(s, "ttft_p99_parts");
+  if (parts == nullptr) return "";
+  const double mean = parts->at("mean_s").as_double();
+  const std::string shares = shares_text(
+      *parts, mean, {{"queue_s", "queue"}, {"prefill_alone_s", "own prompt"},
+                     {"prefill_beside_others_s", "others in its steps"}, {"prefill_s", "prefill"},
+                     {"set_back_s", "set back by preemption"}, {"load_s", "loading weights"},
+                     {"retries_s", "earlier attempts"}});
+  return line("p99 TTFT", seconds_text(mean) + " (" + grouped(parts->at("requests").as_int()) + " requests of " +
+                              seconds_text(parts->at("from_s").as_double()) + " to " +
+                              seconds_text(parts->at("to_s").as_double()) + "): " + shares);
+}
+
+/// Where the time of replicas goes, and that of the slow first tokens.
+std::string time_lines(const Value& s) {
+  const Value* time = find_path(s, "utilisation.time");
+  if (time == nullptr) return "";
+  std::string out = shares_text(*time, 1, {{"memory", "memory"}, {"compute", "arithmetic"}, {"unknown", "steps"},
+                                           {"host", "host"}, {"network", "network"}, {"swap", "swapping"},
+                                           {"lost", "lost"}, {"idle", "idle"}});
+  if (find_path(s, "utilisation.roofline") != nullptr)
+    out += " | memory-bound: decode steps " + percent(number_at(s, "utilisation.decode_memory")) + ", with prompts " +
+           percent(number_at(s, "utilisation.prompt_memory"));
+  return line("bound by", out) + slow_line(s);
+}
+
+/// What `--max-rate` found.
+std::string max_rate_text(const Value& s) {
+  const Value* m = find_path(s, "headroom.max_rate");
+  if (m == nullptr) return "";
+  const double rate = m->at("per_s").as_double();
+  if (rate == 0) return " | no rate meets this SLO";
+  std::string out = " | max rate at this SLO " + significant(rate, 4) + " req/s";
+  if (const Value* i = m->find("interval"); i != nullptr)
+    out += " [" + significant(i->items()[0].as_double(), 4) + ", " + significant(i->items()[1].as_double(), 4) + "]";
+  return out + ", " + significant(m->at("of_offered").as_double(), 3) + " x of what is offered";
+}
+
 std::string headroom_line(const Value& s) {
   std::string out = "running " + significant(number_at(s, "batch.mean_running"), 3) + " on average, at most " +
                     grouped(count_at(s, "batch.max_running"));
@@ -277,7 +332,7 @@ std::string headroom_line(const Value& s) {
     if (!std::isfinite(margin)) out += "missed by requests that never finish";
     else out += percent(std::abs(margin)) + (margin >= 0 ? " below its limit" : " above its limit");
   }
-  return line("headroom", out);
+  return line("headroom", out + max_rate_text(s));
 }
 
 std::string trust_lines(const Value& s) {
@@ -363,7 +418,7 @@ std::string missed_slo(const Value& summary) {
 
 std::string screen_of(const Value& s, const std::string& more) {
   std::string out = head_line(s) + deployment_lines(s) + latency_table(s) + requests_line(s) + rate_lines(s) +
-                    state_line(s) + incident_lines(s) + headroom_line(s) + trust_lines(s) + more;
+                    state_line(s) + incident_lines(s) + time_lines(s) + headroom_line(s) + trust_lines(s) + more;
   const std::string missed = missed_slo(s);
   return missed.empty() ? out : out + missed + "\n";
 }

@@ -69,7 +69,8 @@ StepSignal load_signal(const SignalConfig& s, double per_unit, const SearchPath&
     std::uint64_t content = rows.size();
     const double start = to_seconds(s.start);
     for (const SignalRow& row : rows) {
-      content = hash_combine(hash_combine(content, static_cast<std::uint64_t>(row.start_s * 1e6)), static_cast<std::uint64_t>(whole(row.value)));
+      content = hash_combine(hash_combine(content, static_cast<std::uint64_t>(row.start_s * 1e6)),
+                             static_cast<std::uint64_t>(whole(row.value)));
       const double at = row.start_s - start;
       if (at > 9e6) continue;   // beyond the horizon of a run
       if (at <= 0) steps.assign(1, {Time{}, whole(row.value)});

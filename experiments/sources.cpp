@@ -78,6 +78,13 @@ std::vector<bool> numbers_of(const std::vector<std::string>& wanted, const std::
 
 }  // namespace
 
+std::unique_ptr<RequestSource> make_requests(const RunConfig& c, std::uint64_t seed, ResolvedInfo& info) {
+  auto source = make_source(c.workload, seed, c.search, info);
+  source = limit_source(std::move(source), c.stop);
+  if (!c.classes.empty()) source = classify_source(std::move(source), c.classes, info);
+  return source;
+}
+
 std::unique_ptr<RequestSource> limit_source(std::unique_ptr<RequestSource> source, const StopConfig& stop) {
   if (stop.requests == 0 && stop.after == Duration{}) return source;
   return std::make_unique<Limited>(std::move(source), stop);

@@ -1,8 +1,10 @@
-/// Request sources around a source: what /stop and /classes do to a workload.
+/// The requests of a config, and the sources around a source that /stop and /classes put there.
 ///
+///   auto source = make_requests(config, seed, info);
 ///   auto limited = limit_source(std::move(source), {.requests = 1000});
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +13,9 @@
 #include "sim/request.hpp"
 
 namespace orrery {
+
+/// /workload with what /stop and /classes say. Throws ConfigError.
+std::unique_ptr<RequestSource> make_requests(const RunConfig& config, std::uint64_t seed, ResolvedInfo& info);
 
 /// Ends the arrivals after a number of requests or at a time; the source itself where there is no limit.
 std::unique_ptr<RequestSource> limit_source(std::unique_ptr<RequestSource> source, const StopConfig& stop);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "experiments/combine.hpp"
+#include "experiments/max_rate.hpp"
 #include "experiments/run_config.hpp"
 
 namespace orrery {
@@ -27,12 +28,34 @@ Value quantiles(const Quantiles& q) {
   return v;
 }
 
-void add_latencies(Value& out, const Latencies& l, bool with_itl) {
+/// The parts add up to mean_s. `alone_s`: of one such prompt in a step of its own; negative: not known.
+Value first_token_parts(const SlowFirstTokens& slow, double alone_s) {
+  Value v = Value::object();
+  v["requests"] = slow.count;
+  v["from_s"] = slow.low;
+  v["to_s"] = slow.high;
+  v["mean_s"] = slow.mean;
+  v["retries_s"] = slow.retries;
+  v["load_s"] = slow.load;
+  v["queue_s"] = slow.queue;
+  v["set_back_s"] = slow.set_back;
+  if (alone_s < 0) {
+    v["prefill_s"] = slow.prefill;
+    return v;
+  }
+  const double alone = std::min(alone_s, slow.prefill);
+  v["prefill_alone_s"] = alone;
+  v["prefill_beside_others_s"] = slow.prefill - alone;
+  return v;
+}
+
+void add_latencies(Value& out, const Latencies& l, bool with_itl, double alone_s) {
   out["ttft_s"] = quantiles(l.ttft);
   out["tpot_s"] = quantiles(l.tpot);
   if (with_itl) out["itl_s"] = quantiles(l.itl);
   out["e2e_s"] = quantiles(l.e2e);
   out["queue_s"] = quantiles(l.queue);
+  if (l.slow.count > 0) out["ttft_p99_parts"] = first_token_parts(l.slow, alone_s);
 }
 
 void add_experience(Value& out, const Experience& e) {
@@ -234,6 +257,23 @@ Value cold_starts(const ColdStarts& c) {
   return v;
 }
 
+/// Where the time of replicas went; `time` adds up to 1. What is known of no step is left out.
+void add_times(Value& out, const TimeShares& t) {
+  Value& v = out["time"];
+  v["idle"] = t.idle;
+  v["host"] = t.host;
+  v["network"] = t.network;
+  v["swap"] = t.swap;
+  v["lost"] = t.lost;
+  v["memory"] = t.memory;
+  v["compute"] = t.compute;
+  v["unknown"] = t.unknown;
+  if (t.memory + t.compute <= 0) return;
+  out["roofline"] = t.roofline;
+  out["decode_memory"] = t.decode_memory;
+  out["prompt_memory"] = t.prompt_memory;
+}
+
 /// All that one replication says.
 Value body_of(const Replication& r, const RunResult& result) {
   const Summary& s = r.outcome.summary;
@@ -247,7 +287,8 @@ Value body_of(const Replication& r, const RunResult& result) {
   v["duration_s"] = s.duration_s;
   v["warmup_s"] = s.warmup_s;
   v["window_s"] = s.window_s;
-  add_latencies(v, s.latencies, true);
+  const auto alone = [&](std::size_t i) { return i < r.alone_s.size() ? r.alone_s[i] : -1; };
+  add_latencies(v, s.latencies, true, alone(0));
   v["throughput"] = throughput(s.throughput);
   v["throughput"]["offered_per_s"] = s.window_s > 0 ? static_cast<double>(s.measured) / s.window_s : 0.0;
   v["throughput"]["output_tokens_per_s_per_gpu"] = s.throughput.output_tokens_per_s / static_cast<double>(d.gpus());
@@ -259,6 +300,7 @@ Value body_of(const Replication& r, const RunResult& result) {
   v["utilisation"]["busy"] = s.busy;
   if (d.peak_flops > 0) v["utilisation"]["mfu"] = s.mfu;
   if (d.peak_bytes > 0) v["utilisation"]["mbu"] = s.mbu;
+  add_times(v["utilisation"], s.time);
   v["energy"]["joules"] = s.joules;
   v["energy"]["joules_per_output_token"] = s.joules_per_output_token;
   if (s.usd > 0) {
@@ -270,7 +312,7 @@ Value body_of(const Replication& r, const RunResult& result) {
   if (r.outcome.grams >= 0) v["carbon"]["grams"] = r.outcome.grams;
   if (!r.outcome.power.empty()) v["power"] = power(r.outcome.power);
   v["trust"] = trust(s, d);
-  v["stalls"]["kv_map_s"] = s.kv_map_s + d.map_s_per_token * static_cast<double>(s.tokens.computed);
+  v["stalls"]["kv_map_s"] = d.map_s_per_token * static_cast<double>(s.tokens.computed);
   v["stalls"]["swap_s"] = s.swap_s;
   v["stalls"]["transfer_s"] = s.transfer_s;
   v["stalls"]["host_s"] = s.host_s;
@@ -297,7 +339,7 @@ Value body_of(const Replication& r, const RunResult& result) {
     for (std::size_t i = 0; i < s.by_class.size(); ++i) {
       const std::string key = i < result.classes.size() ? result.classes[i] : std::to_string(i);
       Value& c = v["by_class"][key];
-      add_latencies(c, s.by_class[i], false);
+      add_latencies(c, s.by_class[i], false, alone(i + 1));
       if (i >= s.class_counts.size()) continue;
       add_counts(c, s.class_counts[i], s.window_s);
       add_charges(c, s.class_counts[i].service_share, r);
@@ -499,6 +541,7 @@ Value summary_of(const RunResult& r) {
   v["workload"]["notes"] = strings(r.workload_notes);
   for (const Value::Member& m : body.members()) v[m.first] = m.second;
   v["warmup_rule"] = r.first().warmup_rule;
+  if (!r.max_rate.per_s.empty()) v["headroom"]["max_rate"] = max_rate_summary(r.max_rate);
   if (!r.replications.front().tenants.items().empty()) v["tenants"] = tenants(r.replications.front());
   for (const QualityFact& q : r.deployment.quality) {
     Value one = Value::object();

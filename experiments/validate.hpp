@@ -2,8 +2,8 @@
 ///
 ///   int code = validate_verb({.config = "validate-cpu.json", .backend = "cpu"}, out, err);   // 0: agree, or too noisy
 ///
-/// Attempts are repeated: the first that passes is the answer; two that fail are a failure (exit code 2); three that are
-/// too noisy to tell are reported as skipped (0).
+/// Attempts are repeated: the first that passes is the answer; two that fail are a failure (exit code 2); three that
+/// are too noisy to tell are reported as skipped (0).
 #pragma once
 
 #include <iosfwd>

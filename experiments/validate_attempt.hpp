@@ -68,8 +68,8 @@ struct ValidateSetup {
   std::uint64_t seed = 1;
 };
 
-/// "PASSED" at the first attempt that passes, "FAILED" when two have failed or decisions differ, "SKIPPED" when three were
-/// too noisy to tell; "" : one more is needed.
+/// "PASSED" at the first attempt that passes, "FAILED" when two have failed or decisions differ, "SKIPPED" when three
+/// were too noisy to tell; "" : one more is needed.
 std::string settled(const std::vector<Attempt>& attempts);
 
 /// `tell`: what is being done, for the terminal.

@@ -37,7 +37,8 @@ std::string file_in(Catalogue kind, const std::string& wanted, const std::vector
   namespace fs = std::filesystem;
   std::error_code ignored;
   for (const std::string& folder : folders) {
-    for (const fs::path& candidate : {fs::path(folder) / (wanted + ".json"), fs::path(folder) / folder_of(kind) / (wanted + ".json")}) {
+    for (const fs::path& candidate :
+         {fs::path(folder) / (wanted + ".json"), fs::path(folder) / folder_of(kind) / (wanted + ".json")}) {
       if (fs::is_regular_file(candidate, ignored)) return candidate.string();
     }
   }
@@ -75,7 +76,8 @@ std::vector<std::string> built_in_names(Catalogue kind) {
 CatalogueEntry find_entry(Catalogue kind, std::string_view name, const std::vector<std::string>& folders) {
   if (name.size() > 5 && name.substr(name.size() - 5) == ".json") {
     const std::string stem(name.substr(0, name.size() - 5));
-    const std::string path = std::filesystem::path(name).is_absolute() ? std::string(name) : file_in(kind, stem, folders);
+    const std::string path =
+        std::filesystem::path(name).is_absolute() ? std::string(name) : file_in(kind, stem, folders);
     if (path.empty()) throw ConfigError(std::string(word_for(kind)) + " file \"" + std::string(name) + "\" not found");
     return from_file(path);
   }

@@ -22,7 +22,8 @@ struct CatalogueEntry {
   std::string origin;  ///< path, or "built in"
 };
 
-/// Throws ConfigError `unknown model "lama"; did you mean ...?`; an absolute or relative path to a .json file is read as is.
+/// Throws ConfigError `unknown model "lama"; did you mean ...?`; an absolute or relative path to a .json file is read
+/// as is.
 CatalogueEntry find_entry(Catalogue kind, std::string_view name, const std::vector<std::string>& folders);
 
 std::vector<std::string> built_in_names(Catalogue kind);

@@ -9,7 +9,8 @@ namespace orrery {
 namespace {
 
 void refuse_other_types(const DeploymentRequest& r) {
-  for (const auto& [key, value] : {std::pair<const char*, const std::string&>{"dtype", r.dtype}, {"kv_dtype", r.kv_dtype}}) {
+  for (const auto& [key, value] :
+       {std::pair<const char*, const std::string&>{"dtype", r.dtype}, {"kv_dtype", r.kv_dtype}}) {
     if (value == "bf16" || value == "fp16" || value == "auto") continue;
     const bool reserved = value == "fp8" || value == "int8" || value == "int4" || value == "fp4";
     throw ConfigError(std::string(key) + " \"" + value + "\": " +
@@ -33,10 +34,13 @@ std::vector<std::string> provenance_of(const Deployment& d) {
   lines.push_back(std::move(fit));
   if (d.steps != nullptr) {
     const StepLaw& law = d.steps->law();
-    lines.back() = "hardware " + h.name + ": measured, whole steps of " + d.model.name + ", " + h.fit_date + "; held-out error: steps " +
-                   percent(law.mape) + " (p95 " + percent(law.p95) + ")";
+    lines.back() = "hardware " + h.name + ": measured, whole steps of " + d.model.name + ", " + h.fit_date +
+                   "; held-out error: steps " + percent(law.mape) + " (p95 " + percent(law.p95) + ")";
   }
-  lines.push_back("engine " + (d.hardware.host && d.engine.host.source == d.hardware.host->source ? "of the calibration" : d.engine.name) + ": " + d.engine.host.source);
+  lines.push_back(
+      "engine " +
+      (d.hardware.host && d.engine.host.source == d.hardware.host->source ? "of the calibration" : d.engine.name) +
+      ": " + d.engine.host.source);
   for (const std::string& note : d.cost->variant_cost().notes()) lines.push_back("engine kernels: " + note);
   lines.push_back("power: " + h.power.source + ", " + h.power.date);
   lines.push_back(h.price.usd_per_hour > 0 ? "price: " + h.price.source + ", " + h.price.date : "price: not known");
@@ -52,7 +56,8 @@ Shape shape_from(Op op, const std::map<std::string, double>& set) {
     const bool optional = op == Op::kPrefill && names[d] == "context";
     if (found != set.end()) x[d] = found->second;
     if (found == set.end() ? !optional : !(x[d] > 0 || (optional && x[d] == 0))) {
-      errors += std::string(errors.empty() ? "" : "\n") + "cost: " + std::string(names[d]) + ": expected a positive number";
+      errors +=
+          std::string(errors.empty() ? "" : "\n") + "cost: " + std::string(names[d]) + ": expected a positive number";
     }
   }
   const std::vector<std::string> known(names.begin(), names.end());
@@ -94,7 +99,8 @@ const StepLaw& measured_steps(const Hardware& h, const ModelShape& m) {
 void use_profile(const DeploymentRequest& r, Deployment& d) {
   const Profile profile = load_profile(r.profile, r.folders);
   d.engine.host.source = "not counted: the times of cost profile " + profile.name + " include it";
-  d.profile = std::make_unique<ProfileCostModel>(profile.entry(d.model, d.hardware, d.parallel), d.model, d.hardware, d.parallel);
+  d.profile = std::make_unique<ProfileCostModel>(profile.entry(d.model, d.hardware, d.parallel), d.model, d.hardware,
+                                                 d.parallel);
 }
 
 /// In place of the operators' line.
@@ -131,12 +137,14 @@ Deployment deploy(const DeploymentRequest& r) {
   memory.format = r.variants.format;
   if (r.variants.layout.name == KvLayout::Name::kVirtual) {
     const std::int64_t heads = std::max<std::int64_t>(1, d.model.kv_heads / r.parallel.tp);
-    memory.block_tokens = virtual_block_tokens(r.variants.layout, r.variants.format, heads, d.model.head_dim, d.hardware.specs.value_bytes);
+    memory.block_tokens = virtual_block_tokens(r.variants.layout, r.variants.format, heads, d.model.head_dim,
+                                               d.hardware.specs.value_bytes);
   }
   if (memory.reserved_bytes == 0 && r.reserved_from_engine) memory.reserved_bytes = d.engine.reserved_bytes;
   d.kv = kv_capacity(d.model, d.hardware, d.parallel, memory);
   if (r.host_from_hardware && d.hardware.host) d.engine.host = *d.hardware.host;
-  d.cost = std::make_unique<OperatorCostModel>(d.model, d.hardware, d.parallel, d.engine.host, r.variants, d.kv.block_tokens);
+  d.cost = std::make_unique<OperatorCostModel>(d.model, d.hardware, d.parallel, d.engine.host, r.variants,
+                                               d.kv.block_tokens);
   if (r.whole_steps) d.steps = std::make_unique<StepCostModel>(measured_steps(d.hardware, d.model));
   if (!r.profile.empty()) use_profile(r, d);
   d.usd_per_hour = d.hardware.price.usd_per_hour * d.cost->devices();

@@ -62,8 +62,9 @@ struct OperatorQuote {
   bool in_range = false;
 };
 
-/// `op`: gemm {m, n, k}, prefill {batch, q, context, heads, kv_heads, head_dim}, decode {batch, context, heads, kv_heads,
-/// head_dim}, all-reduce {gpus, bytes}. Missing or unknown keys throw ConfigError; `context` of a prefill may be left out.
+/// `op`: gemm {m, n, k}, prefill {batch, q, context, heads, kv_heads, head_dim}, decode {batch, context, heads,
+/// kv_heads, head_dim}, all-reduce {gpus, bytes}. Missing or unknown keys throw ConfigError; `context` of a prefill may
+/// be left out.
 OperatorQuote quote(const Hardware& hardware, std::string_view op, const std::map<std::string, double>& set);
 
 }  // namespace orrery

@@ -76,8 +76,8 @@ struct MeasuredSteps {
   StepLaw law;
 };
 
-/// What `orrery calibrate` found of other kernels, in times of the fitted decode attention at the same shape; 0: not known.
-/// KIVI: over the quantised part of the context.
+/// What `orrery calibrate` found of other kernels, in times of the fitted decode attention at the same shape; 0: not
+/// known. KIVI: over the quantised part of the context.
 struct MeasuredVariants {
   double unified_max = 0, fp8 = 0, kivi_4 = 0, kivi_2 = 0;
 };

@@ -24,7 +24,8 @@ struct Knots {
   static constexpr Spot spot(std::int64_t x) {
     const auto u = static_cast<std::uint64_t>(x);
     const unsigned shift = 63u - B - static_cast<unsigned>(std::countl_zero(u | (kExact - 1)));
-    return {(std::size_t{shift} << B) + (u >> shift), static_cast<std::int64_t>(u & ((std::uint64_t{1} << shift) - 1)), shift};
+    return {(std::size_t{shift} << B) + (u >> shift), static_cast<std::int64_t>(u & ((std::uint64_t{1} << shift) - 1)),
+            shift};
   }
   /// The same with at most the knot `last`, and the distance from it in steps to the next one; exact.
   struct Along {
@@ -33,7 +34,8 @@ struct Knots {
   };
   static constexpr Along along(std::int64_t x, std::size_t last) {
     const Spot s = spot(x);
-    if (s.index <= last) return {s.index, static_cast<double>(s.past) * std::bit_cast<double>(std::uint64_t{1023 - s.shift} << 52)};
+    if (s.index <= last)
+      return {s.index, static_cast<double>(s.past) * std::bit_cast<double>(std::uint64_t{1023 - s.shift} << 52)};
     return {last, static_cast<double>(x - value(last)) * inverse_width(last)};
   }
   static constexpr std::size_t index(std::int64_t x) { return spot(x < 0 ? 0 : x).index; }

@@ -13,7 +13,8 @@ KvCapacity stage_capacity(const ModelShape& m, const Hardware& h, Parallel p, co
   const std::int64_t tp = p.tp, layers = layers_of_stage(m, p, stage);
   const std::int64_t kv_heads = std::max<std::int64_t>(1, m.kv_heads / tp);
   const bool first = stage == 0, last = stage == p.pp - 1;
-  const std::int64_t embeddings = (first && last && m.tied_embeddings ? 1 : (first ? 1 : 0) + (last ? 1 : 0)) * m.vocabulary * m.hidden;
+  const std::int64_t embeddings =
+      (first && last && m.tied_embeddings ? 1 : (first ? 1 : 0) + (last ? 1 : 0)) * m.vocabulary * m.hidden;
   // Where KV heads are fewer than devices, each device keeps its own copy of one.
   const std::int64_t kv_copies = 2 * m.hidden * m.head_dim * (kv_heads * tp - m.kv_heads);
   KvCapacity c;
@@ -56,11 +57,11 @@ KvCapacity kv_capacity(const ModelShape& m, const Hardware& h, Parallel p, const
   if (least.blocks > 0) return least;
   const std::int64_t block = least.block_tokens * least.kv_bytes_per_token;
   const std::int64_t needed = least.weight_bytes + least.activation_bytes + least.reserved_bytes + block;
-  throw ConfigError("model \"" + m.name + "\" does not fit on " + h.name + " with tp " + std::to_string(p.tp) + ", pp " +
-                    std::to_string(p.pp) + ": a device needs " + std::to_string(needed) + " bytes (weights " +
-                    gigabytes(least.weight_bytes) + ", activations " + gigabytes(least.activation_bytes) + ", reserved " +
-                    gigabytes(least.reserved_bytes) + ", one KV block), available " + std::to_string(least.usable_bytes) + " bytes (" +
-                    gigabytes(least.usable_bytes) + ")");
+  throw ConfigError("model \"" + m.name + "\" does not fit on " + h.name + " with tp " + std::to_string(p.tp) +
+                    ", pp " + std::to_string(p.pp) + ": a device needs " + std::to_string(needed) + " bytes (weights " +
+                    gigabytes(least.weight_bytes) + ", activations " + gigabytes(least.activation_bytes) +
+                    ", reserved " + gigabytes(least.reserved_bytes) + ", one KV block), available " +
+                    std::to_string(least.usable_bytes) + " bytes (" + gigabytes(least.usable_bytes) + ")");
 }
 
 }  // namespace orrery

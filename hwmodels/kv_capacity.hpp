@@ -45,7 +45,8 @@ struct KvCapacity {
 std::int64_t kv_bytes_per_token(const ModelShape& model, const KvFormat& format, double value_bytes);
 
 /// Throws ConfigError `does not fit: ...` with the bytes needed and available when not one block fits.
-KvCapacity kv_capacity(const ModelShape& model, const Hardware& hardware, Parallel parallel, const MemoryOptions& options);
+KvCapacity kv_capacity(const ModelShape& model, const Hardware& hardware, Parallel parallel,
+                       const MemoryOptions& options);
 
 /// "11.2 GB"
 std::string gigabytes(std::int64_t bytes);

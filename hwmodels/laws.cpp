@@ -22,22 +22,37 @@ double p_norm(double a, double b, double p) {
 }
 
 using K = Coefficient::Kind;
-constexpr Coefficient kGemmCoefficients[] = {
-    {"latency_s", K::kLatency, 4e-6}, {"flops_per_s", K::kFlops, 5e14}, {"bytes_per_s", K::kBandwidth, 2e12}, {"p", K::kShape, 2.4}};
+constexpr Coefficient kGemmCoefficients[] = {{"latency_s", K::kLatency, 4e-6},
+                                             {"flops_per_s", K::kFlops, 5e14},
+                                             {"bytes_per_s", K::kBandwidth, 2e12},
+                                             {"p", K::kShape, 2.4}};
 // Times per element follow the processors and not the memory: the H100's are the H200's, but for the append's bytes.
-constexpr Coefficient kPrefillCoefficients[] = {
-    {"latency_s", K::kLatency, 1e-5},     {"unpacked_latency", K::kShape, 0.8}, {"block_128_s", K::kPerSm, 1.5e-6},
-    {"block_64_over_128", K::kShape, 1},  {"tile_128_s", K::kPerSm, 1e-6},      {"tile_64_over_128", K::kShape, 2},
-    {"longest_row", K::kShape, 0.7},      {"last_wave", K::kShape, 0.3},        {"slowdown", K::kShape, 0.3},
-    {"slowdown_blocks", K::kShape, 1e4},  {"element_s", K::kPerSm, 9e-13},      {"odd_group_s", K::kPerSm, 6e-13},
-    {"append_lane_s", K::kPerSm, 8e-12},  {"append_power", K::kShape, 1.3},     {"append_element_s", K::kPerUnit, 2e-12},
-    {"split_element_s", K::kPerSm, 1e-12}, {"spill_s", K::kLatency, 1e-5},      {"spill_elements", K::kShape, 1.6e7}};
+constexpr Coefficient kPrefillCoefficients[] = {{"latency_s", K::kLatency, 1e-5},
+                                                {"unpacked_latency", K::kShape, 0.8},
+                                                {"block_128_s", K::kPerSm, 1.5e-6},
+                                                {"block_64_over_128", K::kShape, 1},
+                                                {"tile_128_s", K::kPerSm, 1e-6},
+                                                {"tile_64_over_128", K::kShape, 2},
+                                                {"longest_row", K::kShape, 0.7},
+                                                {"last_wave", K::kShape, 0.3},
+                                                {"slowdown", K::kShape, 0.3},
+                                                {"slowdown_blocks", K::kShape, 1e4},
+                                                {"element_s", K::kPerSm, 9e-13},
+                                                {"odd_group_s", K::kPerSm, 6e-13},
+                                                {"append_lane_s", K::kPerSm, 8e-12},
+                                                {"append_power", K::kShape, 1.3},
+                                                {"append_element_s", K::kPerUnit, 2e-12},
+                                                {"split_element_s", K::kPerSm, 1e-12},
+                                                {"spill_s", K::kLatency, 1e-5},
+                                                {"spill_elements", K::kShape, 1.6e7}};
 constexpr Coefficient kDecodeCoefficients[] = {
     {"latency_s", K::kLatency, 1e-5}, {"per_sequence_s", K::kPerUnit, 2e-8}, {"per_unit_s", K::kPerUnit, 5e-9},
     {"bytes_per_s", K::kBandwidth, 2e12}, {"few_units", K::kShape, 0.02}, {"p", K::kShape, 2.0}};
 
-constexpr Coefficient kPrefillRowsCoefficients[] = {
-    {"latency_s", K::kLatency, 1e-6}, {"pair_s", K::kPerSm, 1e-8}, {"row_s", K::kPerSm, 1e-7}, {"block_s", K::kPerSm, 1e-7}};
+constexpr Coefficient kPrefillRowsCoefficients[] = {{"latency_s", K::kLatency, 1e-6},
+                                                    {"pair_s", K::kPerSm, 1e-8},
+                                                    {"row_s", K::kPerSm, 1e-7},
+                                                    {"block_s", K::kPerSm, 1e-7}};
 
 constexpr std::string_view kGemmShape[] = {"m", "n", "k"};
 constexpr std::string_view kPrefillShape[] = {"batch", "q", "context", "heads", "kv_heads", "head_dim"};

@@ -9,7 +9,7 @@
 ///   kGemm     m, n, k                                      y[m,n] = x[m,k] w[k,n]
 ///   kPrefill  batch, q, context, heads, kv_heads, head_dim causal attention of q new tokens after `context` old ones
 ///   kPrefillRows  the same shape on a processor that takes rows one after the other, without tiles to fill (the CPU)
-///   kDecode   batch, context, heads, kv_heads, head_dim    paged attention of one token over `context`, the new included
+///   kDecode   batch, context, heads, kv_heads, head_dim    paged attention of one token over `context` with itself
 #pragma once
 
 #include <array>
@@ -30,8 +30,8 @@ constexpr std::string_view name(Op op) {
 using Shape = std::array<double, 6>;     ///< unused places are 0
 using Features = std::array<double, 5>;  ///< log2 of the quantities that the residual depends on; unused places are 0
 
-/// One coefficient: all are positive. `kind` says how a data sheet scales it to another device: latencies and shapes stay,
-/// a time per tile goes with the arithmetic rate of one processor, a time per unit with the memory bandwidth.
+/// One coefficient: all are positive. `kind` says how a data sheet scales it to another device: latencies and shapes
+/// stay, a time per tile goes with the arithmetic rate of one processor, a time per unit with the memory bandwidth.
 struct Coefficient {
   enum class Kind : unsigned char { kLatency, kFlops, kBandwidth, kPerSm, kPerUnit, kShape };
   std::string_view name;

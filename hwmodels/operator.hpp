@@ -5,10 +5,11 @@
 ///   double t = gemm.seconds({64, 4096, 4096});      // seconds
 ///   bool known = gemm.in_range({64, 4096, 4096});
 ///
-/// A GEMM larger than the fitted range is priced as several inside it that share one launch. Attention over more KV heads
-/// than the fitted range holds is the same work in a larger batch (heads are independent), so the units batch*kv_heads
-/// decide. A chunk or context shorter than the range is one tile; a chunk behind a context takes the residual of the whole
-/// prompt with as many query-key pairs: the tables have no such rows, so this is an assumption and never in range.
+/// A GEMM larger than the fitted range is priced as several inside it that share one launch. Attention over more KV
+/// heads than the fitted range holds is the same work in a larger batch (heads are independent), so the units
+/// batch*kv_heads decide. A chunk or context shorter than the range is one tile; a chunk behind a context takes the
+/// residual of the whole prompt with as many query-key pairs: the tables have no such rows, so this is an assumption
+/// and never in range.
 #pragma once
 
 #include <array>

@@ -19,7 +19,7 @@ using QueryKnots = Knots<3>;
 using PrefixKnots = Knots<2>;
 
 constexpr std::int64_t kMaxTokens = std::int64_t{1} << 22;        // of a step; beyond, the last slope goes on
-constexpr std::int64_t kMaxContext = std::int64_t{1} << 24;       // of one call, for tables; beyond, the last slope goes on
+constexpr std::int64_t kMaxContext = std::int64_t{1} << 24;  // of one call, for tables; beyond, the last slope goes on
 constexpr std::int64_t kMaxQuery = std::int64_t{1} << 18;
 constexpr std::int64_t kMaxPrefix = std::int64_t{1} << 21;
 constexpr std::size_t kChunkLevels = 9;                           // tables for 1, 2, 4 ... 256 chunks
@@ -111,6 +111,7 @@ struct OperatorCostModel::Stage {
   std::int64_t layers;
   bool first, last;
   std::unique_ptr<Curve> tokens, head;
+  std::unique_ptr<Curve> token_links, head_links;   ///< the collectives in them; null: there is one device
   std::int64_t host = 0, host_per_sequence = 0, launch = 0;                 ///< ps
   std::int64_t flops_per_token = 0, flops_per_output = 0, flops_per_pair = 0;  ///< all devices of the stage
   std::int64_t bytes = 0, bytes_per_token = 0, bytes_per_context = 0;
@@ -122,9 +123,11 @@ struct OperatorCostModel::Stage {
 void check_split(const ModelShape& m, Parallel p) {
   const auto refuse = [&](const std::string& why) { throw ConfigError("model \"" + m.name + "\": " + why); };
   if (p.tp < 1 || p.pp < 1) refuse("tp and pp must be at least 1");
-  if (m.heads % p.tp != 0) refuse("tp " + std::to_string(p.tp) + " does not divide its " + std::to_string(m.heads) + " heads");
+  if (m.heads % p.tp != 0)
+    refuse("tp " + std::to_string(p.tp) + " does not divide its " + std::to_string(m.heads) + " heads");
   if (m.kv_heads % p.tp != 0 && p.tp % m.kv_heads != 0) {
-    refuse("tp " + std::to_string(p.tp) + " and its " + std::to_string(m.kv_heads) + " KV heads do not divide each other");
+    refuse("tp " + std::to_string(p.tp) + " and its " + std::to_string(m.kv_heads) +
+           " KV heads do not divide each other");
   }
   if (p.pp > m.layers) refuse("pp " + std::to_string(p.pp) + " exceeds its " + std::to_string(m.layers) + " layers");
 }
@@ -135,14 +138,24 @@ std::int64_t layers_of_stage(const ModelShape& m, Parallel p, int stage) {
 
 OperatorCostModel::OperatorCostModel(ModelShape model, Hardware hardware, Parallel parallel, HostTerms host,
                                      const Variants& variants, std::int64_t block_tokens)
-    : OperatorCostModel(std::move(model), std::make_shared<const Hardware>(std::move(hardware)), parallel, std::move(host),
-                        variants, block_tokens, [] { std::array<double, kTerms> ones; ones.fill(1); return ones; }()) {}
+    : OperatorCostModel(std::move(model), std::make_shared<const Hardware>(std::move(hardware)), parallel,
+                        std::move(host), variants, block_tokens, [] {
+                          std::array<double, kTerms> ones;
+                          ones.fill(1);
+                          return ones;
+                        }()) {}
 
 OperatorCostModel::OperatorCostModel(ModelShape model, std::shared_ptr<const Hardware> hardware, Parallel parallel,
                                      HostTerms host, const Variants& variants, std::int64_t block_tokens,
                                      std::array<double, kTerms> factor)
-    : model_(std::move(model)), hardware_(std::move(hardware)), parallel_(parallel), host_(std::move(host)), variants_(variants),
-      variant_(variants, *hardware_), block_tokens_(block_tokens), factor_(factor) {
+    : model_(std::move(model)),
+      hardware_(std::move(hardware)),
+      parallel_(parallel),
+      host_(std::move(host)),
+      variants_(variants),
+      variant_(variants, *hardware_),
+      block_tokens_(block_tokens),
+      factor_(factor) {
   check_split(model_, parallel_);
   value_bytes_ = hardware_->specs.value_bytes;
   // The GEMM law counts two bytes a value, whatever they are.
@@ -154,9 +167,10 @@ OperatorCostModel::OperatorCostModel(ModelShape model, std::shared_ptr<const Har
     return hardware_->gemm.in_range({1, static_cast<double>(n), static_cast<double>(k)});
   };
   const std::int64_t tp = parallel_.tp, head_width = heads_ * model_.head_dim;
-  static_range_ = known(head_width + 2 * kv_heads_ * model_.head_dim, model_.hidden) && known(model_.hidden, head_width) &&
-                  known((model_.gated ? 2 : 1) * model_.ffn / tp, model_.hidden) && known(model_.hidden, model_.ffn / tp) &&
-                  known(ceil_div(model_.vocabulary, tp), model_.hidden) && hardware_->all_reduce_fitted(parallel_.tp);
+  static_range_ = known(head_width + 2 * kv_heads_ * model_.head_dim, model_.hidden) &&
+                  known(model_.hidden, head_width) && known((model_.gated ? 2 : 1) * model_.ffn / tp, model_.hidden) &&
+                  known(model_.hidden, model_.ffn / tp) && known(ceil_div(model_.vocabulary, tp), model_.hidden) &&
+                  hardware_->all_reduce_fitted(parallel_.tp);
   for (int s = 0; s < parallel_.pp; ++s) {
     auto stage = std::make_unique<Stage>();
     stage->layers = layers_of_stage(model_, parallel_, s);
@@ -186,32 +200,53 @@ double OperatorCostModel::layer_seconds(double tokens) const {
                        gemm_seconds(kUp, tokens, (model_.gated ? 2 : 1) * model_.ffn / tp, hidden) +
                        gemm_seconds(kDown, tokens, hidden, model_.ffn / tp);
   // Values read or written a token: two norms with residual, rope, KV append, activation; and bytes of quantising KV.
-  const std::int64_t moved = 8 * hidden + 2 * (heads_ + kv_heads_) * hd + 4 * kv_heads_ * hd + (model_.gated ? 3 : 2) * model_.ffn / tp;
+  const std::int64_t moved =
+      8 * hidden + 2 * (heads_ + kv_heads_) * hd + 4 * kv_heads_ * hd + (model_.gated ? 3 : 2) * model_.ffn / tp;
   const double quantise = variant_.append_bytes(static_cast<double>(2 * kv_heads_ * hd));
   const double bytes = tokens * (value_bytes_ * static_cast<double>(moved) + quantise);
   const int launches = host_.elementwise_kernels + (quantise > 0 ? 1 : 0);
   const double elementwise = launches * host_.elementwise_s + bytes / elementwise_bytes_per_s_;
-  const double reduce = factor_[kLinks] * hardware_->all_reduce_seconds(parallel_.tp, tokens * value_bytes_ * static_cast<double>(hidden));
-  return gemms + elementwise + 2 * reduce;
+  return gemms + elementwise + layer_links_seconds(tokens);
 }
 
-/// Final norm, head, and the gathering of logits: half the traffic of an all-reduce.
+/// The two all-reduces of a layer.
+double OperatorCostModel::layer_links_seconds(double tokens) const {
+  if (tokens <= 0) return 0;
+  const double bytes = tokens * value_bytes_ * static_cast<double>(model_.hidden);
+  return 2 * (factor_[kLinks] * hardware_->all_reduce_seconds(parallel_.tp, bytes));
+}
+
+/// Final norm, head, and the gathering of logits.
 double OperatorCostModel::head_seconds(double rows) const {
   if (rows <= 0) return 0;
-  const double logits = rows * value_bytes_ * static_cast<double>(model_.vocabulary);
   return host_.elementwise_s + gemm_seconds(kHead, rows, ceil_div(model_.vocabulary, parallel_.tp), model_.hidden) +
-         0.5 * factor_[kLinks] * hardware_->all_reduce_seconds(parallel_.tp, logits);
+         head_links_seconds(rows);
+}
+
+/// Logits are gathered: half the traffic of an all-reduce.
+double OperatorCostModel::head_links_seconds(double rows) const {
+  if (rows <= 0) return 0;
+  const double logits = rows * value_bytes_ * static_cast<double>(model_.vocabulary);
+  return 0.5 * factor_[kLinks] * hardware_->all_reduce_seconds(parallel_.tp, logits);
 }
 
 void OperatorCostModel::bake_stage(Stage& s) const {
   const auto layers = static_cast<double>(s.layers);
   const double embedding_bytes = 2 * value_bytes_ * static_cast<double>(model_.hidden), map = map_seconds_per_token();
   s.tokens = std::make_unique<Curve>([&](double tokens) {
-    const double embedding = s.first && tokens > 0 ? host_.elementwise_s + tokens * embedding_bytes / elementwise_bytes_per_s_ : 0;
-    return hardware_->step_correction * (layers * layer_seconds(tokens) + embedding) + tokens * map * layers / static_cast<double>(model_.layers);
+    const double embedding =
+        s.first && tokens > 0 ? host_.elementwise_s + tokens * embedding_bytes / elementwise_bytes_per_s_ : 0;
+    return hardware_->step_correction * (layers * layer_seconds(tokens) + embedding) +
+           tokens * map * layers / static_cast<double>(model_.layers);
   });
   s.head = std::make_unique<Curve>(
       [&](double rows) { return s.last ? hardware_->step_correction * head_seconds(rows) : 0.0; });
+  if (parallel_.tp > 1) {
+    s.token_links = std::make_unique<Curve>(
+        [&](double tokens) { return hardware_->step_correction * layers * layer_links_seconds(tokens); });
+    s.head_links = std::make_unique<Curve>(
+        [&](double rows) { return s.last ? hardware_->step_correction * head_links_seconds(rows) : 0.0; });
+  }
   s.host = s.first ? picoseconds(host_.step_s) : 0;
   s.host_per_sequence = s.first ? picoseconds(host_.per_sequence_s) : 0;
   s.launch = picoseconds(host_.launch_per_layer_s * layers);
@@ -223,8 +258,9 @@ void OperatorCostModel::bake_stage(Stage& s) const {
   s.bytes = bytes(static_cast<double>(s.layers * model_.layer_parameters() + head), value_bytes_);
   s.bytes_per_context = bytes(static_cast<double>(2 * s.layers * kv_heads_ * parallel_.tp * model_.head_dim),
                               variants_.format.bytes_per_value(value_bytes_));
-  s.bytes_per_token = s.bytes_per_context +
-                      bytes(static_cast<double>(s.layers * (8 * model_.hidden * parallel_.tp + 3 * model_.ffn)), value_bytes_);
+  s.bytes_per_token =
+      s.bytes_per_context +
+      bytes(static_cast<double>(s.layers * (8 * model_.hidden * parallel_.tp + 3 * model_.ffn)), value_bytes_);
 }
 
 inline double OperatorCostModel::nanojoules(double seconds, double flops, double bytes) const {
@@ -242,17 +278,20 @@ std::unique_ptr<OperatorCostModel::Row> OperatorCostModel::bake_row(const Stage&
   const std::int64_t rest = s.tokens->at(n) + s.head->at(n);
   row->last = ContextKnots::index(n * (kMaxContext / std::max<std::int64_t>(1, n / 64)));
   const std::size_t count = row->last - row->first + 1;
-  const double batch = static_cast<double>(n), scale = factor_[kDecodeTerm] * hardware_->step_correction * static_cast<double>(s.layers);
+  const double batch = static_cast<double>(n),
+               scale = factor_[kDecodeTerm] * hardware_->step_correction * static_cast<double>(s.layers);
   std::int64_t attention = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const std::int64_t context = ContextKnots::value(row->first + i);
-    const Shape x{batch, static_cast<double>(context) / batch, static_cast<double>(heads_), static_cast<double>(kv_heads_),
-                  static_cast<double>(model_.head_dim)};
+    const Shape x{batch, static_cast<double>(context) / batch, static_cast<double>(heads_),
+                  static_cast<double>(kv_heads_), static_cast<double>(model_.head_dim)};
     // More context is never cheaper: a dip of the residual is held level.
     attention = std::max(attention, picoseconds(scale * variant_.decode_seconds(x)));
     const std::int64_t time = row->host + std::max(rest + attention, s.launch);
-    const double flops = static_cast<double>(row->flops) + static_cast<double>(s.flops_per_pair) * static_cast<double>(context);
-    const double bytes = static_cast<double>(row->bytes) + static_cast<double>(s.bytes_per_context) * static_cast<double>(context);
+    const double flops =
+        static_cast<double>(row->flops) + static_cast<double>(s.flops_per_pair) * static_cast<double>(context);
+    const double bytes =
+        static_cast<double>(row->bytes) + static_cast<double>(s.bytes_per_context) * static_cast<double>(context);
     const std::int64_t energy = rounded(nanojoules(static_cast<double>(time) * 1e-12, flops, bytes));
     row->knots.push_back({context, time, 0, energy, 0, attention, 0, ContextKnots::value(row->first + i + 1),
                           static_range_ && hardware_->decode.in_range(x)});
@@ -433,6 +472,13 @@ Duration OperatorCostModel::hop(Tokens tokens) const {
   return Duration{picoseconds(factor_[kLinks] * hardware_->send_recv.seconds(bytes))};
 }
 
+Duration OperatorCostModel::collectives(const StepShape& x, int stage) const {
+  const Stage& s = *stages_[static_cast<std::size_t>(stage)];
+  if (s.token_links == nullptr) return Duration{};
+  const Tokens tokens = x.decodes + x.prefill + x.draft + x.filler_forward + x.filler_backward;
+  return Duration{s.token_links->at(tokens.value()) + s.head_links->at(x.outputs)};
+}
+
 Duration OperatorCostModel::roofline(const StepShape& x, int stage) const {
   const StepRun run = price({&x, 1}, stage);
   const double flops = static_cast<double>(run.flops) / (hardware_->specs.flops_per_s * parallel_.tp);
@@ -446,7 +492,9 @@ std::unique_ptr<OperatorCostModel> OperatorCostModel::perturbed(std::uint64_t se
     Rng rng(seed, Purpose::kModelError, term);
     double z = -6;  // the sum of twelve uniforms less 6: mean 0, variance 1
     for (int i = 0; i < 12; ++i) z += rng.uniform();
-    double sigma = term == kPrefillTerm ? hardware_->prefill.sigma : term == kDecodeTerm ? hardware_->decode.sigma : hardware_->gemm.sigma;
+    double sigma = term == kPrefillTerm  ? hardware_->prefill.sigma
+                   : term == kDecodeTerm ? hardware_->decode.sigma
+                                         : hardware_->gemm.sigma;
     if (term == kLinks) sigma = hardware_->all_reduce.empty() ? 0 : hardware_->all_reduce.back().mape;
     factor[term] *= fast_exp(z * sigma / 100);
   }

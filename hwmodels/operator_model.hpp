@@ -1,5 +1,5 @@
-/// The price of a step of a dense unquantised transformer on a device with fitted operators: the sum of its operators over
-/// the layers of a stage, tensor-parallel all-reduces, and the engine's host terms.
+/// The price of a step of a dense unquantised transformer on a device with fitted operators: the sum of its operators
+/// over the layers of a stage, tensor-parallel all-reduces, and the engine's host terms.
 ///
 ///   OperatorCostModel model(load_model("llama-3.1-8b", {}), load_hardware("h200-sxm", {}), {.tp = 1, .pp = 1}, host);
 ///   StepRun r = model.price({&shape, 1}, 0);
@@ -10,10 +10,11 @@
 ///
 /// The decode step is *defined* as an integer function: for each batch size, affine in the total context between knots,
 /// eight an octave, in whole picoseconds and nanojoules. So `first + j * step` is exact until the next knot (`valid`),
-/// and everything is the same on every compiler and processor: tables are baked with sim/base/math.hpp alone, on first use.
+/// and everything is the same on every compiler and processor: tables are baked with sim/base/math.hpp alone, when
+/// first used.
 ///
-/// Cost of price(): ~10 ns for a decode step, ~40 ns with a chunk (tests/hwmodels/price_bench.cpp); ~50 us to bake a batch
-/// size seen for the first time. Memory: ~10 kB a batch size seen. Called from one thread (the tables fill on use).
+/// Cost of price(): ~10 ns for a decode step, ~40 ns with a chunk (tests/hwmodels/price_bench.cpp); ~50 us to bake a
+/// batch size seen for the first time. Memory: ~10 kB a batch size seen. Called from one thread.
 #pragma once
 
 #include <array>
@@ -39,16 +40,17 @@ std::int64_t layers_of_stage(const ModelShape& model, Parallel parallel, int sta
 class OperatorCostModel final : public CostModel {
  public:
   /// `block_tokens`: of the ledger, for the mapping of virtually contiguous KV.
-  OperatorCostModel(ModelShape model, Hardware hardware, Parallel parallel, HostTerms host, const Variants& variants = {},
-                    std::int64_t block_tokens = 16);
+  OperatorCostModel(ModelShape model, Hardware hardware, Parallel parallel, HostTerms host,
+                    const Variants& variants = {}, std::int64_t block_tokens = 16);
   ~OperatorCostModel() override;
 
   StepRun price(std::span<const StepShape> members, int stage) const override;
   Duration hop(Tokens tokens) const override;
+  Duration collectives(const StepShape& shape, int stage) const override;
   int stages() const override { return parallel_.pp; }
 
-  /// The same with every operator's time multiplied by a draw from its fitted error: one normal draw of the logarithm for
-  /// each GEMM shape, for each attention phase and for the links. Pure in (seed).
+  /// The same with every operator's time multiplied by a draw from its fitted error: one normal draw of the logarithm
+  /// for each GEMM shape, for each attention phase and for the links. Pure in (seed).
   std::unique_ptr<OperatorCostModel> perturbed(std::uint64_t seed) const;
 
   /// What no implementation can beat on this device: arithmetic at the peak rate or traffic at full bandwidth.
@@ -75,6 +77,8 @@ class OperatorCostModel final : public CostModel {
                     const Variants& variants, std::int64_t block_tokens, std::array<double, kTerms> factor);
   double gemm_seconds(Term term, double m, std::int64_t n, std::int64_t k) const;
   double layer_seconds(double tokens) const;
+  double layer_links_seconds(double tokens) const;
+  double head_links_seconds(double rows) const;
   double head_seconds(double rows) const;
   void bake_stage(Stage& stage) const;
   const Row& row(const Stage& stage, std::int64_t decodes) const;

@@ -36,11 +36,13 @@ ResidualGrid::ResidualGrid(std::vector<Axis> axes, std::vector<std::int16_t> tho
     : axes_(std::move(axes)), values_(std::move(thousandths)) {
   std::size_t expected = 1;
   for (const Axis& axis : axes_) {
-    if (axis.count < 1 || !(axis.step > 0)) throw ConfigError("residual grid: an axis needs a count and a positive step");
+    if (axis.count < 1 || !(axis.step > 0))
+      throw ConfigError("residual grid: an axis needs a count and a positive step");
     expected *= static_cast<std::size_t>(axis.count);
   }
   if (axes_.size() > Features{}.size() || values_.size() != expected) {
-    throw ConfigError("residual grid: expected " + std::to_string(expected) + " values, got " + std::to_string(values_.size()));
+    throw ConfigError("residual grid: expected " + std::to_string(expected) + " values, got " +
+                      std::to_string(values_.size()));
   }
 }
 
@@ -102,7 +104,8 @@ Value to_value(const ResidualGrid& grid) {
 ResidualGrid residual_from_json(const Value& v) {
   std::vector<ResidualGrid::Axis> axes;
   for (const Value& axis : v.at("axes_log2").items()) {
-    axes.push_back({axis.at("start").as_double(), axis.at("step").as_double(), static_cast<int>(axis.at("count").as_int())});
+    axes.push_back(
+        {axis.at("start").as_double(), axis.at("step").as_double(), static_cast<int>(axis.at("count").as_int())});
   }
   return ResidualGrid(std::move(axes), numbers_in(v.at("thousandths").items()));
 }

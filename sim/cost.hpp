@@ -68,6 +68,9 @@ class CostModel {
   virtual StepRun price(std::span<const StepShape> members, int stage) const = 0;
   /// Time for activations of `tokens` to reach the next pipeline stage.
   virtual Duration hop(Tokens /*tokens*/) const { return Duration{}; }
+  /// The part of an iteration of this shape that devices of a stage spend on telling each other results (all-reduces of
+  /// tensor parallelism), for the report.
+  virtual Duration collectives(const StepShape& /*shape*/, int /*stage*/) const { return Duration{}; }
   virtual int stages() const { return 1; }
 };
 

@@ -127,7 +127,7 @@ struct StationView {
   std::span<const CallId> prefilling;       ///< admitted to this lane, prompt not done, in order of admission
   std::span<const CallId> swapped;          ///< KV in host memory, in queue order
   std::span<const CallId> full;             ///< members of the group that used up what they reserved
-  std::span<const CallId> held;             ///< finished, but kept until their batch ends (Batcher::returns_whole_batch)
+  std::span<const CallId> held;             ///< finished, but kept until their batch ends (returns_whole_batch)
   GroupView group;                          ///< the decode group of this lane
   std::int32_t running = 0;                 ///< calls of all lanes that hold KV here
   std::int64_t steps_since_admission = 0;   ///< iterations of this lane since it last admitted
@@ -161,7 +161,8 @@ struct StationView {
     p.computed = narrow<Tokens32>(context(id));
     return p;
   }
-  /// Place in the queue order: as of when the call entered a queue; of one that decodes as of now, if the order preempts.
+  /// Place in the queue order: as of when the call entered a queue; of one that decodes as of now, where the order
+  /// preempts.
   std::int64_t key(CallId id) const;
   /// Is `a` served before `b`?
   bool before(CallId a, CallId b) const {
@@ -173,7 +174,9 @@ struct StationView {
 /// Something happened to a call at a station. `lane` is where; times are boundaries of iterations.
 struct CallEvent {
   /// kMovedOut and kMovedIn: its KV goes to another station, has come from one.
-  enum Kind : std::uint8_t { kArrived, kAdmitted, kFirstToken, kPreempted, kResumed, kFinished, kMovedOut, kMovedIn } kind;
+  enum Kind : std::uint8_t {
+    kArrived, kAdmitted, kFirstToken, kPreempted, kResumed, kFinished, kMovedOut, kMovedIn
+  } kind;
   CallId id;
   const Call* call;
   Time now;
@@ -213,14 +216,15 @@ class KvPolicy {
   virtual Leave preempt(const Call&) const { return Leave::kRecompute; }
 };
 
-/// Queue order as a key: smaller first, ties by arrival. Asked when a call enters a queue, and at every plan if dynamic.
+/// Queue order as a key: smaller first, ties by arrival. Asked when a call enters a queue, at every plan if dynamic.
 /// One that wants events keeps a state of its own, and there is one of it a station; the events are a batcher's.
 class QueueOrder {
  public:
   virtual ~QueueOrder() = default;
   /// `view` is null where no station is known; `id` names the call in it.
   virtual std::int64_t key(CallId id, const Call&, const Progress&, const StationView* view) const = 0;
-  virtual bool dynamic() const { return false; }   ///< keys depend on the state of the cache or on time; O(waiting) a plan
+  /// Do keys depend on the state of the cache or on time? O(waiting) a plan.
+  virtual bool dynamic() const { return false; }
   /// Does a call that decodes give its place to one that comes before it by now and finds none? How it leaves, the
   /// KvPolicy says. Batchers see to it in decode_all (policies/batching/steps.hpp); O(running) a plan.
   virtual bool preempts() const { return false; }

@@ -124,7 +124,9 @@ class Profile final : public ArrivalProcess {
 }  // namespace
 
 std::unique_ptr<ArrivalProcess> make_constant(double rate) { return std::make_unique<Constant>(rate); }
-std::unique_ptr<ArrivalProcess> make_poisson(double rate, std::uint64_t seed) { return std::make_unique<Poisson>(rate, seed); }
+std::unique_ptr<ArrivalProcess> make_poisson(double rate, std::uint64_t seed) {
+  return std::make_unique<Poisson>(rate, seed);
+}
 std::unique_ptr<ArrivalProcess> make_gamma(double rate, double cv, std::uint64_t seed) {
   return std::make_unique<Gamma>(rate, cv, seed);
 }

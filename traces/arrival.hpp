@@ -4,9 +4,9 @@
 ///   constant   every 1/rate seconds, the first at 1/rate        poisson   exponential gaps
 ///   gamma      gamma gaps of mean 1/rate and a coefficient of variation
 ///   onoff      Poisson while on, nothing while off; `rate` is the mean over both; phases are drawn from `on` and `off`
-///   sinusoid   Poisson whose rate follows a day: rate * (1 - amplitude * cos(2 pi t / period)), lowest at 0, in 96 steps a
-///              period
-///   profile    Poisson whose rate follows a table of (time, rate), each rate valid until the next row, the last forever
+///   sinusoid   Poisson whose rate follows a day: rate * (1 - amplitude * cos(2 pi t / period)), lowest at 0,
+///              in 96 steps a period
+///   profile    Poisson whose rate follows a table of (time, rate), each valid until the next row, the last for ever
 ///
 ///   auto arrivals = make_poisson(12.0, seed);
 ///   Time first = arrivals->next();                  // kNever: no more

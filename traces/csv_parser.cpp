@@ -126,7 +126,9 @@ class CsvParser final : public RowParser {
 
  private:
   bool has(Kind k) const { return std::find(kinds_.begin(), kinds_.end(), k) != kinds_.end(); }
-  bool header_has(std::string_view name) const { return std::find(header_.begin(), header_.end(), name) != header_.end(); }
+  bool header_has(std::string_view name) const {
+    return std::find(header_.begin(), header_.end(), name) != header_.end();
+  }
 
   void read_header() {
     if (header_has("TIMESTAMP")) {
@@ -354,9 +356,11 @@ class CsvParser final : public RowParser {
       const bool fits = form == 'd' ? is_digit(p[i]) : form == '_' ? p[i] == ' ' || p[i] == 'T' : p[i] == form;
       if (!fits) return false;
     }
-    const int month = two_digits(p + 5), day = two_digits(p + 8), hour = two_digits(p + 11), minute = two_digits(p + 14);
+    const int month = two_digits(p + 5), day = two_digits(p + 8), hour = two_digits(p + 11),
+              minute = two_digits(p + 14);
     if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59) return false;
-    minute_seconds_ = days_from_civil(two_digits(p) * 100 + two_digits(p + 2), month, day) * 86400 + hour * 3600 + minute * 60;
+    minute_seconds_ =
+        days_from_civil(two_digits(p) * 100 + two_digits(p + 2), month, day) * 86400 + hour * 3600 + minute * 60;
     std::copy(p, p + minute_.size(), minute_.begin());
     minute_known_ = true;
     return true;
@@ -388,7 +392,8 @@ class CsvParser final : public RowParser {
     }
     if (*p == 'Z') {
       ++p;
-    } else if ((*p == '+' || *p == '-') && is_digit(p[1]) && is_digit(p[2]) && p[3] == ':' && is_digit(p[4]) && is_digit(p[5])) {
+    } else if ((*p == '+' || *p == '-') && is_digit(p[1]) && is_digit(p[2]) && p[3] == ':' && is_digit(p[4]) &&
+               is_digit(p[5])) {
       const int offset = two_digits(p + 1) * 3600 + two_digits(p + 4) * 60;
       seconds -= *p == '+' ? offset : -offset;
       p += 6;
@@ -410,7 +415,9 @@ class CsvParser final : public RowParser {
     const std::string_view value(from, static_cast<std::size_t>(to - from));
     const std::string& name = header_[index];
     switch (kinds_[index]) {
-      case Kind::kDate: reject_number(why, name, why == Parsed::kHuge ? "a trace spans at most 9000000 s" : kDateRule, value); return;
+      case Kind::kDate:
+        reject_number(why, name, why == Parsed::kHuge ? "a trace spans at most 9000000 s" : kDateRule, value);
+        return;
       case Kind::kSeconds:
         if (why == Parsed::kHuge) {
           reject(name, "expected seconds since the start of the trace in [0, 9000000] (a date in Unix time?)", value);

@@ -54,7 +54,8 @@ Shared shared_blocks(const std::vector<std::vector<std::uint64_t>>& prompts) {
   return out;
 }
 
-std::optional<ReuseModel> fit_reuse(const WorkloadSample& s, const std::vector<std::size_t>& order, std::size_t shares) {
+std::optional<ReuseModel> fit_reuse(const WorkloadSample& s, const std::vector<std::size_t>& order,
+                                    std::size_t shares) {
   const Shared shared = shared_blocks(s.blocks);
   ReuseModel r;
   r.block_tokens = kMooncakeBlock;
@@ -79,7 +80,8 @@ std::optional<ReuseModel> fit_reuse(const WorkloadSample& s, const std::vector<s
   return r;
 }
 
-double hit_ratio(std::unordered_set<std::uint64_t>& seen, std::span<const std::uint64_t> keys, std::int64_t& hits, std::int64_t& all) {
+double hit_ratio(std::unordered_set<std::uint64_t>& seen, std::span<const std::uint64_t> keys, std::int64_t& hits,
+                 std::int64_t& all) {
   for (std::uint64_t key : keys) hits += !seen.insert(key).second;
   all += static_cast<std::int64_t>(keys.size());
   return all > 0 ? static_cast<double>(hits) / static_cast<double>(all) : 0;
@@ -93,7 +95,8 @@ double model_hit_ratio(const WorkloadModel& m, std::size_t requests) {
   std::vector<std::uint64_t> keys;
   for (std::uint64_t n = 0; n < requests; ++n) {
     keys.clear();
-    for (const Segment& s : reuse.segments(n, m.prompt.at(Rng(kSeed, Purpose::kLength, 2 * n).uniform()))) keys.push_back(s.key);
+    for (const Segment& s : reuse.segments(n, m.prompt.at(Rng(kSeed, Purpose::kLength, 2 * n).uniform())))
+      keys.push_back(s.key);
     ratio = hit_ratio(seen, keys, hits, all);
   }
   return ratio;
@@ -196,7 +199,8 @@ WorkloadModel fit_model(const WorkloadSample& sample, std::string name, std::str
   const std::vector<std::size_t> order = by_prompt(sample);
   for (std::size_t b = 0; b < shares; ++b) {
     std::vector<std::int64_t> part;
-    for (std::size_t i = order.size() * b / shares; i < order.size() * (b + 1) / shares; ++i) part.push_back(sample.output[order[i]]);
+    for (std::size_t i = order.size() * b / shares; i < order.size() * (b + 1) / shares; ++i)
+      part.push_back(sample.output[order[i]]);
     m.output.push_back(QuantileGrid::fit(std::move(part), kOutputDistance));
   }
   if (sample.rate > 0) {
@@ -211,7 +215,8 @@ WorkloadModel fit_model(const WorkloadSample& sample, std::string name, std::str
 Value fit_errors(const WorkloadModel& m, const WorkloadSample& s) {
   std::vector<std::int64_t> prompt, output;
   for (std::uint64_t n = 0; n < 50'000; ++n) {
-    const auto [p, o] = m.draw(Rng(kSeed, Purpose::kLength, 2 * n).uniform(), Rng(kSeed, Purpose::kLength, 2 * n + 1).uniform());
+    const auto [p, o] =
+        m.draw(Rng(kSeed, Purpose::kLength, 2 * n).uniform(), Rng(kSeed, Purpose::kLength, 2 * n + 1).uniform());
     prompt.push_back(p);
     output.push_back(o);
   }

@@ -5,8 +5,8 @@
 ///
 /// Lengths keep a Kolmogorov-Smirnov distance of 0.003 (prompts) and 0.01 (outputs of one share of prompt rank) by
 /// construction; `fit` in the result holds the distances over all requests, the means, the rank correlation and, for
-/// traces with block ids, the block hit ratio of an unlimited cache, of the trace and of the model. All rows are kept in
-/// memory: this is an offline tool.
+/// traces with block ids, the block hit ratio of an unlimited cache, of the trace and of the model. All rows are kept
+/// in memory: this is an offline tool.
 #pragma once
 
 #include <cstdint>

@@ -18,8 +18,12 @@ class GeneratedSource final : public RequestSource {
  public:
   GeneratedSource(std::int64_t requests, std::unique_ptr<ArrivalProcess> arrivals, Lengths lengths,
                   DeclaredPrefixes prefixes, std::optional<PrefixReuse> reuse)
-      : requests_(requests), arrivals_(std::move(arrivals)), lengths_(std::move(lengths)), prefixes_(std::move(prefixes)),
-        reuse_(std::move(reuse)), arrival_(requests > 0 ? arrivals_->next() : kNever) {}
+      : requests_(requests),
+        arrivals_(std::move(arrivals)),
+        lengths_(std::move(lengths)),
+        prefixes_(std::move(prefixes)),
+        reuse_(std::move(reuse)),
+        arrival_(requests > 0 ? arrivals_->next() : kNever) {}
 
   Time peek() const override { return arrival_; }
   void pop(Request& out) override;

@@ -7,7 +7,9 @@
 namespace orrery {
 namespace {
 
-Tokens32 tokens(std::int64_t n) { return Tokens32{static_cast<std::int32_t>(std::clamp<std::int64_t>(n, 1, kMaxRequestTokens))}; }
+Tokens32 tokens(std::int64_t n) {
+  return Tokens32{static_cast<std::int32_t>(std::clamp<std::int64_t>(n, 1, kMaxRequestTokens))};
+}
 
 }  // namespace
 

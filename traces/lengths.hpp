@@ -32,7 +32,8 @@ class LengthModel {
 
 class DistributionLengths final : public LengthModel {
  public:
-  DistributionLengths(Distribution prompt, Distribution output) : prompt_(std::move(prompt)), output_(std::move(output)) {}
+  DistributionLengths(Distribution prompt, Distribution output)
+      : prompt_(std::move(prompt)), output_(std::move(output)) {}
   Pair draw(Rng& prompt, Rng& output) const override { return {prompt_.count(prompt), output_.count(output)}; }
   double mean_prompt() const override { return prompt_.mean(); }
   double mean_output() const override { return output_.mean(); }

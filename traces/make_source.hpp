@@ -7,12 +7,13 @@
 ///   ResolvedInfo info;
 ///   auto source = make_source(config.at("workload"), seed, {{"~/study"}}, info);   // throws ConfigError
 ///
-///   "workload": { "tenants": [ {"name": "a", "share": 3}, {"name": "b", "share": 1} ], "arrival": ..., "lengths": ... }
+///   "workload": { "tenants": [ {"name": "a", "share": 3}, {"name": "b", "share": 1} ], "arrival": ..., ... }
 ///   "workload": { "tenants": [ {"name": "a", "arrival": ..., "lengths": ...}, ... ], "requests": 900 }   a stream each
 ///
 ///   "workload": { "models": {"count": 32, "zipf": 1}, "arrival": ..., "lengths": ... }   model k in proportion to k^-1
 ///
-/// Keys: arrival, lengths, requests, trace, scale, window, sessions, prefixes, tenants, models (docs in make_source.cpp, one reader each).
+/// Keys: arrival, lengths, requests, trace, scale, window, sessions, prefixes, tenants, models (docs in
+/// workload/parts.hpp, one reader each).
 #pragma once
 
 #include <cstdint>
@@ -36,12 +37,13 @@ struct ResolvedInfo {
   std::vector<Input> inputs;                     ///< files read
   std::vector<std::string> notes;                ///< what a reader of the result should know
   std::int64_t requests = 0;                     ///< -1: known only at the end
-  double rate = 0;                               ///< expected arrivals (of sessions, where there are) per second; 0: closed loop
+  double rate = 0;                               ///< expected arrivals (or sessions) per second; 0: closed loop
   double mean_prompt = 0, mean_output = 0;       ///< expected tokens before clipping, history not counted
   std::int64_t longest_prompt = 0, longest_total = 0;   ///< tokens; 0: no bound known
   bool random = false;                           ///< the seed changes the requests
 };
 
-std::unique_ptr<RequestSource> make_source(const Value& workload, std::uint64_t seed, const SearchPath& path, ResolvedInfo& out);
+std::unique_ptr<RequestSource> make_source(const Value& workload, std::uint64_t seed, const SearchPath& path,
+                                           ResolvedInfo& out);
 
 }  // namespace orrery

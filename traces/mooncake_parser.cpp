@@ -133,7 +133,8 @@ class MooncakeParser final : public RowParser {
     Parsed why = text.empty() ? Parsed::kEmpty : parse_integer(p, value);
     if (why == Parsed::kOk && (p != text.data() + text.size() || value < 1)) why = Parsed::kNotNumber;
     if (why == Parsed::kOk && value > kMaxRequestTokens) why = Parsed::kHuge;
-    if (text == "0" && key == "output_length") return reject(key, "expected at least 1 (drop requests that failed)", text);
+    if (text == "0" && key == "output_length")
+      return reject(key, "expected at least 1 (drop requests that failed)", text);
     if (why != Parsed::kOk) return reject_number(why, key, kTokenRule, text);
     out = Tokens32{static_cast<std::int32_t>(value)};
     return true;
@@ -167,7 +168,8 @@ class MooncakeParser final : public RowParser {
     }
     Segment& last = segments_.back();
     last.tokens = Tokens32{static_cast<std::int32_t>(prompt - (blocks - 1) * kMooncakeBlock)};
-    if (last.tokens.value() < kMooncakeBlock) last.key = hash_combine(last.key, static_cast<std::uint64_t>(last.tokens.value()));
+    if (last.tokens.value() < kMooncakeBlock)
+      last.key = hash_combine(last.key, static_cast<std::uint64_t>(last.tokens.value()));
     row.request.segments = segments_;
     return true;
   }

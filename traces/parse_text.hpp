@@ -45,7 +45,8 @@ inline Parsed parse_decimal(const char*& p, int places, std::int64_t& out) {
     const auto before = static_cast<int>(q - p);
     int after = 0;
     if (*q == '.') for (++q; is_digit(*q) && before + after < 18; ++q, ++after) digits = digits * 10 + (*q - '0');
-    if (!is_digit(*q) && *q != '.' && *q != 'e' && *q != 'E' && after <= places && places <= 12 && before + places <= 18) {
+    if (!is_digit(*q) && *q != '.' && *q != 'e' && *q != 'E' && after <= places && places <= 12 &&
+        before + places <= 18) {
       p = q;
       out = digits * kPower[places - after];
       return Parsed::kOk;

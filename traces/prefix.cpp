@@ -116,7 +116,8 @@ std::span<const Segment> PrefixReuse::segments(std::uint64_t n, std::int64_t pro
   for (const Run& run : runs) {
     const std::uint64_t base = hash_combine(kReuseSalt, run.owner);
     for (; j < run.end; ++j) {
-      segments_.push_back({hash_combine(base, static_cast<std::uint64_t>(j)), tokens32(std::min(block, prompt_tokens - j * block))});
+      segments_.push_back(
+          {hash_combine(base, static_cast<std::uint64_t>(j)), tokens32(std::min(block, prompt_tokens - j * block))});
     }
   }
   return segments_;

@@ -7,7 +7,7 @@
 ///  - Reuse: the fitted structure of a trace with block ids (ReuseModel): request n continues an earlier one.
 ///
 ///   History h(session_key);
-///   h.ask(1200);  request.output_key = h.answer(150);  request.segments = h.segments();   // of the prompt, 1200 tokens
+///   h.ask(1200);  request.output_key = h.answer(150);  request.segments = h.segments();   // of the 1200 prompt tokens
 #pragma once
 
 #include <cstdint>

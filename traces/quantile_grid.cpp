@@ -70,8 +70,9 @@ QuantileGrid QuantileGrid::from_value(const Value& v) {
   for (const Value& x : v.at("x").items()) g.x_.push_back(static_cast<double>(x.as_int()));
   for (const Value& ppm : v.at("ppm").items()) g.u_.push_back(static_cast<double>(ppm.as_int()) / kMillion);
   const bool sized = g.x_.size() >= 2 && g.x_.size() == g.u_.size() && g.x_.size() < 65536;
-  const bool rises = sized && std::is_sorted(g.u_.begin(), g.u_.end()) && g.u_.front() == 0 && g.u_.back() == 1 &&
-                     std::adjacent_find(g.x_.begin(), g.x_.end(), [](double a, double b) { return a >= b; }) == g.x_.end();
+  const bool rises =
+      sized && std::is_sorted(g.u_.begin(), g.u_.end()) && g.u_.front() == 0 && g.u_.back() == 1 &&
+      std::adjacent_find(g.x_.begin(), g.x_.end(), [](double a, double b) { return a >= b; }) == g.x_.end();
   if (!rises || g.x_.front() < 0) {
     throw ConfigError(v.where() + ": expected as many x as ppm, x rising from 0 or more, ppm rising from 0 to 1000000");
   }

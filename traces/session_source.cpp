@@ -107,8 +107,10 @@ void SessionSource::pop(Request& out) {
   if (rules_.turns) {
     out.session = s.name;
     const std::int64_t room = kMaxRequestTokens - out.output_tokens.value();
-    const std::int64_t limit = std::min(room, lengths_.rules().max_total > 0 ? lengths_.rules().max_total - out.output_tokens.value() : room);
-    const std::int64_t added = std::min<std::int64_t>(out.prompt_tokens.value(), std::max<std::int64_t>(limit - s.history.tokens(), 1));
+    const std::int64_t limit =
+        std::min(room, lengths_.rules().max_total > 0 ? lengths_.rules().max_total - out.output_tokens.value() : room);
+    const std::int64_t added =
+        std::min<std::int64_t>(out.prompt_tokens.value(), std::max<std::int64_t>(limit - s.history.tokens(), 1));
     s.history.ask(added);
     out.prompt_tokens = Tokens32{static_cast<std::int32_t>(s.history.tokens())};
     const std::uint64_t key = s.history.answer(out.output_tokens.value());
@@ -148,7 +150,8 @@ void SessionSource::end(std::uint32_t slot, Time now) {
   const std::int64_t user = slots_[slot].user;
   ended_.push_back(slot);
   if (user < 0) return;
-  const std::uint64_t entity = static_cast<std::uint64_t>(user) << kUserShift | user_sessions_[static_cast<std::size_t>(user)];
+  const std::uint64_t entity =
+      static_cast<std::uint64_t>(user) << kUserShift | user_sessions_[static_cast<std::size_t>(user)];
   Rng rng(seed_, Purpose::kThink, hash_combine(entity, kMaxTurns));
   start(entity, user, after(now, rules_.pause.sample(rng)));
 }

@@ -61,7 +61,9 @@ class SessionSource final : public RequestSource {
     Time arrival;
     std::uint64_t order;               ///< same-instant order: as scheduled
     std::uint32_t slot;
-    friend bool operator>(const Due& a, const Due& b) { return a.arrival != b.arrival ? a.arrival > b.arrival : a.order > b.order; }
+    friend bool operator>(const Due& a, const Due& b) {
+      return a.arrival != b.arrival ? a.arrival > b.arrival : a.order > b.order;
+    }
   };
 
   void start(std::uint64_t entity, std::int64_t user, Time arrival);

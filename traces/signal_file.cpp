@@ -29,7 +29,8 @@ std::size_t column_of(const std::vector<std::string>& header, const std::string&
   if (wanted.empty() && names.size() == 1) return 1;
   const auto found = std::find(names.begin(), names.end(), wanted);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin()) + 1;
-  if (wanted.empty()) throw ConfigError(where + "has " + std::to_string(names.size()) + " columns of values; name one as \"column\"");
+  if (wanted.empty())
+    throw ConfigError(where + "has " + std::to_string(names.size()) + " columns of values; name one as \"column\"");
   throw ConfigError(where + unknown_name("column", wanted, names));
 }
 

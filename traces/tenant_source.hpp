@@ -1,6 +1,6 @@
 /// Tenants of generated workloads (/workload/tenants): drawn for each request of one stream, or each with a stream of
-/// its own; models (/workload/models) are drawn alike. Tenant or model i of the list has the number i + 1 in requests; 0
-/// is nobody.
+/// its own; models (/workload/models) are drawn alike. Tenant or model i of the list has the number i + 1 in requests;
+/// 0 is nobody.
 ///
 ///   DrawnNames one(std::move(source), {0.75, 0.25}, seed, Purpose::kTenant, &Request::tenant);
 ///   TenantStreams two(std::move(sources), 20000);

@@ -75,7 +75,8 @@ bool RowParser::reject_number(Parsed why, std::string_view column, std::string_v
 
 bool RowParser::in_order(Time arrival, std::string_view value) {
   if (arrival < previous) {
-    errors.add(file->name(), line, "arrival " + shown(value) + " is before that of the row above; sort the trace by arrival");
+    errors.add(file->name(), line,
+               "arrival " + shown(value) + " is before that of the row above; sort the trace by arrival");
     previous = arrival;
     return false;
   }
@@ -127,7 +128,8 @@ void TraceReader::rewind() {
 void TraceReader::check(Needs needs) {
   RowParser& p = *parser_;
   if (needs.arrivals && !p.has_arrivals) {
-    throw ConfigError(path() + ":1: missing column arrival_s; a file of lengths can be used only under /workload/lengths");
+    throw ConfigError(path() +
+                      ":1: missing column arrival_s; a file of lengths can be used only under /workload/lengths");
   }
   if (!p.has_outputs && needs.output == 0)
     throw ConfigError(path() + ":1: has no output lengths; beside the trace, say \"lengths\": {\"output\": N}");
@@ -147,7 +149,8 @@ void TraceReader::check(Needs needs) {
     f.longest_prompt = std::max(f.longest_prompt, prompt);
     f.longest_total = std::max(f.longest_total, prompt + output);
     f.content_hash = hash_combine(f.content_hash, static_cast<std::uint64_t>(to_ps(r.arrival)));
-    f.content_hash = hash_combine(f.content_hash, static_cast<std::uint64_t>(prompt) << 32 | static_cast<std::uint64_t>(output));
+    f.content_hash =
+        hash_combine(f.content_hash, static_cast<std::uint64_t>(prompt) << 32 | static_cast<std::uint64_t>(output));
   }
   if (!p.errors.empty()) p.errors.raise();
   if (f.rows == 0) throw ConfigError(path() + ": holds no requests");

@@ -106,7 +106,9 @@ class TraceReader {
   static TraceReader open(const std::string& path) { return open(path, Needs{}); }
   /// The same for text in memory, which must outlive the reader; `name` stands for the path.
   static TraceReader from_text(const std::string& name, std::string_view text, Needs needs);
-  static TraceReader from_text(const std::string& name, std::string_view text) { return from_text(name, text, Needs{}); }
+  static TraceReader from_text(const std::string& name, std::string_view text) {
+    return from_text(name, text, Needs{});
+  }
 
   TraceReader(TraceReader&&) noexcept;
   TraceReader& operator=(TraceReader&&) noexcept;

@@ -28,9 +28,14 @@ void remember(History& h, std::span<const Segment> own, Request& out) {
 
 }  // namespace
 
-TraceSource::TraceSource(TraceReader reader, TraceRules rules, std::unique_ptr<ArrivalProcess> arrivals, std::uint64_t seed)
-    : reader_(std::move(reader)), rules_(std::move(rules)), arrivals_(std::move(arrivals)), seed_(seed),
-      lengths_(nullptr, rules_.lengths, seed), prefixes_(rules_.prefixes, seed),
+TraceSource::TraceSource(TraceReader reader, TraceRules rules, std::unique_ptr<ArrivalProcess> arrivals,
+                         std::uint64_t seed)
+    : reader_(std::move(reader)),
+      rules_(std::move(rules)),
+      arrivals_(std::move(arrivals)),
+      seed_(seed),
+      lengths_(nullptr, rules_.lengths, seed),
+      prefixes_(rules_.prefixes, seed),
       resamples_(rules_.factor != 1 && rules_.method == ScaleMethod::kResample),
       limits_(rules_.lengths.max_tokens.has_value() || rules_.lengths.max_total > 0) {
   reader_.rewind();
@@ -69,7 +74,8 @@ void TraceSource::find_next() {
 
 void TraceSource::resample() {
   // No later row makes a copy that comes before the row itself.
-  while (row_ != nullptr && (waiting_.empty() || run_time(row_->request.arrival) <= waiting_.front()->row.request.arrival)) {
+  while (row_ != nullptr &&
+         (waiting_.empty() || run_time(row_->request.arrival) <= waiting_.front()->row.request.arrival)) {
     const Request& r = row_->request;
     Rng rng(seed_, Purpose::kResample, r.session != 0 ? hash_combine(kSessionSalt, r.session) : r.number);
     const auto whole = static_cast<std::int64_t>(rules_.factor);
@@ -99,7 +105,8 @@ void TraceSource::add_copy(std::int64_t copy) {
   }
   if (r.session != 0) {
     const auto fresh = static_cast<std::uint32_t>(copied_sessions_.size() + 1);
-    r.session = copied_sessions_.try_emplace(hash_combine(original, static_cast<std::uint64_t>(copy)), fresh).first->second;
+    r.session =
+        copied_sessions_.try_emplace(hash_combine(original, static_cast<std::uint64_t>(copy)), fresh).first->second;
   }
   r.segments = c->segments;
   waiting_.push_back(std::move(c));

@@ -1,6 +1,6 @@
-/// A trace as a source of requests: window, scale, new arrival times, limits and prefixes applied on the way, one row at
-/// a time. Sessions keep their history as segments (turn k's prompt begins with the earlier prompts and answers, where
-/// the trace's token counts allow it).
+/// A trace as a source of requests: window, scale, new arrival times, limits and prefixes applied on the way, one row
+/// at a time. Sessions keep their history as segments (turn k's prompt begins with the earlier prompts and answers,
+/// where the trace's token counts allow it).
 ///
 ///   TraceSource source(TraceReader::open("prod.csv"), rules, seed);
 ///
@@ -94,8 +94,8 @@ class TraceSource final : public RequestSource {
   std::unordered_map<std::uint32_t, History> sessions_;
 };
 
-/// A trace whose sessions are closed loops: turn k + 1 arrives its think_s after turn k left the system; arrival_s rules
-/// for first turns and requests without a session. All rows are kept in memory.
+/// A trace whose sessions are closed loops: turn k + 1 arrives its think_s after turn k left the system; arrival_s
+/// rules for first turns and requests without a session. All rows are kept in memory.
 class ClosedTraceSource final : public RequestSource {
  public:
   /// Takes all of `rows`, which was made without histories.
@@ -117,7 +117,9 @@ class ClosedTraceSource final : public RequestSource {
   struct Due {
     Time arrival;
     std::uint32_t row;
-    friend bool operator>(const Due& a, const Due& b) { return a.arrival != b.arrival ? a.arrival > b.arrival : a.row > b.row; }
+    friend bool operator>(const Due& a, const Due& b) {
+      return a.arrival != b.arrival ? a.arrival > b.arrival : a.row > b.row;
+    }
   };
 
   std::vector<Row> rows_;

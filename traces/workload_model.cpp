@@ -27,7 +27,8 @@ ReuseModel reuse_from(const Value& v) {
   if (r.block_tokens < 1 || r.block_tokens > 65536) throw ConfigError(v.where() + "/block_tokens: expected 1 to 65536");
   r.root_share = fraction(v.at("root_share"));
   for (const Value& share : v.at("continuing_by_prompt").items()) r.continuing.push_back(fraction(share));
-  for (const Value& grid : v.at("shared_thousandths_by_prompt").items()) r.shared.push_back(QuantileGrid::from_value(grid));
+  for (const Value& grid : v.at("shared_thousandths_by_prompt").items())
+    r.shared.push_back(QuantileGrid::from_value(grid));
   r.age = positive_grid(v.at("age_requests"));
   if (r.continuing.empty() || r.continuing.size() != r.shared.size()) {
     throw ConfigError(v.where() + ": continuing_by_prompt and shared_thousandths_by_prompt must be equally long");
@@ -76,7 +77,8 @@ WorkloadModel WorkloadModel::from_value(const Value& v) {
   if (const Value* arrival = v.find("arrival")) {
     m.rate = arrival->at("rate").as_double();
     m.cv = arrival->at("cv").as_double();
-    if (!(m.rate > 0) || !(m.cv > 0 && m.cv <= 100)) throw ConfigError(arrival->where() + ": expected rate > 0, cv in (0, 100]");
+    if (!(m.rate > 0) || !(m.cv > 0 && m.cv <= 100))
+      throw ConfigError(arrival->where() + ": expected rate > 0, cv in (0, 100]");
   }
   if (const Value* reuse = v.find("reuse")) m.reuse = reuse_from(*reuse);
   return m;

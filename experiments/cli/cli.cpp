@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <functional>
 #include <new>
 #include <ostream>
@@ -51,6 +52,29 @@ std::string command_of(const std::vector<std::string>& arguments) {
   return out;
 }
 
+CLI::Validator whole_number(std::int64_t least) {
+  return {[least](const std::string& text) -> std::string {
+            std::int64_t value = 0;
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+            if (error == std::errc{} && end == text.data() + text.size() && value >= least) return "";
+            return "expected a whole number of at least " + std::to_string(least) + ", got \"" + text + "\"";
+          },
+          ""};
+}
+
+CLI::Validator one_of(std::vector<std::string> words) {
+  std::string list;
+  for (const std::string& w : words) list += (list.empty() ? "{" : ",") + w;
+  return {[words = std::move(words)](const std::string& text) -> std::string {
+            if (std::find(words.begin(), words.end(), text) != words.end()) return "";
+            std::string known;
+            for (const std::string& w : words) known += (known.empty() ? "" : ", ") + w;
+            const std::string hint = did_you_mean(text, words);
+            return "expected one of " + known + ", got \"" + text + "\"" + hint;
+          },
+          list + "}"};
+}
+
 /// Multi-line messages become one error a line, each with the program's name.
 int complain(std::ostream& err, std::string_view message) {
   while (!message.empty()) {
@@ -97,7 +121,9 @@ class Program {
     } catch (const CLI::CallForVersion& e) {
       out_ << e.what() << '\n';
       return kExitDone;
-    } catch (const CLI::ParseError& e) { return complain(err_, e.what()); }
+    } catch (const CLI::ExtrasError&) { return complain(err_, unexpected()); } catch (const CLI::ParseError& e) {
+      return complain(err_, e.what());
+    }
     return dispatch();
   }
 
@@ -115,18 +141,19 @@ class Program {
     add_plugin(v, run_.plugins);
     v->add_option("--out", run_.out, "folder for the results")->type_name("DIR");
     v->add_flag("--force", run_.force, "replace an earlier result in --out");
-    v->add_option("--seed", run_.seed, "seed of the random numbers")->check(CLI::NonNegativeNumber)->type_name("N");
+    v->add_option("--seed", run_.seed, "seed of the random numbers")->check(whole_number(0))->type_name("N");
     v->add_option("--seeds", run_.seeds, "replications, with intervals over them")
-        ->check(CLI::PositiveNumber)
+        ->check(whole_number(1))
         ->type_name("K");
-    v->add_option("--executor", run_.executor, "what runs the batches")->check(CLI::IsMember({"model", "cpu", "cuda"}));
+    v->add_option("--executor", run_.executor, "what runs the batches")->check(one_of({"model", "cpu", "cuda"}));
     v->add_option("--metrics", run_.metrics, "whose definitions of TPOT and ITL")
-        ->check(CLI::IsMember({"vllm", "guidellm", "aiperf", "mlperf"}));
+        ->check(one_of({"vllm", "guidellm", "aiperf", "mlperf"}));
     v->add_flag("--no-rows", run_.no_rows, "write no requests.csv");
     v->add_flag("--no-fast-forward", run_.no_fast_forward, "step through every iteration");
     v->add_flag("--verify-fast-forward", run_.verify_fast_forward, "ask the policy at every skipped iteration");
     v->add_option("--timeline", run_.timeline, "trace this part of the run, for the Perfetto viewer")
         ->type_name("A..B");
+    v->add_flag("--max-rate", run_.max_rate, "also find the highest rate that keeps the SLO, by about 12 more runs");
     v->add_flag("--exact", run_.exact, "keep every value: exact percentiles, more memory");
     add_output(v, run_);
   }
@@ -175,7 +202,7 @@ class Program {
   void add_calibrate() {
     CLI::App* v = verb("calibrate", "measure a hardware model on this machine",
                        [this] { return calibrate_verb(calibrate_, out_, err_); });
-    v->add_option("--backend", calibrate_.backend, "whose kernels")->check(CLI::IsMember({"cpu", "cuda"}));
+    v->add_option("--backend", calibrate_.backend, "whose kernels")->check(one_of({"cpu", "cuda"}));
     v->add_option("--out", calibrate_.out, "hardware model to write; its samples lie beside it")->type_name("HW.json");
     v->add_option("--model", calibrate_.model, "whose shapes and whole steps")->type_name("NAME");
     v->add_flag("--quick", calibrate_.quick, "fewer points");
@@ -187,9 +214,14 @@ class Program {
   }
 
   void add_validate() {
-    CLI::App* v = verb("validate", "a real run beside the simulation", [this] { return validate_verb(validate_, out_, err_); });
+    CLI::App* v = verb("validate", "a real run beside the simulation", [this] {
+      if (!against_.empty()) throw ConfigError("--against: not available in this version");
+      return validate_verb(validate_, out_, err_);
+    });
     v->add_option("CONFIG", validate_.config, "run config (JSON)")->required();
-    v->add_option("--backend", validate_.backend, "what runs the steps")->check(CLI::IsMember({"cpu", "cuda"}));
+    v->add_option("--backend", validate_.backend, "what runs the steps")->check(one_of({"cpu", "cuda"}));
+    v->add_option("--against", against_, "results of another engine (not available in this version)")
+        ->type_name("FILE");
     add_set(v, validate_.sets);
     add_plugin(v, validate_.plugins);
     v->add_flag("--json", validate_.json, "print JSON");
@@ -222,6 +254,21 @@ class Program {
     for (const Later& v : kLater) names.emplace_back(v.name);
     return names;
   }
+  /// What the verb has no use for: options with the nearest that it has, and words.
+  std::string unexpected() const {
+    const CLI::App* chosen = app_.get_subcommands().empty() ? &app_ : app_.get_subcommands().front();
+    std::vector<std::string> options;
+    for (const CLI::Option* o : chosen->get_options())
+      if (!o->get_lnames().empty()) options.push_back("--" + o->get_lnames().front());
+    std::string out;
+    for (const std::string& word : app_.remaining(true)) {
+      const std::string option = word.substr(0, word.find('='));
+      out += (out.empty() ? "" : "\n") +
+             (word.starts_with("-") ? unknown_name("option", option, options) : "unexpected argument \"" + word + "\"");
+    }
+    return out;
+  }
+
   bool known_verb(const std::string& name) const {
     const auto all = verbs();
     return std::find(all.begin(), all.end(), name) != all.end();
@@ -251,6 +298,7 @@ class Program {
   std::string calibrate_base_;
   ValidateOptions validate_;
   std::string folder_, policy_, schema_;
+  std::vector<std::string> against_;
   bool policies_json_ = false;
 };
 

@@ -32,13 +32,16 @@ struct EnumName { std::string_view name; int value; };
 class Describer {
  public:
   virtual ~Describer() = default;
-  virtual void field(std::string_view name, std::int64_t& value, Range, std::string_view help, std::string_view unit = "") = 0;
-  virtual void field(std::string_view name, double& value, Range, std::string_view help, std::string_view unit = "") = 0;
+  virtual void field(std::string_view name, std::int64_t& value, Range, std::string_view help,
+                     std::string_view unit = "") = 0;
+  virtual void field(std::string_view name, double& value, Range, std::string_view help,
+                     std::string_view unit = "") = 0;
   virtual void field(std::string_view name, bool& value, std::string_view help) = 0;
   virtual void field(std::string_view name, std::string& value, std::string_view help) = 0;
   virtual void field(std::string_view name, std::vector<double>& value, Range, std::string_view help) = 0;
   virtual void duration(std::string_view name, Duration& value, Range seconds, std::string_view help) = 0;
-  virtual void enumeration(std::string_view name, int& value, const std::vector<EnumName>& names, std::string_view help) = 0;
+  virtual void enumeration(std::string_view name, int& value, const std::vector<EnumName>& names,
+                           std::string_view help) = 0;
   /// Parameters that are each in range but not together; told where a config is read.
   virtual void error(std::string_view /*name*/, std::string_view /*message*/) {}
 
@@ -47,10 +50,18 @@ class Describer {
     field(name, wide, r, help, unit);
     value = static_cast<int>(wide);
   }
-  void field(std::string_view name, Tokens& value, Range r, std::string_view help) { count(name, value, r, help, "tokens"); }
-  void field(std::string_view name, Blocks& value, Range r, std::string_view help) { count(name, value, r, help, "blocks"); }
-  void field(std::string_view name, Bytes& value, Range r, std::string_view help) { count(name, value, r, help, "bytes"); }
-  void field(std::string_view name, Duration& value, Range seconds, std::string_view help) { duration(name, value, seconds, help); }
+  void field(std::string_view name, Tokens& value, Range r, std::string_view help) {
+    count(name, value, r, help, "tokens");
+  }
+  void field(std::string_view name, Blocks& value, Range r, std::string_view help) {
+    count(name, value, r, help, "blocks");
+  }
+  void field(std::string_view name, Bytes& value, Range r, std::string_view help) {
+    count(name, value, r, help, "bytes");
+  }
+  void field(std::string_view name, Duration& value, Range seconds, std::string_view help) {
+    duration(name, value, seconds, help);
+  }
   template <class Enum>
     requires std::is_enum_v<Enum>
   void field(std::string_view name, Enum& value, const std::vector<EnumName>& names, std::string_view help) {

@@ -91,6 +91,7 @@ bool ObjectReader::number(std::string_view key, double& out, Range range, Dimens
   if (v == nullptr) return false;
   const bool plain = dimension == Dimension::kNumber;
   try {
+    check_unit(*v, dimension);
     const double wide = parse_quantity(*v, dimension);
     if (inside(wide, range)) {
       out = wide;
@@ -130,6 +131,7 @@ bool ObjectReader::duration(std::string_view key, Duration& out, Range seconds) 
   const Value* v = take(key);
   if (v == nullptr) return false;
   try {
+    check_unit(*v, Dimension::kSeconds);
     const Duration d = parse_duration(*v);
     if (inside(to_seconds(d), seconds)) {
       out = d;

@@ -104,6 +104,11 @@ Duration parse_duration(const Value& v) {
   return from_seconds(seconds);
 }
 
+void check_unit(const Value& v, Dimension dimension) {
+  if (v.is_string() && dimension != Dimension::kNumber && parse_number(v.as_string()))
+    throw ConfigError("expected " + std::string(expected_form(dimension)) + ", got " + brief(v) + " without a unit");
+}
+
 Dimension dimension_of(std::string_view unit) {
   if (unit == "s" || unit == "seconds") return Dimension::kSeconds;
   if (unit == "/s") return Dimension::kPerSecond;

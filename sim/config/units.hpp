@@ -25,6 +25,9 @@ double parse_quantity(const Value& v, Dimension dimension);
 /// Exact to the picosecond; |value| below 106 days, the horizon of a run. Negative ones parse, the caller's range says.
 Duration parse_duration(const Value& v);
 
+/// "500" is no duration: a number in quotes without a unit is more likely meant in another one. Throws ConfigError.
+void check_unit(const Value& v, Dimension dimension);
+
 /// The dimension behind a unit of Describer::field ("s", "/s", "bytes", "bytes/s", "W", "J", "Hz"); kNumber for others.
 Dimension dimension_of(std::string_view unit);
 

@@ -19,6 +19,9 @@ class ScaledCost final : public CostModel {
     return r;
   }
   Duration hop(Tokens tokens) const override { return scaled(base_->hop(tokens)); }
+  Duration collectives(const StepShape& shape, int stage) const override {
+    return scaled(base_->collectives(shape, stage));
+  }
   int stages() const override { return base_->stages(); }
 
  private:

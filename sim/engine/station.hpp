@@ -96,11 +96,25 @@ struct RunContext {
   std::uint64_t rows_hash = 0;
   std::vector<Observer*> observers;
   std::vector<ClientJob> jobs;           ///< by slot; empty: no client tries again
+  struct SetBack {
+    std::uint32_t generation = 0;
+    Duration time{};
+  };
+  std::vector<SetBack> set_backs;        ///< by slot, as far as any call needs; see set_back()
 
   /// When the client first asked: the arrival of the call, but for a later attempt.
   Time asked(CallId id) const { return jobs.empty() ? calls.call(id).arrival : jobs[id.index].asked; }
   std::uint16_t retries(CallId id) const {
     return static_cast<std::uint16_t>(jobs.empty() ? 0 : jobs[id.index].attempts - 1);
+  }
+  /// From the first schedule to the last one before the first token: of a call that lost its place in between.
+  Duration set_back(CallId id) const {
+    if (id.index >= set_backs.size() || set_backs[id.index].generation != id.generation) return Duration{};
+    return set_backs[id.index].time;
+  }
+  void note_set_back(CallId id, Duration time) {
+    if (id.index >= set_backs.size()) set_backs.resize(id.index + std::size_t{1});
+    set_backs[id.index] = {id.generation, time};
   }
   void row(const Row& row) {
     rows_hash = fold(rows_hash, row);

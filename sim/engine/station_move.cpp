@@ -177,7 +177,8 @@ void Station::computed_for(Tokens tokens, Time began, bool done, Time now) {
   if (tokens == Tokens{}) return;
   if (!done) return run_->recorder->on_abort(id_, 0, began, now, other_run_);
   for (std::size_t s = 1; s < stage_free_.size(); ++s)
-    run_->recorder->on_stage(id_, began, now, 1, parts_.cost->price({&other_shape_, 1}, static_cast<int>(s)));
+    run_->recorder->on_stage(id_, static_cast<int>(s), began, now, 1, other_shape_,
+                             parts_.cost->price({&other_shape_, 1}, static_cast<int>(s)));
   run_->recorder->on_step(id_, 0, began, now, 1, other_shape_, {}, other_run_);
   run_->recorder->on_recomputed(tokens);
 }

@@ -179,6 +179,8 @@ void Station::admit(Lane& lane, const BatchPlan::Admission& a, Time now) {
     s.first_schedule = now;
     s.first_cached = p.cached;
     s.first_station = id_;
+  } else if (s.first_token == kNever) {
+    run_->note_set_back(a.call, now - s.first_schedule);
   }
   lane.prefilling.push_back(a.call);
   lane.steps_since_admission = 0;
@@ -214,7 +216,7 @@ void Station::run_pipeline(Lane& lane, Time now) {
     const StepRun run = parts_.cost->price({&lane.shape, 1}, static_cast<int>(s));
     const Time begin = std::max(end + hop, stage_free_[s]);
     end = stage_free_[s] = begin + run.first;
-    run_->recorder->on_stage(id_, begin, end, 1, run);
+    run_->recorder->on_stage(id_, static_cast<int>(s), begin, end, 1, lane.shape, run);
     if (run_->metered) lane.stages.push_back({begin, end, run.e_first.value()});
   }
   lane.at = end;

@@ -205,7 +205,8 @@ void Station::finish(CallId id, Tokens context, Tokens emitted, Status status, T
   Row row{.number = call.number, .arrival = run_->asked(id), .first_schedule = s.first_schedule,
           .first_token = s.first_token, .finish = now, .prompt = call.prompt, .output = narrow<Tokens32>(emitted),
           .cached = s.first_cached, .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station,
-          .session = call.session, .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
+          .retried = call.arrival - run_->asked(id), .set_back = run_->set_back(id), .session = call.session,
+          .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
           .preemptions = p.preemptions, .retries = run_->retries(id), .status = status};
   if (run_->mover) run_->mover->complete(row, id);
   run_->leaver->left(id, row, now);

@@ -25,6 +25,19 @@ Experience experience(const Histogram& h) {
   return {h.mean() * 1e-9, at(10), at(50), static_cast<double>(h.min()) * 1e-9, h.count()};
 }
 
+SlowFirstTokens slow_first_tokens(const TtftParts& parts) {
+  const TtftParts::Sums s = parts.around(99);
+  const auto mean = [&](Wide sum) { return ratio(ps_to_s(sum), static_cast<double>(s.count)); };
+  SlowFirstTokens out{s.count, ps_to_s(s.low), ps_to_s(s.high), mean(s.total)};
+  out.retries = mean(s.retries);
+  out.queue = mean(s.queue());
+  out.load = mean(s.load);
+  out.set_back = mean(s.set_back);
+  out.prefill = mean(s.prefill());
+  out.prompt_tokens = ratio(static_cast<double>(s.computed), static_cast<double>(s.count));
+  return out;
+}
+
 }  // namespace
 
 Recorder::Recorder(RecorderConfig config) : config_(std::move(config)) {
@@ -33,7 +46,10 @@ Recorder::Recorder(RecorderConfig config) : config_(std::move(config)) {
   if (config_.specs.empty())
     config_.specs.assign(stations_.size(),
                          {config_.block_tokens, config_.blocks, config_.stages, config_.peak_flops, config_.peak_bytes,
-                          config_.idle_milliwatts, config_.usd_per_hour / static_cast<double>(config_.stations)});
+                          config_.cost, config_.idle_milliwatts,
+                          config_.usd_per_hour / static_cast<double>(config_.stations)});
+  for (std::size_t i = 0; i < stations_.size(); ++i)
+    stations_[i].kind = times_.kind_of({spec(i).peak_flops, spec(i).peak_bytes, spec(i).stages, spec(i).cost});
   service_.resize(static_cast<std::size_t>(config_.classes));
   limits_.resize(static_cast<std::size_t>(config_.classes), {kNoLimit, kNoLimit, kNoLimit, kNoLimit});
   for (const SloLimit& slo : config_.slo)
@@ -69,6 +85,7 @@ void Recorder::PerClass::merge(const PerClass& o) {
   e2e.merge(o.e2e);
   queue.merge(o.queue);
   qoe.merge(o.qoe);
+  parts.merge(o.parts);
   arrived += o.arrived;
   good += o.good;
   retries += o.retries;
@@ -206,6 +223,7 @@ void Recorder::fill_requests(Summary& s, std::size_t cut) const {
     l.tpot = quantiles(c.tpot);
     l.e2e = quantiles(c.e2e);
     l.queue = quantiles(c.queue);
+    l.slow = slow_first_tokens(c.parts);
     return l;
   };
   s.latencies = latencies(all);
@@ -307,6 +325,7 @@ void Recorder::fill_stations(Summary& s, const RunEnd& end) const {
   for (const Duration paid : end.nodes) s.usd += config_.usd_per_node_hour * to_seconds(paid) / 3600;
   idle_energy /= 1'000'000;
   s.busy = ratio(ps_to_s(busy) / stages, ps_to_s(there));
+  s.time = times_.shares(there);
   s.mfu = ratio(static_cast<double>(flops_), flops);
   s.mbu = ratio(static_cast<double>(bytes_), bytes);
   s.joules = static_cast<double>(energy_ + idle_energy) * 1e-9;
@@ -321,17 +340,16 @@ void Recorder::fill_work(Summary& s) const {
   Wide all = 0, in_range = 0;
   s.grade = Grade::kMeasured;
   for (std::size_t g = 0; g < 4; ++g) {
-    const std::int64_t worked = time_[0][g] + time_[1][g];
+    const Wide worked = time_[0][g] + time_[1][g];
     all += worked;
     in_range += time_[1][g];
     s.time_by_grade_s[g] = ps_to_s(worked);
     if (worked > 0) s.grade = static_cast<Grade>(g);
   }
   s.calibrated_time_fraction = all > 0 ? static_cast<double>(in_range) / static_cast<double>(all) : 1;
-  s.kv_map_s = ps_to_s(stalls_[static_cast<int>(Stall::kKvMap)]);
-  s.swap_s = ps_to_s(stalls_[static_cast<int>(Stall::kSwap)]);
+  s.swap_s = times_.swap_s();
   s.transfer_s = ps_to_s(stalls_[static_cast<int>(Stall::kTransfer)]);
-  s.host_s = ps_to_s(host_);
+  s.host_s = times_.host_s();
   s.steps = steps_;
   s.iterations = iterations_;
 }

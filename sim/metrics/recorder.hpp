@@ -26,8 +26,10 @@
 #include "sim/metrics/histogram.hpp"
 #include "sim/metrics/identities.hpp"
 #include "sim/metrics/row.hpp"
+#include "sim/metrics/step_times.hpp"
 #include "sim/metrics/summary.hpp"
 #include "sim/metrics/timeline.hpp"
+#include "sim/metrics/ttft_parts.hpp"
 #include "sim/plan.hpp"
 #include "sim/request.hpp"
 
@@ -39,6 +41,7 @@ struct StationSpec {
   Blocks blocks{};
   int stages = 1;
   double peak_flops = 0, peak_bytes = 0;
+  const CostModel* cost = nullptr;        ///< as RecorderConfig::cost
   std::int64_t idle_milliwatts = 0;
   double usd_per_hour = 0;
 };
@@ -54,6 +57,7 @@ struct RecorderConfig {
   int classes = 1;
   std::vector<SloLimit> slo{};
   double peak_flops = 0, peak_bytes = 0;  ///< of one station, a second; 0: no MFU, MBU
+  const CostModel* cost = nullptr;        ///< not owned; tells collectives and swapping apart (step_times.hpp)
   std::int64_t idle_milliwatts = 0;       ///< of one station while it runs nothing
   double usd_per_hour = 0;                ///< of all stations
   double usd_per_node_hour = 0;           ///< of one node of a capacity trace; then instances cost nothing besides
@@ -73,7 +77,7 @@ struct KvUse {
 
 /// Why a station or call stood still. kPreempted: a call whose KV was dropped or swapped, from its last token until it
 /// decodes again.
-enum class Stall : std::uint8_t { kKvMap, kSwap, kTransfer, kPreempted };
+enum class Stall : std::uint8_t { kTransfer, kPreempted };
 
 class Recorder {
  public:
@@ -115,7 +119,8 @@ class Recorder {
   void on_step(StationId station, int lane, Time start, Time end, std::int64_t k, const StepShape& shape,
                const BatchPlan::Padding& padding, const StepRun& run);
   /// A further pipeline stage of a step runs in [start, end), which may lie ahead; before the step's on_step.
-  void on_stage(StationId station, Time start, Time end, std::int64_t k, const StepRun& run);
+  void on_stage(StationId station, int stage, Time start, Time end, std::int64_t k, const StepShape& shape,
+                const StepRun& run);
   /// The step that runs will never end: its station stopped. What it did since `start`, or since its last iteration that
   /// counted, is lost: time and energy are spent, no token is computed.
   void on_abort(StationId station, int lane, Time start, Time now, const StepRun& run);
@@ -146,6 +151,7 @@ class Recorder {
     explicit PerClass(bool exact) : ttft(exact), tpot(exact), e2e(exact), queue(exact), qoe(exact) {}
     void merge(const PerClass& other);
     Histogram ttft, tpot, e2e, queue, qoe;   ///< qoe in 1e-9
+    TtftParts parts;
     std::int64_t arrived = 0, good = 0, retries = 0;
     std::array<std::int64_t, kStatuses> statuses{};
   };
@@ -167,6 +173,7 @@ class Recorder {
     Wide energy = 0;                        ///< nJ
     Time kv_since{};
     KvUse kv{};
+    int kind = 0;                           ///< of StepTimes
     Wide held = 0, used = 0, reserved = 0, external = 0;  ///< integrals: block ps, token ps, token ps, block ps
     Blocks peak{};
   };
@@ -198,7 +205,7 @@ class Recorder {
   Epoch& older_epoch(Time t);               ///< the last that begins before t; the oldest if there is none
   void rotate(Time now);
   void push_epoch(Time begin);
-  void count_run(StationId station, std::int64_t k, const StepRun& run);
+  void count_run(StationId station, int stage, std::int64_t k, const StepShape& shape, const StepRun& run);
   void deliver_across(Time start, Time end, std::int64_t k, std::int64_t prompt, std::int64_t output,
                       const StepRun& run);
   void itl_across(Time start, Duration first, Duration step, std::int64_t k, std::int64_t n);
@@ -255,9 +262,9 @@ class Recorder {
   std::int64_t steps_ = 0, iterations_ = 0;
   std::int64_t computed_ = 0, padded_ = 0, recomputed_ = 0, wasted_ = 0;
   std::int64_t departures_[4] = {};
-  Wide stalls_[4] = {};                        ///< picoseconds
-  std::int64_t host_ = 0;
-  std::int64_t time_[2][4] = {};            ///< ps of steps, by in range and grade
+  Wide stalls_[2] = {};                        ///< picoseconds
+  StepTimes times_;
+  Wide time_[2][4] = {};                    ///< ps of steps, by in range and grade
   Wide span_ = 0;                           ///< time of steps, ps
   Wide energy_ = 0, flops_ = 0, bytes_ = 0, running_ = 0;
   std::int32_t max_running_ = 0;

@@ -44,6 +44,7 @@ inline void Recorder::observe(PerClass& c, const Row& row) {
     good = good && tpot <= limit.tpot;
   }
   c.good += good;
+  c.parts.add(row);
 }
 
 inline void Recorder::count_tokens(const Row& row) {
@@ -80,29 +81,24 @@ inline void Recorder::on_row(const Row& row) {
   if (config_.rows) config_.rows->row(row);
 }
 
-inline void Recorder::count_run(StationId station, std::int64_t k, const StepRun& run) {
-  std::int64_t time = to_ps(run.first), host = to_ps(run.host);
-  Wide energy = run.e_first.value(), flops = run.flops, bytes = run.bytes;
-  if (k > 1) {
-    const std::int64_t half = k * (k - 1) / 2;
-    time = to_ps(run.total(k));
-    host *= k;
-    energy = energy * k + static_cast<Wide>(run.e_step.value()) * half;
-    flops = flops * k + static_cast<Wide>(run.flops_step) * half;
-    bytes = bytes * k + static_cast<Wide>(run.bytes_step) * half;
-  }
+inline void Recorder::count_run(StationId station, int stage, std::int64_t k, const StepShape& shape,
+                                const StepRun& run) {
+  const StepTimes::Work work = StepTimes::Work::of(run, k);
+  Wide energy = run.e_first.value();
+  if (k > 1) energy = energy * k + static_cast<Wide>(run.e_step.value()) * (k * (k - 1) / 2);
   Station& s = stations_[static_cast<std::size_t>(station.index)];
-  s.busy += time;
+  s.busy += work.time;
   s.energy += energy;
   energy_ += energy;
-  flops_ += flops;
-  bytes_ += bytes;
-  host_ += host;
-  time_[run.in_range][static_cast<std::size_t>(run.grade)] += time;
+  flops_ += work.flops;
+  bytes_ += work.bytes;
+  time_[run.in_range][static_cast<std::size_t>(run.grade)] += work.time;
+  times_.add(s.kind, shape, stage, k, run, work);
 }
 
-inline void Recorder::on_stage(StationId station, Time start, Time end, std::int64_t k, const StepRun& run) {
-  count_run(station, k, run);
+inline void Recorder::on_stage(StationId station, int stage, Time start, Time end, std::int64_t k,
+                               const StepShape& shape, const StepRun& run) {
+  count_run(station, stage, k, shape, run);
   if (timeline_) timeline_->stage(start, end, k, run);
 }
 
@@ -118,7 +114,7 @@ inline void Recorder::on_step(StationId station, int lane, Time start, Time end,
   span_ += time;
   running_ += static_cast<Wide>(shape.sequences) * time;
   max_running_ = std::max(max_running_, shape.sequences);
-  count_run(station, k, run);
+  count_run(station, 0, k, shape, run);
   const Time first_end = k == 1 ? end : start + run.first;
   if (first_end > last_arrival_) {
     pending_.prompt += prompt;
@@ -137,6 +133,7 @@ inline void Recorder::on_abort(StationId station, int lane, Time start, Time now
   s.energy += energy;
   energy_ += energy;
   span_ += time;
+  times_.add_lost(s.kind, time);
   time_[run.in_range][static_cast<std::size_t>(run.grade)] += time;
   if (timeline_) timeline_->abort(station, lane, start, now, static_cast<std::int64_t>(energy));
 }

@@ -34,6 +34,8 @@ struct Row {
   StationId decode_station{};     ///< that decoded it last, where it came with its KV; none: `station`
   Duration transfer{};            ///< time for which it stood still while its KV was copied
   Duration load{};                ///< time for which it waited for weights to be loaded
+  Duration retried{};             ///< from the first attempt's arrival to the last one's
+  Duration set_back{};            ///< from the first schedule to the last one before the first token, if they differ
   Duration decode_queue{};        ///< time for which its KV waited for room where it decodes
   std::uint32_t session = 0;
   std::uint16_t tenant = 0, request_class = 0, model = 0;

@@ -16,6 +16,7 @@
 #include "sim/base/units.hpp"
 #include "sim/cost.hpp"
 #include "sim/metrics/row.hpp"
+#include "sim/metrics/step_times.hpp"
 
 namespace orrery {
 
@@ -43,8 +44,18 @@ struct Quantiles {
   std::int64_t count = 0;
 };
 
+/// The requests among which the p99 of TTFT lies (within an eighth of an octave), and the means of the parts of their
+/// TTFT, which add up to it (ttft_parts.hpp). Seconds.
+struct SlowFirstTokens {
+  std::int64_t count = 0;
+  double low = 0, high = 0, mean = 0;
+  double retries = 0, queue = 0, load = 0, set_back = 0, prefill = 0;
+  double prompt_tokens = 0;      ///< mean, of those that had to be computed
+};
+
 struct Latencies {
   Quantiles ttft, tpot, itl, e2e, queue;  ///< itl only over all classes
+  SlowFirstTokens slow;
 };
 
 /// STABLE: the queue has no trend. BACKLOGGED: a queue is left at the last arrival that takes long to work off.
@@ -127,13 +138,14 @@ struct Summary {
 
   double mean_running = 0;       ///< sequences of a step, weighted with its time
   std::int64_t max_running = 0;
+  TimeShares time;
   double busy = 0, mfu = 0, mbu = 0;         ///< of the run's duration, mean over stations
   double joules = 0, joules_per_output_token = 0;
   double usd = 0, usd_per_million_output_tokens = 0;
   double calibrated_time_fraction = 1;       ///< share of step time inside the fitted range
   Grade grade = Grade::kMeasured;            ///< the worst that occurred
   std::array<double, 4> time_by_grade_s{};
-  double kv_map_s = 0, swap_s = 0, transfer_s = 0, host_s = 0;
+  double swap_s = 0, transfer_s = 0, host_s = 0;   ///< swap_s: by how much longer steps took because of it
   std::int64_t steps = 0, iterations = 0;
   double mean_in_system = 0;     ///< Little's L, over the run
 

@@ -36,7 +36,8 @@ TEST(Architecture, ACleanTreeHasNoViolation) {
       {"sim/config/parse.cpp", "#include <nlohmann/json.hpp>\n"},
       {"policies/batching/orca.cpp", "#include \"sim/policy.hpp\"\nauto x = std::sqrt(2.0) + fast_exp2(1.0);\n"},
       {"policies/batching/orca.hpp", header("#include \"sim/base/units.hpp\"\nclass Orca {};\n")},
-      {"policies/register.cpp", "#include \"policies/batching/orca.hpp\"\nvoid f() { r.add<Orca>(\"orca\", \"Orca\"); }\n"},
+      {"policies/register.cpp",
+       "#include \"policies/batching/orca.hpp\"\nvoid f() { r.add<Orca>(\"orca\", \"Orca\"); }\n"},
       {"calibrate/fit.cpp", "#include <Eigen/Dense>\n#include <cmath>\nauto y = std::exp(1.0);\n"},
       {"experiments/cli/main.cpp", "#include <CLI/CLI.hpp>\n#include \"policies/batching/orca.hpp\"\n"},
       {"tests/bench/engine_bench.cpp", "#include <benchmark/benchmark.h>\n"},
@@ -51,13 +52,20 @@ struct Seeded {
 
 /// Everything that can be included, so that only the direction is wrong.
 const Tree kTargets = {
-    {"sim/base/units.hpp", header("")},        {"sim/policy.hpp", header("")},
-    {"sim/cost.hpp", header("")},              {"sim/engine/station.hpp", header("")},
-    {"policies/batching/orca.hpp", header("")}, {"policies/kv/paged.hpp", header("")},
-    {"policies/register.cpp", "#include \"policies/batching/orca.hpp\"\nvoid f() { r.add<Orca>(\"orca\", \"Orca\"); }\n"},
-    {"hwmodels/laws.hpp", header("")},         {"kernels/gemm/gemm.hpp", header("")},
-    {"traces/csv.hpp", header("")},            {"calibrate/fit.hpp", header("")},
-    {"experiments/run.hpp", header("")},       {"tests/twin/twin.hpp", header("")},
+    {"sim/base/units.hpp", header("")},
+    {"sim/policy.hpp", header("")},
+    {"sim/cost.hpp", header("")},
+    {"sim/engine/station.hpp", header("")},
+    {"policies/batching/orca.hpp", header("")},
+    {"policies/kv/paged.hpp", header("")},
+    {"policies/register.cpp",
+     "#include \"policies/batching/orca.hpp\"\nvoid f() { r.add<Orca>(\"orca\", \"Orca\"); }\n"},
+    {"hwmodels/laws.hpp", header("")},
+    {"kernels/gemm/gemm.hpp", header("")},
+    {"traces/csv.hpp", header("")},
+    {"calibrate/fit.hpp", header("")},
+    {"experiments/run.hpp", header("")},
+    {"tests/twin/twin.hpp", header("")},
 };
 
 class SeededViolation : public testing::TestWithParam<Seeded> {};
@@ -69,23 +77,34 @@ TEST_P(SeededViolation, IsCaught) {
   EXPECT_THAT(found(tree), ElementsAre(HasSubstr(GetParam().expected)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Directions, SeededViolation, testing::Values(
-    Seeded{"sim/base/a.cpp", "\n#include \"sim/policy.hpp\"\n", "sim/base/a.cpp:2: sim/base/ may not include sim/policy.hpp"},
-    Seeded{"sim/config/a.cpp", "#include \"sim/policy.hpp\"\n", "sim/config/ may not include sim/policy.hpp"},
-    Seeded{"sim/a.cpp", "#include \"policies/batching/orca.hpp\"\n", "sim/ may not include policies/batching/orca.hpp"},
-    Seeded{"sim/a.cpp", "#include \"hwmodels/laws.hpp\"\n", "sim/ may not include hwmodels/laws.hpp"},
-    Seeded{"sim/a.cpp", "#include \"tests/twin/twin.hpp\"\n", "sim/ may not include tests/twin/twin.hpp"},
-    Seeded{"hwmodels/a.cpp", "#include \"sim/policy.hpp\"\n", "hwmodels/ may not include sim/policy.hpp"},
-    Seeded{"hwmodels/a.cpp", "#include \"policies/kv/paged.hpp\"\n", "hwmodels/ may not include policies/kv/paged.hpp"},
-    Seeded{"traces/a.cpp", "#include \"sim/cost.hpp\"\n", "traces/ may not include sim/cost.hpp"},
-    Seeded{"policies/batching/a.cpp", "#include \"hwmodels/laws.hpp\"\n", "policies/ may not include hwmodels/laws.hpp"},
-    Seeded{"policies/batching/a.cpp", "#include \"sim/engine/station.hpp\"\n", "policies/ may not include sim/engine/station.hpp"},
-    Seeded{"policies/batching/a.cpp", "#include \"policies/kv/paged.hpp\"\n", "a policy family may not include another"},
-    Seeded{"kernels/gemm/a.cu", "#include \"sim/policy.hpp\"\n", "kernels/ may not include sim/policy.hpp"},
-    Seeded{"calibrate/a.cpp", "#include \"traces/csv.hpp\"\n", "calibrate/ may not include traces/csv.hpp"},
-    Seeded{"calibrate/a.cpp", "#include \"experiments/run.hpp\"\n", "calibrate/ may not include experiments/run.hpp"},
-    Seeded{"experiments/a.cpp", "#include \"kernels/gemm/gemm.hpp\"\n", "experiments/ may not include kernels/gemm/gemm.hpp"},
-    Seeded{"experiments/a.cpp", "#  include \"tests/twin/twin.hpp\"\n", "experiments/ may not include tests/twin/twin.hpp"}));
+INSTANTIATE_TEST_SUITE_P(
+    Directions, SeededViolation,
+    testing::Values(
+        Seeded{"sim/base/a.cpp", "\n#include \"sim/policy.hpp\"\n",
+               "sim/base/a.cpp:2: sim/base/ may not include sim/policy.hpp"},
+        Seeded{"sim/config/a.cpp", "#include \"sim/policy.hpp\"\n", "sim/config/ may not include sim/policy.hpp"},
+        Seeded{"sim/a.cpp", "#include \"policies/batching/orca.hpp\"\n",
+               "sim/ may not include policies/batching/orca.hpp"},
+        Seeded{"sim/a.cpp", "#include \"hwmodels/laws.hpp\"\n", "sim/ may not include hwmodels/laws.hpp"},
+        Seeded{"sim/a.cpp", "#include \"tests/twin/twin.hpp\"\n", "sim/ may not include tests/twin/twin.hpp"},
+        Seeded{"hwmodels/a.cpp", "#include \"sim/policy.hpp\"\n", "hwmodels/ may not include sim/policy.hpp"},
+        Seeded{"hwmodels/a.cpp", "#include \"policies/kv/paged.hpp\"\n",
+               "hwmodels/ may not include policies/kv/paged.hpp"},
+        Seeded{"traces/a.cpp", "#include \"sim/cost.hpp\"\n", "traces/ may not include sim/cost.hpp"},
+        Seeded{"policies/batching/a.cpp", "#include \"hwmodels/laws.hpp\"\n",
+               "policies/ may not include hwmodels/laws.hpp"},
+        Seeded{"policies/batching/a.cpp", "#include \"sim/engine/station.hpp\"\n",
+               "policies/ may not include sim/engine/station.hpp"},
+        Seeded{"policies/batching/a.cpp", "#include \"policies/kv/paged.hpp\"\n",
+               "a policy family may not include another"},
+        Seeded{"kernels/gemm/a.cu", "#include \"sim/policy.hpp\"\n", "kernels/ may not include sim/policy.hpp"},
+        Seeded{"calibrate/a.cpp", "#include \"traces/csv.hpp\"\n", "calibrate/ may not include traces/csv.hpp"},
+        Seeded{"calibrate/a.cpp", "#include \"experiments/run.hpp\"\n",
+               "calibrate/ may not include experiments/run.hpp"},
+        Seeded{"experiments/a.cpp", "#include \"kernels/gemm/gemm.hpp\"\n",
+               "experiments/ may not include kernels/gemm/gemm.hpp"},
+        Seeded{"experiments/a.cpp", "#  include \"tests/twin/twin.hpp\"\n",
+               "experiments/ may not include tests/twin/twin.hpp"}));
 
 INSTANTIATE_TEST_SUITE_P(Includes, SeededViolation, testing::Values(
     Seeded{"sim/a.cpp", "#include \"policy.hpp\"\n", "include from the root"},

@@ -86,8 +86,8 @@ TEST(Distribution, NormalQuantileInvertsTheErrorFunction) {
 }
 
 TEST(Distribution, QuantilesRiseWithU) {
-  for (const char* text : {"uniform:1..9", "normal:5,2", "lognormal:5,1", "exponential:5", "geometric:5", "zipf:1,1..50",
-                           "powerlaw:20,2..90"}) {
+  for (const char* text : {"uniform:1..9", "normal:5,2", "lognormal:5,1", "exponential:5", "geometric:5",
+                           "zipf:1,1..50", "powerlaw:20,2..90"}) {
     const Distribution d = Distribution::parse(text);
     double last = -1e300;
     for (int i = 0; i < 1000; ++i) {
@@ -124,7 +124,8 @@ TEST(Distribution, CountsAreWholeAndAtLeastOne) {
 }
 
 TEST(Distribution, NumbersMayCarryUnits) {
-  const Distribution::Context seconds{[](std::string_view text) { return text == "20s" ? 20.0 : throw DistributionError("?"); }, {}};
+  const Distribution::Context seconds{
+      [](std::string_view text) { return text == "20s" ? 20.0 : throw DistributionError("?"); }, {}};
   EXPECT_EQ(Distribution::parse("lognormal:20s,1.2", seconds).mean(), 20);
   EXPECT_EQ(Distribution::parse("20s", seconds).mean(), 20);
 }

@@ -39,7 +39,8 @@ TEST(Rng, FirstDrawsOfConsecutiveEntitiesAreEven) {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     std::array<double, 256> cells{};
     constexpr int kDraws = 256'000;
-    for (std::uint64_t n = 0; n < kDraws; ++n) ++cells[static_cast<std::size_t>(Rng(seed, Purpose::kArrival, n).uniform() * 256)];
+    for (std::uint64_t n = 0; n < kDraws; ++n)
+      ++cells[static_cast<std::size_t>(Rng(seed, Purpose::kArrival, n).uniform() * 256)];
     double chi = 0;
     for (double c : cells) chi += (c - 1000) * (c - 1000) / 1000;
     EXPECT_GT(chi, 255 - 5 * std::sqrt(2 * 255.0)) << seed;

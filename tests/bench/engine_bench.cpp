@@ -1,7 +1,7 @@
-/// How fast the engine runs, in process CPU time, on Llama-3.1-8B and H200s (docs/PERFORMANCE.md has the protocol and the
-/// figures): requests/s with 1 and 64 replicas at 75 % of what they can carry (1155 / 211 tokens, chunk 512), the same
-/// with rows written to a file, tokens/s decode-heavy (500 / 4000), and 1e7 requests in one run. `rows_alone` is what a
-/// row costs from the engine's value to the file.
+/// How fast the engine runs, in process CPU time, on Llama-3.1-8B and H200s (docs/PERFORMANCE.md has the protocol and
+/// the figures): requests/s with 1 and 64 replicas at 75 % of what they can carry (1155 / 211 tokens, chunk 512), the
+/// same with rows written to a file, tokens/s decode-heavy (500 / 4000), and 1e7 requests in one run. `rows_alone` is
+/// what a row costs from the engine's value to the file.
 ///
 ///   engine_bench --benchmark_filter=one_replica
 #include <benchmark/benchmark.h>

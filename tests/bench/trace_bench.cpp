@@ -19,15 +19,16 @@ constexpr int kRows = 2'000'000;
 /// A file of kRows rows that lives as long as the program.
 class TraceFile {
  public:
-  explicit TraceFile(bool azure) : path_(std::filesystem::temp_directory_path() / (azure ? "orrery_bench_azure.csv" : "orrery_bench_plain.csv")) {
+  explicit TraceFile(bool azure)
+      : path_(std::filesystem::temp_directory_path() / (azure ? "orrery_bench_azure.csv" : "orrery_bench_plain.csv")) {
     std::ofstream out(path_, std::ios::binary);
     out << (azure ? "TIMESTAMP,ContextTokens,GeneratedTokens\r\n" : "arrival_s,prompt_tokens,output_tokens\n");
     char line[96];
     for (int i = 0; i < kRows; ++i) {
       const int second = i / 100, prompt = i * 37 % 4000 + 1, output = i * 11 % 700 + 1;
       if (azure) {
-        std::snprintf(line, sizeof line, "2023-11-16 %02d:%02d:%02d.%07d,%d,%d\r\n", second / 3600, second / 60 % 60, second % 60,
-                      i % 100 * 100'000, prompt, output);
+        std::snprintf(line, sizeof line, "2023-11-16 %02d:%02d:%02d.%07d,%d,%d\r\n", second / 3600, second / 60 % 60,
+                      second % 60, i % 100 * 100'000, prompt, output);
       } else {
         std::snprintf(line, sizeof line, "%d.%06d,%d,%d\n", second, i % 100 * 10'000, prompt, output);
       }
@@ -81,11 +82,19 @@ void generate(benchmark::State& state, const char* text) {
 BENCHMARK_CAPTURE(csv, azure, true)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(csv, plain, false)->Unit(benchmark::kMillisecond);
 BENCHMARK(csv_checked_and_replayed)->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(generate, poisson_fixed, R"({"arrival": {"rate": 1e6}, "lengths": {"prompt": 1155, "output": 211}, "requests": 1000000000000})");
-BENCHMARK_CAPTURE(generate, poisson_model, R"({"arrival": {"rate": 1e6}, "lengths": "azure-conv-2023", "requests": 1000000000000})");
-BENCHMARK_CAPTURE(generate, poisson_lognormal,
-                  R"({"arrival": {"rate": 1e6}, "lengths": {"prompt": "lognormal:1155,1.1", "output": "exponential:211"}, "requests": 1000000000000})");
-BENCHMARK_CAPTURE(generate, gamma_model, R"({"arrival": {"process": "gamma", "rate": 1e6, "cv": 3}, "lengths": "azure-conv-2023", "requests": 1000000000000})");
+BENCHMARK_CAPTURE(
+    generate, poisson_fixed,
+    R"({"arrival": {"rate": 1e6}, "lengths": {"prompt": 1155, "output": 211}, "requests": 1000000000000})");
+BENCHMARK_CAPTURE(generate, poisson_model,
+                  R"({"arrival": {"rate": 1e6}, "lengths": "azure-conv-2023", "requests": 1000000000000})");
+BENCHMARK_CAPTURE(
+    generate, poisson_lognormal,
+    R"({"arrival": {"rate": 1e6}, "lengths": {"prompt": "lognormal:1155,1.1", "output": "exponential:211"},
+        "requests": 1000000000000})");
+BENCHMARK_CAPTURE(
+    generate, gamma_model,
+    R"({"arrival": {"process": "gamma", "rate": 1e6, "cv": 3}, "lengths": "azure-conv-2023",
+        "requests": 1000000000000})");
 
 }  // namespace
 }  // namespace orrery

@@ -58,7 +58,8 @@ Reading read(std::string_view text) {
 TEST(JsonDescriber, FillsEveryKindOfField) {
   const Reading r =
       read(R"({"token_budget": 2048, "max_running": 8, "watermark": 0.05, "rate": "90/min", "chunked": false,
-      "note": "x", "buckets": [3, 4.5], "keep": "2min", "preempt": "swap", "page": "2MB", "//": "ignored", "$schema": "s"})");
+      "note": "x", "buckets": [3, 4.5], "keep": "2min", "preempt": "swap", "page": "2MB", "//": "ignored",
+          "$schema": "s"})");
   EXPECT_THAT(r.errors, ElementsAre());
   EXPECT_EQ(r.knobs.token_budget, 2048_tok);
   EXPECT_EQ(r.knobs.max_running, 8);

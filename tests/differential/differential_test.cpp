@@ -92,9 +92,16 @@ TEST(Differential, TheFuzzReachesEveryMechanism) {
     }
     for (const std::string& what : here) ++seen[what];
   }
-  for (const char* what : {"fast-forward", "swap", "recompute", "padding", "pipeline of 2", "pipeline of 3", "pipeline of 4",
-                           "stations 2", "stations 5", "prefix hit", "rejected", "failed", "cancelled", "restart",
-                           "resume", "pause", "timed out", "done at a later attempt", "retried in vain", "qoe between 0 and 1"})
+  for (const char* what : {"fast-forward",    "swap",
+                           "recompute",       "padding",
+                           "pipeline of 2",   "pipeline of 3",
+                           "pipeline of 4",   "stations 2",
+                           "stations 5",      "prefix hit",
+                           "rejected",        "failed",
+                           "cancelled",       "restart",
+                           "resume",          "pause",
+                           "timed out",       "done at a later attempt",
+                           "retried in vain", "qoe between 0 and 1"})
     EXPECT_GE(seen[what], 20) << what;
   Registry registry;
   register_policies(registry);

@@ -68,7 +68,8 @@ TEST(VtcBound, ServiceOfBackloggedTenantsStaysWithinTheBound) {
     s.engine.qoe.clear();
     s.policies = {{"batching", i % 2 ? "vllm" : "orca"}, {"kv", "paged"}};
     s.parameters = {{"kv.reserve", "no-evict"}, {"kv.watermark", "0"}};
-    s.engine.kv_blocks = Blocks{std::max<std::int64_t>(s.engine.kv_blocks.value(), 700 / s.engine.block_tokens.value() + 1)};
+    s.engine.kv_blocks =
+        Blocks{std::max<std::int64_t>(s.engine.kv_blocks.value(), 700 / s.engine.block_tokens.value() + 1)};
     std::int64_t longest = 0;
     for (RequestSpec& r : s.requests) {
       r.request.request_class = 0;

@@ -68,7 +68,8 @@ class Cli : public testing::Test {
   /// What is told about a config that is right but for one member.
   std::string error_of(const std::string& member) const {
     const std::string config = write("bad.json", R"({"model": "llama-3.1-8b", "hardware": "h200-sxm",
-      "workload": {"arrival": {"process": "poisson", "rate": 5}, "lengths": {"prompt": 100, "output": 10}, "requests": 20}})");
+      "workload": {"arrival": {"process": "poisson", "rate": 5}, "lengths": {"prompt": 100, "output": 10},
+          "requests": 20}})");
     const Answer a = orrery({"run", config, "--set", member});
     EXPECT_EQ(a.code, 1) << member;
     EXPECT_EQ(a.out, "") << member;
@@ -165,7 +166,8 @@ TEST_F(Cli, RerunRepeatsAResultFromItsFolder) {
   ASSERT_EQ(orrery(quick({"--out", path("out"), "--seeds", "2", "--quiet"})).code, 0);
   const Answer a = orrery({"rerun", path("out"), "--quiet"});
   EXPECT_EQ(a.code, 0) << a.err;
-  EXPECT_THAT(a.out, HasSubstr(", the same\n"));
+  EXPECT_EQ(a.out, "");
+  EXPECT_THAT(orrery({"rerun", path("out")}).out, HasSubstr(", the same\n"));
   std::string summary = read(folder_ / "out" / "summary.json");
   const std::size_t at = summary.find("\"fingerprint\": \"") + 16;
   summary.replace(at, 16, "0123456789abcdef");
@@ -175,6 +177,25 @@ TEST_F(Cli, RerunRepeatsAResultFromItsFolder) {
   EXPECT_THAT(changed.err, HasSubstr("differs from 0123456789abcdef"));
   const Answer none = orrery({"rerun", path("none")});
   EXPECT_EQ(none.err, "orrery: " + path("none") + "/summary.json: cannot open this file\n");
+}
+
+TEST_F(Cli, ARerunOfAMissedSloSaysSoLastWithExitCode2) {
+  ASSERT_EQ(orrery(quick({"--out", path("out"), "--quiet", "--set", "/slo/ttft_p99=1us"})).code, 2);
+  const Answer a = orrery({"rerun", path("out")});
+  EXPECT_EQ(a.code, 2);
+  EXPECT_THAT(a.out, HasSubstr(", the same\nSLO missed: ttft_p99"));
+}
+
+TEST_F(Cli, WrongOptionsAreToldWithWhatIsMeant) {
+  const auto error = [](std::vector<std::string> arguments) { return orrery(arguments).err; };
+  EXPECT_EQ(error(quick({"--seeds", "0"})), "orrery: --seeds: expected a whole number of at least 1, got \"0\"\n");
+  EXPECT_EQ(error(quick({"--seeds", "x"})), "orrery: --seeds: expected a whole number of at least 1, got \"x\"\n");
+  EXPECT_EQ(error(quick({"--seed", "1.5"})), "orrery: --seed: expected a whole number of at least 0, got \"1.5\"\n");
+  EXPECT_EQ(error(quick({"--executor", "gpu"})), "orrery: --executor: expected one of model, cpu, cuda, got \"gpu\"; "
+                                                 "did you mean \"cpu\"?\n");
+  EXPECT_EQ(error(quick({"--sets", "/seed=1"})), "orrery: unknown option \"--sets\"; did you mean \"--set\"?\n"
+                                                 "orrery: unexpected argument \"/seed=1\"\n");
+  EXPECT_EQ(error({"validate", kQuickstart, "--against", "log"}), "orrery: --against: not available in this version\n");
 }
 
 TEST_F(Cli, ConfigJsonSaysEverythingThatTheRunUsed) {
@@ -350,7 +371,8 @@ TEST_F(Cli, UnknownKeysTypesAndRanges) {
   EXPECT_EQ(error_of("/model={\"name\": \"llama-3.1-8b\", \"dtype\": \"fp8\"}"),
             "orrery: /model/dtype: \"fp8\" is not available in this version\n");
   EXPECT_EQ(error_of("/hardware={\"name\": \"h200-sxm\", \"cost\": \"roofline\"}"),
-            "orrery: /hardware/cost: unknown cost profile \"roofline\"; known: distserve-vllm, distserve, splitwise-sim, splitwise, spotserve\n");
+            "orrery: /hardware/cost: unknown cost profile \"roofline\"; known: distserve-vllm, distserve, "
+            "splitwise-sim, splitwise, spotserve\n");
   EXPECT_EQ(error_of("/hardware={\"name\": \"h200-sxm\", \"cost\": \"plugin:mine\"}"),
             "orrery: /hardware/cost: \"plugin:mine\" is not available in this version\n");
   EXPECT_EQ(error_of("/engine/max_model_len=1000000"),
@@ -429,8 +451,9 @@ TEST_F(Cli, ArgumentsThatAreWrong) {
   EXPECT_EQ(orrery({"run", kQuickstart, "--metrics", "mine"}).code, 1);
   EXPECT_EQ(orrery({"run", kQuickstart, "--set", "seed=1"}).err,
             "orrery: --set seed=1: expected /json/pointer=VALUE\n");
-  EXPECT_EQ(orrery({"run", kQuickstart, "--executor", "cuda"}).err,
-            "orrery: executor cuda: not available in this version: no engine of the CUDA kernels yet (cpu is available)\n");
+  EXPECT_EQ(
+      orrery({"run", kQuickstart, "--executor", "cuda"}).err,
+      "orrery: executor cuda: not available in this version: no engine of the CUDA kernels yet (cpu is available)\n");
 }
 
 TEST_F(Cli, ALimitOnAMetricThatAConventionDoesNotHaveIsRefused) {
@@ -458,7 +481,8 @@ TEST_F(Cli, CalibrateGoesOnAfterAKillAndItsModelRuns) {
     orrery({"calibrate", "--quick", "--quiet", "--out", hw});
     ::_exit(0);
   }
-  while (lines() < 100 && ::waitpid(child, nullptr, WNOHANG) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  while (lines() < 100 && ::waitpid(child, nullptr, WNOHANG) == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   ASSERT_FALSE(fs::exists(hw));
@@ -476,22 +500,27 @@ TEST_F(Cli, CalibrateGoesOnAfterAKillAndItsModelRuns) {
     const Value v = parse_json(line);
     EXPECT_TRUE(once.insert({v.at("point").as_int(), v.at("visit").as_int()}).second) << line;
   }
-  const std::string config = write("run.json", R"({"model": "llama-tiny", "hardware": "HW.json", "engine": {"kv_blocks": 500},
-    "workload": {"arrival": {"process": "poisson", "rate": "10/s"}, "lengths": {"prompt": 60, "output": 20}, "requests": 50},
+  const std::string config =
+      write("run.json", R"({"model": "llama-tiny", "hardware": "HW.json", "engine": {"kv_blocks": 500},
+    "workload": {"arrival": {"process": "poisson", "rate": "10/s"}, "lengths": {"prompt": 60, "output": 20},
+        "requests": 50},
     "policy": {"batching": {"name": "sarathi", "token_budget": 128, "max_running": 24}}})");
   const Answer sum = orrery({"run", config, "--json"});
   const Answer steps = orrery({"run", config, "--json", "--set", R"(/hardware={"name": "HW.json", "cost": "steps"})"});
   ASSERT_EQ(sum.code, 0) << sum.err;
   ASSERT_EQ(steps.code, 0) << steps.err;
   for (const Answer* r : {&sum, &steps}) EXPECT_EQ(parse_json(r->out).at("trust").at("grade").as_string(), "measured");
-  EXPECT_NEAR(parse_json(sum.out).at("utilisation").at("busy").as_double() / parse_json(steps.out).at("utilisation").at("busy").as_double(), 1, 0.3);
+  EXPECT_NEAR(parse_json(sum.out).at("utilisation").at("busy").as_double() /
+                  parse_json(steps.out).at("utilisation").at("busy").as_double(),
+              1, 0.3);
   EXPECT_THAT(orrery({"run", config, "--set", R"(/hardware={"name": "h200-sxm", "cost": "steps"})"}).err,
               HasSubstr("has no measured steps of model \"llama-tiny\""));
 }
 
 /// Whole-model coefficients in place of the operators.
 TEST_F(Cli, ACostProfileIsNamedBesideTheHardware) {
-  const std::string config = write("run.json", R"({"model": "opt-13b", "hardware": {"name": "a100-80g", "cost": "distserve"},
+  const std::string config =
+      write("run.json", R"({"model": "opt-13b", "hardware": {"name": "a100-80g", "cost": "distserve"},
     "cluster": {"tp": 2}, "workload": {"arrival": {"process": "poisson", "rate": "2/s"},
     "lengths": {"prompt": 512, "output": 16}, "requests": 50}})");
   const Answer a = orrery({"run", config, "--json"});
@@ -500,12 +529,14 @@ TEST_F(Cli, ACostProfileIsNamedBesideTheHardware) {
   EXPECT_EQ(v.at("trust").at("grade").as_string(), "fitted");
   // A prompt alone takes 14.74 + 0.06858 * 512 + 2.45e-6 * 512^2 + 1 ms, and nothing is faster.
   EXPECT_GT(v.at("ttft_s").at("p50").as_double(), 0.0514);
-  EXPECT_THAT(orrery({"run", config, "--set", "/cluster/tp=8"}).err,
-              HasSubstr("/hardware/cost: cost profile \"distserve\" has no opt-13b on a100-80g with tp 8, pp 1; it has"));
+  EXPECT_THAT(
+      orrery({"run", config, "--set", "/cluster/tp=8"}).err,
+      HasSubstr("/hardware/cost: cost profile \"distserve\" has no opt-13b on a100-80g with tp 8, pp 1; it has"));
 }
 
 TEST_F(Cli, CalibrateSaysWhatItCannotDo) {
-  EXPECT_THAT(orrery({"calibrate", "--backend", "cuda", "--out", path("x.json")}).err, HasSubstr("backend cuda: not available in this version"));
+  EXPECT_THAT(orrery({"calibrate", "--backend", "cuda", "--out", path("x.json")}).err,
+              HasSubstr("backend cuda: not available in this version"));
   EXPECT_EQ(orrery({"calibrate", "--from", "log.csv", "--base", "h100-sxm", "--out", path("x.json")}).err,
             "orrery: --from: not available in this version\n");
   EXPECT_EQ(orrery({"calibrate"}).err, "orrery: --out: give the file to write, HW.json\n");

@@ -14,7 +14,8 @@ using ::testing::HasSubstr;
 
 Value config(const std::string& placement, const std::string& more = "") {
   return parse_json(R"({"model": "opt-13b", "hardware": {"name": "a100-80g", "cost": "distserve"}, "warmup": "0s",
-    "workload": {"arrival": {"process": "poisson", "rate": "5/s"}, "lengths": {"prompt": 500, "output": 50}, "requests": 200},
+    "workload": {"arrival": {"process": "poisson", "rate": "5/s"}, "lengths": {"prompt": 500, "output": 50},
+        "requests": 200},
     "slo": {"ttft_p90": "250ms", "tpot_p90": "100ms"}, "policy": {"batching": "vllm"}, "cluster": {"placement": )" +
                     placement + "}" + more + "}");
 }
@@ -64,15 +65,18 @@ TEST(PlacementKey, TheResolvedConfigHasThePools) {
 }
 
 TEST(PlacementKey, ARateIsServedWithAsManyInstancesAsItTakes) {
-  const Assembly a = assembled(config(R"({"algorithm": "distserve-high", "gpus": 16, "rate": "12/s", "simulated": "20s"})"));
+  const Assembly a =
+      assembled(config(R"({"algorithm": "distserve-high", "gpus": 16, "rate": "12/s", "simulated": "20s"})"));
   EXPECT_GE(a.placement.at("goodput_rps").as_double(), 12);
   EXPECT_LT(a.deployment.facts.all_gpus, 16);
 }
 
 TEST(PlacementKey, ErrorsNameWhatIsMissing) {
-  EXPECT_THAT(refusal(config(R"({"algorithm": "distserve-hi", "gpus": 1})")),
-              ::testing::AllOf(HasSubstr("/cluster/placement/algorithm: "), HasSubstr("/cluster/placement/gpus: expected")));
-  EXPECT_THAT(refusal(config(R"({"gpu": 8})")), HasSubstr("/cluster/placement/gpu: unknown key; did you mean \"gpus\"?"));
+  EXPECT_THAT(
+      refusal(config(R"({"algorithm": "distserve-hi", "gpus": 1})")),
+      ::testing::AllOf(HasSubstr("/cluster/placement/algorithm: "), HasSubstr("/cluster/placement/gpus: expected")));
+  EXPECT_THAT(refusal(config(R"({"gpu": 8})")),
+              HasSubstr("/cluster/placement/gpu: unknown key; did you mean \"gpus\"?"));
   Value v = config(kFour);
   v["slo"].erase("tpot_p90");
   EXPECT_THAT(refusal(v), HasSubstr("/cluster/placement: needs limits on ttft and tpot in /slo"));

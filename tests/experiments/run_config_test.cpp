@@ -34,7 +34,8 @@ std::vector<std::string> errors_with(const std::string& more) {
 TEST(RunConfig, TheShortFormReadsAndDefaultsTheRest) {
   const Reading r = read(R"({
     "model": "llama-3.1-8b", "hardware": "h200-sxm", "cluster": { "replicas": 2, "tp": 1 },
-    "workload": { "arrival": { "process": "poisson", "rate": "12/s" }, "lengths": "azure-conv-2023", "requests": 20000 },
+    "workload": { "arrival": { "process": "poisson", "rate": "12/s" }, "lengths": "azure-conv-2023",
+        "requests": 20000 },
     "policy": { "batching": "sarathi", "router": "least-loaded" },
     "slo": { "ttft_p99": "500ms", "tpot_p99": "40ms" }, "seed": 1 })");
   EXPECT_THAT(r.errors, IsEmpty());
@@ -77,8 +78,10 @@ TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
 TEST(RunConfig, PowerDomainsNameTheirPoolsBudgetAndServers) {
   const std::string pools = R"("policy": {"cluster": "by-priority"}, "cluster": {"pools": [
       {"name": "high"}, {"name": "low", "priority": 1}]}, )";
-  const Reading r = read(R"({"model": "m", "workload": {}, )" + pools + R"("power": [{"domain": "row", "pools": ["high", "low"],
-      "budget": "260kW", "cap_delay": "20s", "server": {"constant": "1.6kW", "share": 0.5}, "policy": {"name": "polca", "t1": 0.7}}]})");
+  const Reading r =
+      read(R"({"model": "m", "workload": {}, )" + pools + R"("power": [{"domain": "row", "pools": ["high", "low"],
+      "budget": "260kW", "cap_delay": "20s", "server": {"constant": "1.6kW", "share": 0.5},
+          "policy": {"name": "polca", "t1": 0.7}}]})");
   EXPECT_THAT(r.errors, IsEmpty());
   ASSERT_EQ(r.config.power.size(), 1u);
   const PowerConfig& row = r.config.power[0];
@@ -94,18 +97,27 @@ TEST(RunConfig, PowerDomainsNameTheirPoolsBudgetAndServers) {
   const auto errors = [&](const std::string& domains) { return errors_with(pools + R"("power": )" + domains); };
   EXPECT_THAT(errors("{}"), ElementsAre("/power: expected an array, got an object"));
   EXPECT_THAT(errors("[{}]"), ElementsAre("/power/0/domain: missing key", "/power/0/budget: missing key"));
-  EXPECT_THAT(errors(R"([{"domain": "a", "pools": [], "budget": 9e5}])"), ElementsAre("/power/0/pools: expected at least one pool"));
+  EXPECT_THAT(errors(R"([{"domain": "a", "pools": [], "budget": 9e5}])"),
+              ElementsAre("/power/0/pools: expected at least one pool"));
   EXPECT_THAT(errors(R"([{"domain": "a", "pools": ["hihg", "low", "low"], "budget": 9e5}])"),
-              ElementsAre("/power/0/pools/0: unknown pool \"hihg\"; did you mean \"high\"?", "/power/0/pools/2: \"low\" is named twice"));
-  EXPECT_THAT(errors(R"([{"domain": "a", "pools": ["low"], "budget": 9e5}, {"domain": "a", "pools": ["high", "low"], "budget": 9e5}])"),
-              ElementsAre("/power/1/domain: \"a\" is the name of another domain", "/power/1/pools: pool \"low\" is in domain \"a\" already"));
-  EXPECT_THAT(errors(R"([{"domain": "a", "budget": 9e5}, {"domain": "b", "pools": ["low"], "budget": "9kW", "telemetry": 0}])"),
-              ElementsAre(HasSubstr("/power/1/telemetry: expected a duration"),
-                          "/power/1/pools: domain \"a\" and this one have servers in common"));
+              ElementsAre("/power/0/pools/0: unknown pool \"hihg\"; did you mean \"high\"?",
+                          "/power/0/pools/2: \"low\" is named twice"));
+  EXPECT_THAT(
+      errors(
+          R"([{"domain": "a", "pools": ["low"], "budget": 9e5}, {"domain": "a", "pools": ["high", "low"],
+              "budget": 9e5}])"),
+      ElementsAre("/power/1/domain: \"a\" is the name of another domain",
+                  "/power/1/pools: pool \"low\" is in domain \"a\" already"));
+  EXPECT_THAT(
+      errors(R"([{"domain": "a", "budget": 9e5}, {"domain": "b", "pools": ["low"], "budget": "9kW", "telemetry": 0}])"),
+      ElementsAre(HasSubstr("/power/1/telemetry: expected a duration"),
+                  "/power/1/pools: domain \"a\" and this one have servers in common"));
 }
 
 TEST(RunConfig, SignalsAreNumbersFilesOrObjects) {
-  const Reading r = read(R"({"model": "m", "workload": {}, "signals": {"carbon": {"file": "es.csv", "column": "ES", "start": "800h", "pue": 1.2},
+  const Reading r = read(
+      R"({"model": "m", "workload": {}, "signals": {"carbon": {"file": "es.csv", "column": "ES", "start": "800h",
+          "pue": 1.2},
       "price": 1.5, "power": [{"value": 2000, "domain": "row"}]}})");
   EXPECT_THAT(r.errors, IsEmpty());
   EXPECT_EQ(r.config.signals.carbon->file, "es.csv");
@@ -113,20 +125,24 @@ TEST(RunConfig, SignalsAreNumbersFilesOrObjects) {
   EXPECT_EQ(r.config.signals.carbon->start, 800h);
   EXPECT_EQ(r.config.signals.price.at(0).value, 1.5);
   EXPECT_EQ(r.config.signals.power.at(0).domain, "row");
-  EXPECT_THAT(errors_with(R"("signals": {"carbon": {}, "price": {"file": "p.csv", "value": 2, "pue": 2}, "prize": 3})"),
-              ElementsAre("/signals/carbon: expected a number, the name of a file, or an object with \"file\" or \"value\"",
-                          "/signals/price/value: stands beside a file", "/signals/price/pue: unknown key",
-                          "/signals/prize: unknown key; did you mean \"price\"?"));
+  EXPECT_THAT(
+      errors_with(R"("signals": {"carbon": {}, "price": {"file": "p.csv", "value": 2, "pue": 2}, "prize": 3})"),
+      ElementsAre("/signals/carbon: expected a number, the name of a file, or an object with \"file\" or \"value\"",
+                  "/signals/price/value: stands beside a file", "/signals/price/pue: unknown key",
+                  "/signals/prize: unknown key; did you mean \"price\"?"));
 }
 
 TEST(RunConfig, CapacityIsReadAndItsErrorsNamed) {
   EXPECT_THAT(errors_with(R"("policy": {"cluster": "shortest-queue"},
-                             "signals": {"capacity": {"rows": ["0,add,2"], "grace": "30s", "gpus_per_node": 4, "usd_per_hour": 1.9}})"),
+                             "signals": {"capacity": {"rows": ["0,add,2"], "grace": "30s", "gpus_per_node": 4,
+                                 "usd_per_hour": 1.9}})"),
               IsEmpty());
-  EXPECT_THAT(errors_with(R"("signals": {"capacity": {"rows": ["0,add,2"]}})"),
-              ElementsAre("/signals/capacity: needs a /policy/cluster, which says what becomes of calls when a node goes"));
-  EXPECT_THAT(errors_with(R"("policy": {"cluster": "splitwise"}, "signals": {"capacity": {"file": "a", "rows": ["0,add,2"]}})"),
-              ElementsAre("/signals/capacity: needs either \"file\" or \"rows\""));
+  EXPECT_THAT(
+      errors_with(R"("signals": {"capacity": {"rows": ["0,add,2"]}})"),
+      ElementsAre("/signals/capacity: needs a /policy/cluster, which says what becomes of calls when a node goes"));
+  EXPECT_THAT(
+      errors_with(R"("policy": {"cluster": "splitwise"}, "signals": {"capacity": {"file": "a", "rows": ["0,add,2"]}})"),
+      ElementsAre("/signals/capacity: needs either \"file\" or \"rows\""));
   EXPECT_THAT(errors_with(R"("policy": {"cluster": "splitwise"}, "cluster": {"pools": [{"name": "main"}]},
                              "signals": {"capacity": {"file": "a", "pool": "mian", "graces": 1}})"),
               ElementsAre("/signals/capacity/pool: unknown pool \"mian\"; did you mean \"main\"?",
@@ -144,12 +160,13 @@ TEST(RunConfig, NodesAndLifecyclesOfPools) {
   EXPECT_EQ(r.config.nodes.at(0).count, 4);
   EXPECT_EQ(r.config.nodes.at(0).server.dram, Bytes{1'000'000'000'000});
   EXPECT_EQ(r.config.nodes.at(0).server.ssd_bytes_per_s, 12'000'000'000);
-  EXPECT_THAT(errors_with(R"("policy": {"cluster": "shortest-queue"}, "cluster": {
+  EXPECT_THAT(
+      errors_with(R"("policy": {"cluster": "shortest-queue"}, "cluster": {
       "pools": [{"name": "a", "lifecycle": {"min": 2, "tier": "tape", "keepalive": 1}}], "nodes": [{"ssd": {}}]})"),
-              UnorderedElementsAre(HasSubstr("/cluster/pools/0/lifecycle/min: expected an integer in [0, 1]"),
-                                   HasSubstr("/cluster/pools/0/lifecycle/tier: "),
-                                   HasSubstr("/cluster/pools/0/lifecycle/keepalive: unknown key; did you mean \"keep_alive\"?"),
-                                   "/cluster/nodes/0/gpus: missing key", "/cluster/nodes/0/ssd/bandwidth: missing key"));
+      UnorderedElementsAre(HasSubstr("/cluster/pools/0/lifecycle/min: expected an integer in [0, 1]"),
+                           HasSubstr("/cluster/pools/0/lifecycle/tier: "),
+                           HasSubstr("/cluster/pools/0/lifecycle/keepalive: unknown key; did you mean \"keep_alive\"?"),
+                           "/cluster/nodes/0/gpus: missing key", "/cluster/nodes/0/ssd/bandwidth: missing key"));
   EXPECT_THAT(errors_with(R"("cluster": {"nodes": [{"gpus": 8}]})"),
               ElementsAre(HasSubstr("/cluster/nodes: instances stand on nodes where /cluster/pools names them")));
 }
@@ -157,11 +174,13 @@ TEST(RunConfig, NodesAndLifecyclesOfPools) {
 TEST(RunConfig, KernelsFormatAndLayoutAreNamesOrObjects) {
   EXPECT_THAT(errors_with(R"("engine": {"kernels": {"attention": "fa2", "softmax": "unified-max", "gemm": "auto"},
                                         "kv_format": {"name": "kivi", "bits": 4, "group": 32, "residual": 128},
-                                        "kv_layout": {"name": "virtual-contiguous", "page_group": "64KB", "premap": false}})"),
+                                        "kv_layout": {"name": "virtual-contiguous", "page_group": "64KB",
+                                            "premap": false}})"),
               IsEmpty());
   EXPECT_THAT(errors_with(R"("engine": {"kv_format": "fp8", "kv_layout": "paged"})"), IsEmpty());
   EXPECT_THAT(errors_with(R"("engine": {"kv_format": "int3", "kernels": {"gem": "flat", "attention": 2}})"),
-              UnorderedElementsAre(HasSubstr("/engine/kv_format/name: "), HasSubstr("/engine/kernels/gem: unknown key; did you mean \"gemm\"?"),
+              UnorderedElementsAre(HasSubstr("/engine/kv_format/name: "),
+                                   HasSubstr("/engine/kernels/gem: unknown key; did you mean \"gemm\"?"),
                                    HasSubstr("/engine/kernels/attention: ")));
 }
 
@@ -219,10 +238,11 @@ TEST(RunConfig, ClassesCarryLimitsAndPriority) {
   EXPECT_THAT(errors_with(R"("classes": {"web": {"qoe": {}, "retry": {}, "wait": 3}})"),
               ElementsAre("/classes/web/retry/max: missing key",
                           "/classes/web/qoe/tpot: missing key", "/classes/web/wait: unknown key"));
-  EXPECT_THAT(errors_with(R"("classes": {"web": {"qoe": {"ttft": "-1s", "tpot": 0, "formula": "v3"}}})"),
-              ElementsAre("/classes/web/qoe/ttft: expected a duration in [0, 3600] s, got \"-1s\"",
-                          "/classes/web/qoe/tpot: expected a duration in [0.001, 60] s, got 0",
-                          "/classes/web/qoe/formula: expected one of \"v1\", \"v2\", got \"v3\"; did you mean \"v1\"?"));
+  EXPECT_THAT(
+      errors_with(R"("classes": {"web": {"qoe": {"ttft": "-1s", "tpot": 0, "formula": "v3"}}})"),
+      ElementsAre("/classes/web/qoe/ttft: expected a duration in [0, 3600] s, got \"-1s\"",
+                  "/classes/web/qoe/tpot: expected a duration in [0.001, 60] s, got 0",
+                  "/classes/web/qoe/formula: expected one of \"v1\", \"v2\", got \"v3\"; did you mean \"v1\"?"));
 }
 
 TEST(RunConfig, ClassesSayHowClientsBehave) {
@@ -267,9 +287,10 @@ TEST(RunConfig, ClassesThatMatchNothingAreErrors) {
   EXPECT_THAT(class_errors(R"({"a": {"match": {"tenant": ["wep"]}}, "b": {"match": {"model": ["llama"]}}})"),
               ElementsAre("/classes/a/match/tenant: matches nothing: unknown tenant \"wep\"; did you mean \"web\"?",
                           "/classes/b/match/model: matches nothing: the requests of this workload have no model"));
-  EXPECT_THAT(class_errors(R"({"a": {"match": {"tenant": ["web"]}},
+  EXPECT_THAT(
+      class_errors(R"({"a": {"match": {"tenant": ["web"]}},
                                "b": {"match": {"tenant": ["web"], "class": ["chat"]}}})"),
-              ElementsAre("/classes/b: no request can be in it: class \"a\" stands before it and matches all that it does"));
+      ElementsAre("/classes/b: no request can be in it: class \"a\" stands before it and matches all that it does"));
   EXPECT_THAT(class_errors(R"({"a": {"match": {"tenant": ["web"]}}, "b": {"match": {"class": ["chat"]}}})"), IsEmpty())
       << "classes may overlap: the first counts";
 }

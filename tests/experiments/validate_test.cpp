@@ -29,7 +29,8 @@ struct World {
     for (const Work& w : work) {
       const auto q = static_cast<double>(w.tokens.size()), context = static_cast<double>(w.context);
       tokens += static_cast<std::int64_t>(w.tokens.size());
-      t += sequence + token * q + (w.tokens.size() == 1 ? decode_context * (context + 1) : pair * q * (context + q / 2));
+      t +=
+          sequence + token * q + (w.tokens.size() == 1 ? decode_context * (context + 1) : pair * q * (context + q / 2));
     }
     Rng rng(1, Purpose::kFuzz, steps++);
     now += factor * t * (1 + noise * (2 * rng.uniform() - 1)) * (1 + drift * std::min(1.0, now / 100));
@@ -162,8 +163,9 @@ TEST(ValidateVerb, RefusesWhatItCannotDo) {
     EXPECT_EQ(run_cli(all, out, err), 1);
     return err.str();
   };
-  EXPECT_EQ(error({"--backend", "cuda"}),
-            "orrery: executor cuda: not available in this version: no engine of the CUDA kernels yet (cpu is available)\n");
+  EXPECT_EQ(
+      error({"--backend", "cuda"}),
+      "orrery: executor cuda: not available in this version: no engine of the CUDA kernels yet (cpu is available)\n");
   EXPECT_EQ(error({"--set", "/validate/load=2", "--set", "/validate/runs=0"}),
             "orrery: /validate/load: expected a number in [0, 0.95], got 2\n"
             "orrery: /validate/runs: expected an integer in [1, 99], got 0\n");

@@ -37,8 +37,9 @@ std::vector<std::string> read_corpus(const std::filesystem::path& folder) {
 
 /// One to eight edits: a byte changed, a stretch dropped, doubled, or taken from another input, a nasty token put in.
 std::string mutated(const std::vector<std::string>& corpus, std::uint64_t seed) {
-  static const std::vector<std::string> kNasty = {"-1", "0", "nan", "inf", "1e999", "9223372036854775808", "\"", "{", "]",
-                                                  ",", "\n", "\r\n", "\xff", "//", "/*", "null", "\\u0000", "1e-9", " "};
+  static const std::vector<std::string> kNasty = {
+      "-1", "0",    "nan",     "inf",  "1e999", "9223372036854775808", "\"", "{", "]", ",", "\n", "\r\n", "\xff", "//",
+      "/*", "null", "\\u0000", "1e-9", " "};
   orrery::Rng rng(seed, orrery::Purpose::kFuzz, 0);
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(rng.below(n)); };
   std::string s = corpus[below(corpus.size())];

@@ -30,6 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       require(t.elements() >= 0);
     }
     require(bytes == size && sum < 0xffffffffu);
-  } catch (const ConfigError& e) { require(std::string_view(e.what()).find("fuzz.safetensors") != std::string_view::npos); }
+  } catch (const ConfigError& e) {
+    require(std::string_view(e.what()).find("fuzz.safetensors") != std::string_view::npos);
+  }
   return 0;
 }

@@ -45,13 +45,15 @@ std::uint64_t read_all(TraceReader& trace) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   try {
-    TraceReader trace = TraceReader::from_text("fuzz.csv", {reinterpret_cast<const char*>(data), size}, {.arrivals = false});
+    TraceReader trace =
+        TraceReader::from_text("fuzz.csv", {reinterpret_cast<const char*>(data), size}, {.arrivals = false});
     const std::uint64_t once = read_all(trace);
     trace.rewind();
     require(read_all(trace) == once);
   } catch (const ConfigError& e) {
     std::istringstream lines(e.what());
-    for (std::string line; std::getline(lines, line);) require(line.find("fuzz.csv") != std::string::npos || line.find("more") != std::string::npos);
+    for (std::string line; std::getline(lines, line);)
+      require(line.find("fuzz.csv") != std::string::npos || line.find("more") != std::string::npos);
   }
   return 0;
 }

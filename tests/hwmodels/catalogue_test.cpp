@@ -23,11 +23,14 @@ TEST(Catalogue, EveryBuiltInEntryLoads) {
     EXPECT_FALSE(h.power.source.empty()) << gpu;
     EXPECT_EQ(h.grade == Grade::kDatasheet, !h.scaled_from.empty()) << gpu;
   }
-  for (const std::string& engine : built_in_names(Catalogue::kEngines)) EXPECT_FALSE(load_engine(engine, {}).host.source.empty());
+  for (const std::string& engine : built_in_names(Catalogue::kEngines))
+    EXPECT_FALSE(load_engine(engine, {}).host.source.empty());
   for (const std::string& model : built_in_names(Catalogue::kModels)) {
     const Value v = find_entry(Catalogue::kModels, model, {}).value;
     EXPECT_FALSE(v.at("source").as_string().empty()) << model;
-    if (v.find("moe") == nullptr && v.find("mla") == nullptr) { EXPECT_GT(load_model(model, {}).parameters(), model == "llama-tiny" ? 3'000'000 : 1'000'000'000) << model; }
+    if (v.find("moe") == nullptr && v.find("mla") == nullptr) {
+      EXPECT_GT(load_model(model, {}).parameters(), model == "llama-tiny" ? 3'000'000 : 1'000'000'000) << model;
+    }
   }
 }
 
@@ -51,7 +54,8 @@ TEST(Catalogue, AMissNamesTheNearest) {
 TEST(Catalogue, AFileBesideTheConfigWins) {
   const auto folder = std::filesystem::temp_directory_path() / "orrery_catalogue_test";
   std::filesystem::create_directories(folder / "models");
-  std::ofstream(folder / "models" / "llama-3.1-8b.json") << R"({"name": "llama-3.1-8b", "num_layers": 2, "hidden_size": 64,
+  std::ofstream(folder / "models" / "llama-3.1-8b.json")
+      << R"({"name": "llama-3.1-8b", "num_layers": 2, "hidden_size": 64,
     "num_heads": 4, "num_kv_heads": 2, "head_dim": 16, "ffn_size": 128, "gated_ffn": true, "vocab_size": 100,
     "tied_embeddings": true, "max_position": 10, "source": "test"})";
   EXPECT_EQ(load_model("llama-3.1-8b", {folder.string()}).layers, 2);
@@ -76,7 +80,8 @@ TEST(Model, MixturesOfExpertsAreRefusedForNow) {
 }
 
 TEST(KvCapacity, TermsAddUpToTheMemory) {
-  const KvCapacity kv = kv_capacity(load_model("llama-3.1-8b", {}), load_hardware("h100-sxm", {}), {}, {.reserved_bytes = 1e9});
+  const KvCapacity kv =
+      kv_capacity(load_model("llama-3.1-8b", {}), load_hardware("h100-sxm", {}), {}, {.reserved_bytes = 1e9});
   EXPECT_EQ(kv.kv_bytes + kv.weight_bytes + kv.activation_bytes + kv.reserved_bytes, kv.usable_bytes);
   EXPECT_EQ(kv.blocks, kv.kv_bytes / (16 * 131072));
   // vLLM reports 27,431 blocks for this model on an H100 at 0.9 (from memory of a public log, unverified).
@@ -89,7 +94,8 @@ TEST(KvCapacity, SaysWhatIsNeededAndWhatIsThere) {
     FAIL();
   } catch (const ConfigError& e) {
     const std::string text = e.what();
-    EXPECT_EQ(text.find("model \"llama-3.1-70b\" does not fit on h100-sxm with tp 1, pp 1: a device needs 14"), 0u) << text;
+    EXPECT_EQ(text.find("model \"llama-3.1-70b\" does not fit on h100-sxm with tp 1, pp 1: a device needs 14"), 0u)
+        << text;
     EXPECT_NE(text.find("available 76439680450 bytes (76.4 GB)"), std::string::npos) << text;
   }
   EXPECT_GT(kv_capacity(load_model("llama-3.1-70b", {}), load_hardware("h100-sxm", {}), {4, 1}, {}).blocks, 0);
@@ -128,12 +134,15 @@ TEST(Quote, OneOperatorWithItsInterval) {
   EXPECT_THROW(quote(h, "gem", {}), ConfigError);
 }
 
-/// Single rows of the table that was fitted (aiconfigurator@095f58a51c4c, vLLM 0.24.0, 32/8 heads of 128), as a check of
-/// units and of the baked residual.
+/// Single rows of the table that was fitted (aiconfigurator@095f58a51c4c, vLLM 0.24.0, 32/8 heads of 128), as a check
+/// of units and of the baked residual.
 TEST(Quote, AgreesWithPublishedAnchors) {
   const Hardware h = load_hardware("h200-sxm", {});
   const auto decode = [&](double batch, double context) {
-    return quote(h, "decode", {{"batch", batch}, {"context", context}, {"heads", 32}, {"kv_heads", 8}, {"head_dim", 128}}).seconds * 1e6;
+    return quote(h, "decode",
+                 {{"batch", batch}, {"context", context}, {"heads", 32}, {"kv_heads", 8}, {"head_dim", 128}})
+               .seconds *
+           1e6;
   };
   EXPECT_NEAR(decode(128, 2048), 273.9, 0.12 * 273.9);
   EXPECT_NEAR(decode(32, 4096), 135.5, 0.12 * 135.5);
@@ -141,9 +150,9 @@ TEST(Quote, AgreesWithPublishedAnchors) {
   EXPECT_NEAR(decode(1, 8192), 18.9, 0.15 * 18.9);
 }
 
-/// Sum of the operators beside whole-model times of the Splitwise table (Llama-2-70B, software of 2023). The model prices
-/// current kernels and no host, so it must be below the measurement; where the device and not the host was the limit
-/// (TP 2, one sequence, up to 8k) it must not be far below. At TP 4 and 8 the measured token time no longer falls
+/// Sum of the operators beside whole-model times of the Splitwise table (Llama-2-70B, software of 2023). The model
+/// prices current kernels and no host, so it must be below the measurement; where the device and not the host was the
+/// limit (TP 2, one sequence, up to 8k) it must not be far below. At TP 4 and 8 the measured token time no longer falls
 /// with more devices: host time, which the sums rightly lack.
 TEST(WholeModel, SumsBesideTheSplitwiseTable) {
   const std::string path = data_file("perf/splitwise/perf_model.csv");
@@ -153,7 +162,8 @@ TEST(WholeModel, SumsBesideTheSplitwiseTable) {
   for (std::size_t i = 0; i < t.rows.size(); ++i) {
     const auto& row = t.rows[i];
     if (row[0] != "llama2-70b" || row[1] == "h100-80gb-pcap" || row[3] != "1" || row[4] != "128") continue;
-    auto& s = seen[{row[1] == "h100-80gb" ? 1 : 0, static_cast<int>(t.number(i, 10)), static_cast<int>(t.number(i, 2))}];
+    auto& s =
+        seen[{row[1] == "h100-80gb" ? 1 : 0, static_cast<int>(t.number(i, 10)), static_cast<int>(t.number(i, 2))}];
     s[0] += 1e-3 * t.number(i, 7), s[1] += 1e-3 * t.number(i, 8), s[2] += 1;
   }
   ASSERT_GT(seen.size(), 20u);
@@ -162,14 +172,18 @@ TEST(WholeModel, SumsBesideTheSplitwiseTable) {
     const auto [h100, tp, prompt] = key;
     auto& model = models[{h100, tp}];
     HostTerms host;
-    if (!model) model = std::make_unique<OperatorCostModel>(load_model("llama-2-70b", {}), load_hardware(h100 ? "h100" : "a100", {}), Parallel{tp, 1}, host);
+    if (!model)
+      model = std::make_unique<OperatorCostModel>(load_model("llama-2-70b", {}),
+                                                  load_hardware(h100 ? "h100" : "a100", {}), Parallel{tp, 1}, host);
     StepShape p, d;
     const std::vector<ChunkShape> chunk{{0_tok, Tokens{prompt}}};
-    p.prefill = Tokens{prompt}, p.prefill_pairs = std::int64_t{prompt} * prompt / 2, p.sequences = p.outputs = 1, p.chunks = chunk;
+    p.prefill = Tokens{prompt}, p.prefill_pairs = std::int64_t{prompt} * prompt / 2, p.sequences = p.outputs = 1,
+    p.chunks = chunk;
     d.decodes = 1_tok, d.decode_context = Tokens{prompt + 64}, d.sequences = d.outputs = 1;
     const double prompt_ratio = to_seconds(model->price({&p, 1}, 0).first) / (sums[0] / sums[2]);
     const double token_ratio = to_seconds(model->price({&d, 1}, 0).first) / (sums[1] / sums[2]);
-    std::printf("%s tp%d prompt %5d: model / measured: prompt %.2f, token %.2f\n", h100 ? "h100" : "a100", tp, prompt, prompt_ratio, token_ratio);
+    std::printf("%s tp%d prompt %5d: model / measured: prompt %.2f, token %.2f\n", h100 ? "h100" : "a100", tp, prompt,
+                prompt_ratio, token_ratio);
     EXPECT_LT(prompt_ratio, 1);
     EXPECT_LT(token_ratio, 1);
     if (tp != 2) continue;
@@ -192,7 +206,8 @@ TEST(WholeModel, GemmSumsBesideVidurProfiles) {
       const double m = t.number(i, t.column("num_tokens")), tp = t.number(i, t.column("num_tensor_parallel_workers"));
       if (m < 1024) continue;
       double measured = 0;
-      for (const char* name : {"attn_pre_proj_ms", "attn_post_proj_ms", "mlp_up_proj_ms", "mlp_down_proj_ms"}) measured += t.number(i, t.column(name));
+      for (const char* name : {"attn_pre_proj_ms", "attn_post_proj_ms", "mlp_up_proj_ms", "mlp_down_proj_ms"})
+        measured += t.number(i, t.column(name));
       const double ours = h.gemm.seconds({m, 10240 / tp, 8192}) + h.gemm.seconds({m, 8192, 8192 / tp}) +
                           h.gemm.seconds({m, 57344 / tp, 8192}) + h.gemm.seconds({m, 8192, 28672 / tp});
       sum += 1e3 * ours / measured, ++rows;
@@ -209,17 +224,19 @@ TEST(WholeModel, GemmSumsBesideVidurProfiles) {
 TEST(WholeModel, DecodeStepsBesideServedModels) {
   const std::string path = data_file("power/ml_energy_gpqa.csv");
   if (path.empty()) GTEST_SKIP() << "power/ml_energy_gpqa.csv is not there (set ORRERY_DATA)";
-  const std::map<std::string, std::string> names{{"Qwen/Qwen3-8B", "qwen3-8b"}, {"Qwen/Qwen3-14B", "qwen3-14b"}, {"Qwen/Qwen3-32B", "qwen3-32b"}};
+  const std::map<std::string, std::string> names{
+      {"Qwen/Qwen3-8B", "qwen3-8b"}, {"Qwen/Qwen3-14B", "qwen3-14b"}, {"Qwen/Qwen3-32B", "qwen3-32b"}};
   const CsvTable t = read_csv(path);
   const std::size_t model = t.column("model_id"), gpu = t.column("gpu_model"), tp = t.column("tensor_parallel"),
-                    batch = t.column("avg_batch_size"), length = t.column("avg_output_len"), itl = t.column("median_itl_ms"),
-                    power = t.column("avg_power_watts");
+                    batch = t.column("avg_batch_size"), length = t.column("avg_output_len"),
+                    itl = t.column("median_itl_ms"), power = t.column("avg_power_watts");
   double error = 0, watt_error = 0;
   int points = 0;
   for (std::size_t i = 0; i < t.rows.size(); ++i) {
     const auto known = names.find(t.text(i, model));
     if (known == names.end() || t.text(i, gpu) != "H100") continue;
-    const Deployment d = deploy({.model = known->second, .hardware = "h100", .parallel = {static_cast<int>(t.number(i, tp)), 1}});
+    const Deployment d =
+        deploy({.model = known->second, .hardware = "h100", .parallel = {static_cast<int>(t.number(i, tp)), 1}});
     StepShape s;
     s.decodes = Tokens{static_cast<std::int64_t>(t.number(i, batch) + 0.5)};
     s.sequences = s.outputs = static_cast<std::int32_t>(s.decodes.value());
@@ -227,7 +244,8 @@ TEST(WholeModel, DecodeStepsBesideServedModels) {
     const StepRun run = d.cost->price({&s, 1}, 0);
     const double ratio = to_seconds(run.first) * 1e3 / t.number(i, itl);
     const double watts = static_cast<double>(run.e_first.value()) * 1e-9 / to_seconds(run.first) / t.number(i, power);
-    std::printf("%s tp%.0f batch %.0f: model / measured: step %.3f, power %.2f\n", known->second.c_str(), t.number(i, tp), t.number(i, batch), ratio, watts);
+    std::printf("%s tp%.0f batch %.0f: model / measured: step %.3f, power %.2f\n", known->second.c_str(),
+                t.number(i, tp), t.number(i, batch), ratio, watts);
     EXPECT_NEAR(ratio, 1, 0.12);
     error += std::abs(ratio - 1), watt_error += std::abs(watts - 1), ++points;
   }

@@ -30,7 +30,8 @@ std::vector<Sample> synthetic_gemms(std::size_t n, double deviation, double sigm
   std::vector<Sample> rows;
   for (std::size_t i = 0; i < n; ++i) {
     const double pair = static_cast<double>(i % 60);
-    const Shape x{std::exp2(std::floor(14 * rng.uniform())), 512 * std::exp2(std::fmod(pair, 10) * 0.6), 512 * std::exp2(std::floor(pair / 10))};
+    const Shape x{std::exp2(std::floor(14 * rng.uniform())), 512 * std::exp2(std::fmod(pair, 10) * 0.6),
+                  512 * std::exp2(std::floor(pair / 10))};
     const double bump = deviation * std::sin(0.8 * std::log2(x[0])) * std::cos(0.7 * std::log2(x[1]));
     rows.push_back({x, law_seconds(Op::kGemm, kTrue, 132, x) * std::exp(bump) * noise(rng, sigma)});
   }
@@ -114,7 +115,8 @@ TEST(ReadOperator, RejectsRowsFasterThanTheHardwareAndCountsWhy) {
                     {"fp8", "4096", "4096", "4096", "0.1"}}};         // another type: not counted
   const SampleSet s = read_operator(Op::kGemm, t, {989e12, 4.8e12, 50e6, 14e12});
   EXPECT_EQ(s.rows.size(), 1u);
-  EXPECT_EQ(s.rejected, (std::map<std::string, int>{{"faster than memory", 1}, {"faster than peak arithmetic", 1}, {"time not positive", 1}}));
+  EXPECT_EQ(s.rejected, (std::map<std::string, int>{
+                            {"faster than memory", 1}, {"faster than peak arithmetic", 1}, {"time not positive", 1}}));
 }
 
 TEST(ReadOperator, NamesFileAndLineOfABadNumber) {
@@ -154,14 +156,18 @@ TEST(HostFit, RecoversItsTermsAndLeavesModelsOut) {
 /// (docs/COST_MODEL.md; hwmodels/hardware.cpp takes its spread from here).
 TEST(ScaledDevices, BesideTheirOwnTables) {
   struct Case { const char *device, *base, *table; double most[3]; };
-  for (const Case& c : {Case{"h100-sxm", "h200-sxm", "h100_sxm", {8, 6, 16}}, {"b200-sxm", "h200-sxm", "b200_sxm", {13, 24, 28}},
-                        {"a100-80g", "h200-sxm", "a100_sxm", {19, 22, 33}}, {"l40s", "a100-80g", "l40s", {35, 27, 100}}}) {
+  for (const Case& c : {Case{"h100-sxm", "h200-sxm", "h100_sxm", {8, 6, 16}},
+                        {"b200-sxm", "h200-sxm", "b200_sxm", {13, 24, 28}},
+                        {"a100-80g", "h200-sxm", "a100_sxm", {19, 22, 33}},
+                        {"l40s", "a100-80g", "l40s", {35, 27, 100}}}) {
     Value v = find_entry(Catalogue::kGpus, c.device, {}).value;
     v["grade"] = "datasheet";
     v["scaled_from"] = c.base;
     const Hardware h = hardware_from_json(v, {});
     for (const Op op : kOps) {
-      const std::string table = op == Op::kGemm ? "_gemm.csv" : op == Op::kPrefill ? "_attention_prefill.csv" : "_attention_decode.csv";
+      const std::string table = op == Op::kGemm      ? "_gemm.csv"
+                                : op == Op::kPrefill ? "_attention_prefill.csv"
+                                                     : "_attention_decode.csv";
       const std::string path = data_file("perf/aic/" + std::string(c.table) + table);
       if (path.empty()) GTEST_SKIP() << "perf/aic/" << c.table << table << " is not there (set ORRERY_DATA)";
       const OperatorModel& model = h.operator_model(op);
@@ -179,27 +185,34 @@ TEST(ScaledDevices, BesideTheirOwnTables) {
   }
 }
 
-/// The gates: GEMM 5 % mean, 14 % p95 on unseen (n, k); decode 4.5 / 12 % and prefill 3 / 8 % on unseen head configurations.
+/// The gates: GEMM 5 % mean, 14 % p95 on unseen (n, k); decode 4.5 / 12 % and prefill 3 / 8 % on unseen head
+/// configurations.
 class PublishedTables : public ::testing::TestWithParam<std::tuple<const char*, double, Op>> {};
 
 TEST_P(PublishedTables, HeldOutErrorMeetsTheGate) {
   const auto [device, bandwidth, op] = GetParam();
-  const std::string table = op == Op::kGemm ? "_gemm.csv" : op == Op::kPrefill ? "_attention_prefill.csv" : "_attention_decode.csv";
+  const std::string table = op == Op::kGemm      ? "_gemm.csv"
+                            : op == Op::kPrefill ? "_attention_prefill.csv"
+                                                 : "_attention_decode.csv";
   const std::string path = data_file("perf/aic/" + std::string(device) + table);
   if (path.empty()) GTEST_SKIP() << "perf/aic/" << device << table << " is not there (set ORRERY_DATA)";
   const SampleSet set = read_operator(op, read_csv(path), {989e12, bandwidth, 50e6, 3 * bandwidth});
   const HeldOut e = held_out(op, set.rows, options(op));
-  std::printf("%s %s: %zu rows, %zu rejected, MAPE %.2f %%, median %.2f %%, p95 %.2f %%, roof alone %.2f %%, clip binds %.2f %%\n",
-              device, name(op).data(), set.rows.size(), set.rejected_rows(), e.mape, e.median, e.p95, e.roof_mape, e.clipped);
+  std::printf(
+      "%s %s: %zu rows, %zu rejected, MAPE %.2f %%, median %.2f %%, p95 %.2f %%, roof alone %.2f %%, clip binds %.2f "
+      "%%\n",
+      device, name(op).data(), set.rows.size(), set.rejected_rows(), e.mape, e.median, e.p95, e.roof_mape, e.clipped);
   EXPECT_LE(e.clipped, 1);
   EXPECT_LE(e.mape, op == Op::kGemm ? 5 : op == Op::kPrefill ? 3 : 4.5);
   EXPECT_LE(e.p95, op == Op::kGemm ? 14 : op == Op::kPrefill ? 8 : 12);
 }
 
 INSTANTIATE_TEST_SUITE_P(Hopper, PublishedTables,
-                         ::testing::Combine(::testing::Values("h200_sxm"), ::testing::Values(4.8e12), ::testing::ValuesIn(kOps)));
+                         ::testing::Combine(::testing::Values("h200_sxm"), ::testing::Values(4.8e12),
+                                            ::testing::ValuesIn(kOps)));
 INSTANTIATE_TEST_SUITE_P(H100, PublishedTables,
-                         ::testing::Combine(::testing::Values("h100_sxm"), ::testing::Values(3.35e12), ::testing::ValuesIn(kOps)));
+                         ::testing::Combine(::testing::Values("h100_sxm"), ::testing::Values(3.35e12),
+                                            ::testing::ValuesIn(kOps)));
 
 }  // namespace
 }  // namespace orrery

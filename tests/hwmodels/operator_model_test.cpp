@@ -223,8 +223,9 @@ TEST(OperatorModel, AChunkBehindAContextIsOutOfRange) {
   EXPECT_FALSE(price(model, mixed).in_range);
   mixed.chunks = {};                                                                   // told by the sums alone
   EXPECT_FALSE(price(model, mixed).in_range);
-  EXPECT_FALSE(quote(load_hardware("h200-sxm", {}), "prefill", {{"batch", 1}, {"q", 512}, {"context", 512}, {"heads", 32},
-                                                                {"kv_heads", 8}, {"head_dim", 128}}).in_range);
+  EXPECT_FALSE(quote(load_hardware("h200-sxm", {}), "prefill",
+                     {{"batch", 1}, {"q", 512}, {"context", 512}, {"heads", 32}, {"kv_heads", 8}, {"head_dim", 128}})
+                   .in_range);
 }
 
 TEST(OperatorModel, PerturbedDrawsAreReproducibleAndAsWideAsTheError) {

@@ -54,7 +54,8 @@ void bake(benchmark::State& state) {
     const auto fresh = d.cost->perturbed(1);
     StepShape s;
     for (std::int64_t n = 1; n <= 256; ++n) {
-      s.decodes = Tokens{n}, s.decode_context = Tokens{n * 1000}, s.sequences = s.outputs = static_cast<std::int32_t>(n);
+      s.decodes = Tokens{n}, s.decode_context = Tokens{n * 1000},
+      s.sequences = s.outputs = static_cast<std::int32_t>(n);
       benchmark::DoNotOptimize(fresh->price({&s, 1}, 0));
     }
   }

@@ -13,7 +13,11 @@ struct Two {
   std::vector<CallId> ids{{0, 0}, {1, 0}};
 
   Two() {
-    rows[0].call = {.arrival = Time{}, .prompt = Tokens32{100}, .max_tokens = {}, .predicted_low = {}, .predicted_high = {},
+    rows[0].call = {.arrival = Time{},
+                    .prompt = Tokens32{100},
+                    .max_tokens = {},
+                    .predicted_low = {},
+                    .predicted_high = {},
                     .tenant = 1};
     rows[1].call = rows[0].call;
     rows[1].call.tenant = 2;
@@ -36,7 +40,8 @@ TEST(TenantService, APromptCountsOnceAndAnOutputTokenTwo) {
   EXPECT_EQ(s.gap_end, 108);
 }
 
-/// 30 tokens, one a second from 5 s on: five come before 10 s, ten before 20 s; the token at 10 s is of the second tick.
+/// 30 tokens, one a second from 5 s on: five come before 10 s, ten before 20 s; the token at 10 s is of the second
+/// tick.
 TEST(TenantService, ARunIsSpreadOverItsTicks) {
   Two t;
   t.ask(0, 0s, 30);

@@ -21,7 +21,8 @@ using ::testing::ElementsAre;
 
 constexpr const char* kGood = R"({
   "system": ["orca"], "paper": "p", "title": "t", "base": {"a": {"b": 1, "c": 2}}, "configs": {"x": {"a": {"b": 3}}},
-  "checks": [{"what": "w", "place": "q", "value": "7", "band": [6, null], "metric": "x:/v", "control": "1", "expect": "holds"}]
+  "checks": [{"what": "w", "place": "q", "value": "7", "band": [6, null], "metric": "x:/v", "control": "1",
+      "expect": "holds"}]
 })";
 
 std::vector<std::string> errors_of(std::string text, const std::string& from, const std::string& to) {
@@ -42,7 +43,8 @@ TEST(PaperReader, MergesConfigsWithTheBase) {
 }
 
 TEST(PaperReader, ErrorsNameTheirPlace) {
-  EXPECT_THAT(errors_of(kGood, "x:/v", "y:/v"), ElementsAre("/checks/0/metric: column 1: unknown config \"y\"; known: x"));
+  EXPECT_THAT(errors_of(kGood, "x:/v", "y:/v"),
+              ElementsAre("/checks/0/metric: column 1: unknown config \"y\"; known: x"));
   EXPECT_THAT(errors_of(kGood, "[6, null]", "[6, 5]"), ElementsAre("/checks/0/band: low is above high"));
   EXPECT_THAT(errors_of(kGood, "[6, null]", "[null, null]"),
               ElementsAre("/checks/0/band: expected [low, high], null for an open end"));
@@ -52,7 +54,8 @@ TEST(PaperReader, ErrorsNameTheirPlace) {
               ElementsAre("/checks/0/metric: max_rate needs /search with low below high"));
   EXPECT_THAT(errors_of(kGood, "\"x:/v\"", "\"max_count(x, /v <= 1)\""),
               ElementsAre("/checks/0/metric: max_count needs /count with low below high and what it sets"));
-  EXPECT_THAT(errors_of(kGood, "\"title\": \"t\"", "\"title\": \"t\", \"count\": {\"low\": 1, \"high\": 2, \"sets\": {\"a\": 1}}"),
+  EXPECT_THAT(errors_of(kGood, "\"title\": \"t\"",
+                        "\"title\": \"t\", \"count\": {\"low\": 1, \"high\": 2, \"sets\": {\"a\": 1}}"),
               ElementsAre("/count/sets/a: expected a pointer into the config and a factor"));
   EXPECT_THAT(errors_of(kGood, "\"title\": \"t\"", "\"title\": \"t\", \"needs\": [\"f.csv\"]"),
               ElementsAre("/twin: an experiment that needs data names the one that runs without it"));
@@ -69,7 +72,7 @@ TEST(PaperReader, WhatOnlyAGpuCanAnswerHasNoMetricAndSaysWhatHasRun) {
   const PaperExperiment e = read_paper("test", parse_json(text), errors);
   ASSERT_TRUE(errors.empty());
   EXPECT_EQ(e.checks.at(0).expect, Verdict::kNeedsGpu);
-  const PaperResult r = run_paper(e);                                       // its config x is no run config, and is not run
+  const PaperResult r = run_paper(e);  // its config x is no run config, and is not run
   EXPECT_TRUE(r.as_stated());
   EXPECT_THAT(paper_text({r}), ::testing::HasSubstr("band >= 6: needs-gpu"));
   EXPECT_EQ(paper_json({r}).items().at(0).at("checks").items().at(0).find("ours"), nullptr);
@@ -89,11 +92,14 @@ TEST(PaperRun, AMissingFileMeansNeedsData) {
 }
 
 constexpr const char* kSmall = R"({
-  "system": ["sarathi"], "paper": "p", "title": "t", "search": {"low": 0.5, "high": 400, "seconds": 20, "tolerance": 0.2},
+  "system": ["sarathi"], "paper": "p", "title": "t", "search": {"low": 0.5, "high": 400, "seconds": 20,
+      "tolerance": 0.2},
   "base": {"model": "llama-3.1-8b", "hardware": "h200-sxm", "warmup": "0s", "policy": {"batching": "sarathi"},
-           "workload": {"arrival": {"process": "poisson", "rate": "5/s"}, "lengths": {"prompt": 500, "output": 20}, "requests": 100}},
+           "workload": {"arrival": {"process": "poisson", "rate": "5/s"}, "lengths": {"prompt": 500, "output": 20},
+               "requests": 100}},
   "configs": {"x": {}},
-  "checks": [{"what": "w", "place": "q", "value": "7", "band": [100, 100], "metric": "METRIC", "control": "x[/workload/requests=7]:/requests/completed", "expect": "holds"}]
+  "checks": [{"what": "w", "place": "q", "value": "7", "band": [100, 100], "metric": "METRIC",
+      "control": "x[/workload/requests=7]:/requests/completed", "expect": "holds"}]
 })";
 
 PaperExperiment small(const std::string& metric) {
@@ -136,7 +142,9 @@ TEST(PaperRun, TheSearchEndsBetweenARateThatHoldsAndOneThatDoesNot) {
 
 TEST(PaperReader, ASlowdownNeedsAReferenceAndNineLimits) {
   const std::string title = "\"title\": \"t\"";
-  const auto with = [&](const std::string& slowdown) { return errors_of(kGood, title, title + ", \"slowdown\": " + slowdown); };
+  const auto with = [&](const std::string& slowdown) {
+    return errors_of(kGood, title, title + ", \"slowdown\": " + slowdown);
+  };
   EXPECT_TRUE(with(R"({"alone": "x", "ttft": [2, 3, 6], "tpot": [1.25, 1.5, 5], "e2e": [1.25, 1.5, 5]})").empty());
   EXPECT_THAT(with(R"({"alone": "y", "ttft": [2, 3], "tpot": [0, 1.5, 5], "e2e": [1.25, 1.5, 5]})"),
               ElementsAre("/slowdown/alone: unknown config \"y\"; known: x",
@@ -152,7 +160,8 @@ TEST(PaperRun, SlowdownsCompareEachRequestWithItselfAlone) {
   const std::string title = "\"title\": \"t\"";
   text.replace(text.find(title), title.size(),
                title + R"(, "slowdown": {"alone": "x", "ttft": [2, 2, 2], "tpot": [2, 2, 2], "e2e": [2, 2, 2]},
-                          "columns": [{"what": "busy", "metric": "x[/workload/arrival/rate=30]:/paper/slowdown/worst"}])");
+                          "columns": [{"what": "busy",
+                                       "metric": "x[/workload/arrival/rate=30]:/paper/slowdown/worst"}])");
   ErrorList errors;
   const PaperExperiment e = read_paper("small", parse_json(text), errors);
   errors.throw_if_any();
@@ -243,7 +252,8 @@ TEST(Papers, TheSystemsPageListsEveryPolicyAndExperiment) {
   Registry registry;
   register_policies(registry);
   const auto listed = [&](const auto& entries) {
-    for (const auto& p : entries) EXPECT_NE(page.find("| `" + p.name + "` | " + p.system + " |"), std::string::npos) << p.name;
+    for (const auto& p : entries)
+      EXPECT_NE(page.find("| `" + p.name + "` | " + p.system + " |"), std::string::npos) << p.name;
   };
   const Registry& r = registry;
   listed(r.entries<Batcher>());
@@ -257,7 +267,8 @@ TEST(Papers, TheSystemsPageListsEveryPolicyAndExperiment) {
   for (const PaperExperiment& e : shipped_papers()) {
     if (e.heavy) continue;   // `all` leaves it out
     for (const PaperCheck& c : e.checks) {
-      EXPECT_NE(page.find("[" + e.name + "](../experiments/papers/" + e.name + ".json) | " + c.what + " | "), std::string::npos)
+      EXPECT_NE(page.find("[" + e.name + "](../experiments/papers/" + e.name + ".json) | " + c.what + " | "),
+                std::string::npos)
           << e.name << ": " << c.what << "; write it anew: orrery paper all --markdown > docs/SYSTEMS.md";
     }
   }

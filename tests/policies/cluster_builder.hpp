@@ -1,5 +1,5 @@
-/// Hand-built pictures of a cluster, for tests that ask one cluster policy for one decision: instances with the load that
-/// the test states, calls with the lengths that it states. Orders are noted, nothing is carried out.
+/// Hand-built pictures of a cluster, for tests that ask one cluster policy for one decision: instances with the load
+/// that the test states, calls with the lengths that it states. Orders are noted, nothing is carried out.
 ///
 ///   ClusterPicture c;
 ///   c.pool("prompt", Role::kPrefill, 2).pool("token", Role::kDecode, 1);
@@ -20,8 +20,12 @@ class ClusterPicture final : public Cluster {
  public:
   /// `count` more instances; `blocks` of 16 tokens each.
   ClusterPicture& pool(const char* name, Role role, int count, std::int64_t blocks = 1000) {
-    pools_.push_back({.name = name, .first = StationId{static_cast<std::int32_t>(instances_.size())}, .count = count, .role = role,
-                      .kv_bytes_per_token = Bytes{1000}, .layers = 10});
+    pools_.push_back({.name = name,
+                      .first = StationId{static_cast<std::int32_t>(instances_.size())},
+                      .count = count,
+                      .role = role,
+                      .kv_bytes_per_token = Bytes{1000},
+                      .layers = 10});
     for (int i = 0; i < count; ++i) {
       KvState kv;
       kv.block_tokens = Tokens{16};

@@ -77,7 +77,8 @@ TEST(Arrivals, OnOffKeepsItsMeanRateAndIsSilentWhileOff) {
     silences += t - last > 14900ms;
     last = t;
   }
-  // 5000 cycles of 20 s on average, whose on time has a deviation of 5 s: 1.4 % of the arrivals, and the bound is 4 times that.
+  // 5000 cycles of 20 s on average, whose on time has a deviation of 5 s: 1.4 % of the arrivals, and the bound is 4
+  // times that.
   EXPECT_NEAR(n / to_seconds(last), 8, 0.45);
   EXPECT_NEAR(silences, 5000, 250);
 }
@@ -102,7 +103,8 @@ TEST(Arrivals, ProfileFollowsItsTableAndEnds) {
 /// Twice the rate, the same gaps at half the length: common random numbers across rates.
 TEST(Arrivals, GapsScaleWithTheRate) {
   for (double cv : {0.0, 2.0}) {
-    auto slow = cv > 0 ? make_gamma(4, cv, 7) : make_poisson(4, 7), fast = cv > 0 ? make_gamma(8, cv, 7) : make_poisson(8, 7);
+    auto slow = cv > 0 ? make_gamma(4, cv, 7) : make_poisson(4, 7),
+         fast = cv > 0 ? make_gamma(8, cv, 7) : make_poisson(8, 7);
     for (int i = 0; i < 1000; ++i) EXPECT_NEAR(to_seconds(slow->next()) / 2, to_seconds(fast->next()), 1e-9);
   }
 }

@@ -14,7 +14,8 @@ std::string told(const CapacityTrace& t) {
   std::string out;
   for (const CapacityEvent& e : t.events) {
     static constexpr const char* kOps[] = {"add", "notice", "gone"};
-    out += std::to_string(to_ps(e.at) / 1'000'000'000'000) + " " + kOps[e.op] + " " + t.nodes[static_cast<std::size_t>(e.node)];
+    out += std::to_string(to_ps(e.at) / 1'000'000'000'000) + " " + kOps[e.op] + " " +
+           t.nodes[static_cast<std::size_t>(e.node)];
     if (e.deadline != kNever) out += " until " + std::to_string(to_ps(e.deadline) / 1'000'000'000'000);
     out += "; ";
   }
@@ -50,7 +51,8 @@ TEST(Capacity, ANodeMayComeBack) {
 /// Those that were there longest are announced, and those that are announced go first.
 TEST(Capacity, NodesMayBeCounted) {
   EXPECT_EQ(read("0,add,3\n5,notice,1\n7,gone,2\n9,add,1\n"),
-            "0 add node-0; 0 add node-1; 0 add node-2; 5 notice node-0 until 35; 7 gone node-0; 7 gone node-1; 9 add node-3; ");
+            "0 add node-0; 0 add node-1; 0 add node-2; 5 notice node-0 until 35; 7 gone node-0; 7 gone node-1; 9 add "
+            "node-3; ");
   EXPECT_EQ(capacity_from_text("x", "0,add,3\n5,gone,2\n9,add,1\n", {}).most, 3);
 }
 

@@ -54,7 +54,8 @@ TEST(QuantileGrid, KeepsTheDistanceAndTheMeanItPromises) {
   std::sort(sorted.begin(), sorted.end());
   for (std::size_t i = 0; i < sorted.size(); ++i) {
     if (i + 1 < sorted.size() && sorted[i + 1] == sorted[i]) continue;
-    worst = std::max(worst, std::abs(g.cdf(sorted[i]) - static_cast<double>(i + 1) / static_cast<double>(sorted.size())));
+    worst =
+        std::max(worst, std::abs(g.cdf(sorted[i]) - static_cast<double>(i + 1) / static_cast<double>(sorted.size())));
   }
   EXPECT_LE(worst, 0.003 + 1e-6);
   EXPECT_EQ(g.max(), sorted.back());
@@ -97,9 +98,9 @@ TEST(QuantileGrid, RoundTripsThroughJson) {
 TEST(QuantileGrid, MalformedGridsAreRefused) {
   const auto refused = [](const char* json) { return message_of([&] { QuantileGrid::from_value(parse_json(json)); }); };
   const std::string rule = "expected as many x as ppm, x rising from 0 or more, ppm rising from 0 to 1000000";
-  for (const char* json : {R"({"x": [1], "ppm": [0]})", R"({"x": [1, 2], "ppm": [0]})", R"({"x": [2, 1], "ppm": [0, 1000000]})",
-                           R"({"x": [1, 2], "ppm": [0, 999999]})", R"({"x": [-1, 2], "ppm": [0, 1000000]})",
-                           R"({"x": [1, 2, 3], "ppm": [0, -1, 1000000]})"}) {
+  for (const char* json : {R"({"x": [1], "ppm": [0]})", R"({"x": [1, 2], "ppm": [0]})",
+                           R"({"x": [2, 1], "ppm": [0, 1000000]})", R"({"x": [1, 2], "ppm": [0, 999999]})",
+                           R"({"x": [-1, 2], "ppm": [0, 1000000]})", R"({"x": [1, 2, 3], "ppm": [0, -1, 1000000]})"}) {
     EXPECT_THAT(refused(json), testing::HasSubstr(rule)) << json;
   }
 }
@@ -135,7 +136,8 @@ TEST(Fit, KeepsTheDependenceOfOutputOnPrompt) {
 
 TEST(Fit, FindsRateAndBurstinessOfATrace) {
   std::string text = "arrival_s,prompt_tokens,output_tokens\n";
-  for (int i = 0; i < 1000; ++i) text += std::to_string(i / 2 * 4 + i % 2) + ",10,10\n";   // gaps 1, 3, 1, 3: mean 2, deviation 1
+  for (int i = 0; i < 1000; ++i)
+    text += std::to_string(i / 2 * 4 + i % 2) + ",10,10\n";  // gaps 1, 3, 1, 3: mean 2, deviation 1
   TraceReader trace = TraceReader::from_text("t", text);
   const WorkloadSample s = sample_of(trace);
   EXPECT_NEAR(s.rate, 0.5, 1e-3);
@@ -185,12 +187,13 @@ TEST(Reuse, SharedBlocksAreLeadingOnesOfAnEarlierPrompt) {
   EXPECT_NEAR(hits / all, 0.366, 0.015);
 }
 
-// ---- the models that ship ---------------------------------------------------------------------------------------------
+// ---- the models that ship
+// ---------------------------------------------------------------------------------------------
 
 TEST(ShippedModels, AreAllBuiltInAndSayHowWellTheyFit) {
   const std::vector<std::string> names = builtin_workload_models();
-  EXPECT_THAT(names, testing::ElementsAre("alpaca-like", "arxiv-summarization", "azure-code-2023", "azure-conv-2023", "lmsys-chat",
-                                          "long-generation", "mooncake-conversation", "sharegpt-like"));
+  EXPECT_THAT(names, testing::ElementsAre("alpaca-like", "arxiv-summarization", "azure-code-2023", "azure-conv-2023",
+                                          "lmsys-chat", "long-generation", "mooncake-conversation", "sharegpt-like"));
   for (const std::string& name : names) {
     const Value v = parse_json(builtin_workload_model(name), name);
     EXPECT_EQ(v.at("name").as_string(), name);
@@ -199,7 +202,8 @@ TEST(ShippedModels, AreAllBuiltInAndSayHowWellTheyFit) {
     EXPECT_LE(v.at("fit").at("ks_output").as_double(), 0.010) << name;
     const WorkloadModel m = WorkloadModel::from_value(v);
     const Value again = m.to_value();
-    for (const auto& [key, value] : again.members()) EXPECT_EQ(to_json(value), to_json(v.at(key))) << name << " " << key;
+    for (const auto& [key, value] : again.members())
+      EXPECT_EQ(to_json(value), to_json(v.at(key))) << name << " " << key;
   }
 }
 
@@ -212,31 +216,37 @@ TEST_P(ShippedMeans, AreThoseOfTheirSources) {
   EXPECT_NEAR(m.mean_output() / GetParam().output, 1, 0.015);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ShippedMeans, testing::Values(
-    Means{"azure-conv-2023", 1155, 211}, Means{"azure-code-2023", 2048, 28}, Means{"mooncake-conversation", 12'035, 343},
-    Means{"lmsys-chat", 62, 162}, Means{"long-generation", 308, 1144}, Means{"arxiv-summarization", 2588, 291},
-    Means{"sharegpt-like", 144, 326}, Means{"alpaca-like", 19.3, 65.5}));
+INSTANTIATE_TEST_SUITE_P(All, ShippedMeans,
+                         testing::Values(Means{"azure-conv-2023", 1155, 211}, Means{"azure-code-2023", 2048, 28},
+                                         Means{"mooncake-conversation", 12'035, 343}, Means{"lmsys-chat", 62, 162},
+                                         Means{"long-generation", 308, 1144}, Means{"arxiv-summarization", 2588, 291},
+                                         Means{"sharegpt-like", 144, 326}, Means{"alpaca-like", 19.3, 65.5}));
 
 /// The committed numbers are what the fitter makes of the sources today: nothing was edited by hand.
 TEST(ShippedModels, AreReproducedBitForBit) {
   ORRERY_NEEDS_TRACES();
   for (const ShippedModel& m : shipped_models()) {
-    EXPECT_EQ(to_json(fit_shipped_model(m.name, trace_folder()), -1), to_json(parse_json(builtin_workload_model(m.name)), -1)) << m.name;
+    EXPECT_EQ(to_json(fit_shipped_model(m.name, trace_folder()), -1),
+              to_json(parse_json(builtin_workload_model(m.name)), -1))
+        << m.name;
   }
 }
 
 /// Two-sample Kolmogorov-Smirnov distance of as many draws as the trace has rows: fit error plus 1 % critical value.
 TEST(ShippedModels, DrawsAreCloseToTheTraces) {
   ORRERY_NEEDS_TRACES();
-  for (const char* name : {"azure-conv-2023", "azure-code-2023", "mooncake-conversation", "arxiv-summarization", "lmsys-chat", "long-generation"}) {
+  for (const char* name : {"azure-conv-2023", "azure-code-2023", "mooncake-conversation", "arxiv-summarization",
+                           "lmsys-chat", "long-generation"}) {
     const auto& all = shipped_models();
     const auto shipped = std::find_if(all.begin(), all.end(), [&](const ShippedModel& m) { return m.name == name; });
-    TraceReader trace = TraceReader::open(trace_folder() + "/" + std::string(shipped->file), {.arrivals = false, .output = 0});
+    TraceReader trace =
+        TraceReader::open(trace_folder() + "/" + std::string(shipped->file), {.arrivals = false, .output = 0});
     const WorkloadSample s = sample_of(trace);
     const WorkloadModel m = find_workload_model(name, SearchPath{{}});
     std::vector<std::int64_t> prompt, output;
     for (std::uint64_t i = 0; i < s.prompt.size(); ++i) {
-      const auto [p, o] = m.draw(Rng(2, Purpose::kLength, 2 * i).uniform(), Rng(2, Purpose::kLength, 2 * i + 1).uniform());
+      const auto [p, o] =
+          m.draw(Rng(2, Purpose::kLength, 2 * i).uniform(), Rng(2, Purpose::kLength, 2 * i + 1).uniform());
       prompt.push_back(p);
       output.push_back(o);
     }
@@ -261,10 +271,13 @@ TEST(WorkloadModelFile, MistakesAreTold) {
   const SearchPath path{{folder.path()}};
   EXPECT_EQ(message_of([&] { find_workload_model("azure-conv", path); }),
             "unknown workload model \"azure-conv\"; did you mean \"azure-conv-2023\"?");
-  folder.write("a.json", R"({"name": "a", "source": "", "prompt": {"x": [0, 5], "ppm": [0, 1000000]}, "output_by_prompt": []})");
+  folder.write("a.json",
+               R"({"name": "a", "source": "", "prompt": {"x": [0, 5], "ppm": [0, 1000000]}, "output_by_prompt": []})");
   EXPECT_THAT(message_of([&] { find_workload_model("a", path); }), testing::HasSubstr("/prompt/x: lengths start at 1"));
-  folder.write("b.json", R"({"name": "b", "source": "", "prompt": {"x": [1, 5], "ppm": [0, 1000000]}, "output_by_prompt": []})");
-  EXPECT_THAT(message_of([&] { find_workload_model("b", path); }), testing::HasSubstr("/output_by_prompt: must not be empty"));
+  folder.write("b.json",
+               R"({"name": "b", "source": "", "prompt": {"x": [1, 5], "ppm": [0, 1000000]}, "output_by_prompt": []})");
+  EXPECT_THAT(message_of([&] { find_workload_model("b", path); }),
+              testing::HasSubstr("/output_by_prompt: must not be empty"));
   folder.write("c.json", R"({"name": "c"})");
   EXPECT_THAT(message_of([&] { find_workload_model("c", path); }), testing::HasSubstr("missing key"));
 }

@@ -35,15 +35,18 @@ TEST(AzureTrace, TimesAreExactToTheTenthOfAMicrosecond) {
 }
 
 TEST(AzureTrace, The2024FormWithAnOffsetIsUnderstood) {
-  const auto rows = rows_of("TIMESTAMP,ContextTokens,GeneratedTokens\n"
-                            "2024-02-28 23:59:59+00:00,1,1\n2024-02-29T00:00:01Z,1,1\n2024-03-01 02:00:00.5+02:00,1,1\n");
+  const auto rows = rows_of(
+      "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+      "2024-02-28 23:59:59+00:00,1,1\n2024-02-29T00:00:01Z,1,1\n2024-03-01 02:00:00.5+02:00,1,1\n");
   EXPECT_EQ(rows[1].request.arrival, Time{} + 2s);
   EXPECT_EQ(rows[2].request.arrival, Time{} + 24h + 1s + 500ms);   // 2024 is a leap year
 }
 
 TEST(MooncakeTrace, HashIdsBecomeSegmentsWithAPartialLastBlock) {
-  const auto rows = rows_of("{\"timestamp\": 0, \"input_length\": 1030, \"output_length\": 5, \"hash_ids\": [0, 1, 2]}\n"
-                            "{\"hash_ids\":[0,1,3],\"type\":{\"a\":[1,\"}\"]},\"output_length\":7,\"input_length\":1536,\"timestamp\":27.5}\n");
+  const auto rows = rows_of(
+      "{\"timestamp\": 0, \"input_length\": 1030, \"output_length\": 5, \"hash_ids\": [0, 1, 2]}\n"
+      "{\"hash_ids\":[0,1,3],\"type\":{\"a\":[1,\"}\"]},\"output_length\":7,\"input_length\":1536,\"timestamp\":27.5}"
+      "\n");
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[1].request.arrival, Time{} + 27500us);
   const auto tokens = [](const Popped& p) {
@@ -69,7 +72,8 @@ TEST(BurstGptTrace, ColumnsAreFoundByName) {
 
 TEST(PlainTrace, AllColumnsInAnyOrder) {
   const std::string_view text =
-      "output_tokens,prompt_tokens,arrival_s,max_tokens,tenant,class,session,turn,think_s,model,priority,prefix_id,prefix_tokens,"
+      "output_tokens,prompt_tokens,arrival_s,max_tokens,tenant,class,session,turn,think_s,model,priority,prefix_id,"
+      "prefix_tokens,"
       "cancel_after_s,deadline_s\n"
       "20,100,0.5,,web,interactive,7,0,,chat,-2,sys,40,30,2.5\n"
       "30,200,0.5,64,\"a, \"\"b\"\"\",,7,1,1e-3,,,,,,\n";
@@ -100,7 +104,8 @@ TEST(PlainTrace, AllColumnsInAnyOrder) {
 }
 
 TEST(PlainTrace, EqualPrefixIdsShareAKeyAndOthersDoNot) {
-  const auto rows = rows_of("arrival_s,prompt_tokens,output_tokens,prefix_id,prefix_tokens\n0,9,1,a,4\n0,9,1,b,4\n1,9,1,a,4\n2,9,1,a,5\n");
+  const auto rows = rows_of(
+      "arrival_s,prompt_tokens,output_tokens,prefix_id,prefix_tokens\n0,9,1,a,4\n0,9,1,b,4\n1,9,1,a,4\n2,9,1,a,5\n");
   EXPECT_EQ(rows[0].segments[0].key, rows[2].segments[0].key);
   EXPECT_NE(rows[0].segments[0].key, rows[1].segments[0].key);
   EXPECT_NE(rows[0].segments[0].key, rows[3].segments[0].key);   // another length is another text
@@ -115,12 +120,18 @@ TEST(PlainTrace, SessionNamesThatAreNoNumbersAreInterned) {
 }
 
 TEST(LengthFile, NeedsNoArrivals) {
-  const auto rows = rows_of("num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n3772,54,3826,69.8\n", {.arrivals = false, .output = 0});
+  const auto rows = rows_of("num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n3772,54,3826,69.8\n",
+                            {.arrivals = false, .output = 0});
   EXPECT_EQ(rows[0].request.prompt_tokens.value(), 3772);
   EXPECT_EQ(rows[0].request.output_tokens.value(), 54);
-  EXPECT_EQ(rows_of("id,t_s,prompt_len\n0,2.5,512\n", {.arrivals = true, .output = 128})[0].request.output_tokens.value(), 128);
-  EXPECT_EQ(rows_of("id,t_s,prompt_len\n0,2.5,512\n", {.arrivals = true, .output = 128})[0].request.arrival, Time{2500ms});
-  EXPECT_EQ(rows_of("output_tokens,prompt_tokens\n5,6\n", {.arrivals = false, .output = 0})[0].request.output_tokens.value(), 5);
+  EXPECT_EQ(
+      rows_of("id,t_s,prompt_len\n0,2.5,512\n", {.arrivals = true, .output = 128})[0].request.output_tokens.value(),
+      128);
+  EXPECT_EQ(rows_of("id,t_s,prompt_len\n0,2.5,512\n", {.arrivals = true, .output = 128})[0].request.arrival,
+            Time{2500ms});
+  EXPECT_EQ(
+      rows_of("output_tokens,prompt_tokens\n5,6\n", {.arrivals = false, .output = 0})[0].request.output_tokens.value(),
+      5);
 }
 
 TEST(TraceText, ByteOrderMarkBlankLinesAndMissingLastNewline) {
@@ -129,7 +140,8 @@ TEST(TraceText, ByteOrderMarkBlankLinesAndMissingLastNewline) {
 
 TEST(TraceText, AWindowBoundaryInsideARowChangesNothing) {
   std::string text = "arrival_s,prompt_tokens,output_tokens\n";
-  for (int i = 0; i < 100'000; ++i) text += std::to_string(i) + "." + std::to_string(i % 10) + "," + std::to_string(i % 977 + 1) + ",7\n";
+  for (int i = 0; i < 100'000; ++i)
+    text += std::to_string(i) + "." + std::to_string(i % 10) + "," + std::to_string(i % 977 + 1) + ",7\n";
   TraceReader reader = TraceReader::from_text("t", text);
   for (int lap = 0; lap < 2; ++lap) {
     std::int64_t i = 0;
@@ -145,11 +157,21 @@ TEST(TraceText, AWindowBoundaryInsideARowChangesNothing) {
 
 struct Decimal { const char* text; int places; std::int64_t value; };
 TEST(ParseText, DecimalsAreExact) {
-  for (const Decimal& d : {Decimal{"0.618518,", 12, 618'518'000'000}, {"1234567.123456789012,", 12, 1'234'567'123'456'789'012},
-                           {"0.1000000000000000055511,", 12, 100'000'000'000}, {"0.0000000000005,", 12, 1},
-                           {"0.00000000000049999,", 12, 0}, {"1e-05,", 12, 10'000'000}, {"1.5E+3,", 12, 1'500'000'000'000'000},
-                           {"27.5,", 9, 27'500'000'000}, {"-0.0,", 12, 0}, {".5,", 3, 500}, {"5.,", 3, 5000}, {"1e-400,", 12, 0},
-                           {"0e9999,", 12, 0}, {"00012,", 0, 12}, {"99999999999999999999e-14,", 12, 1'000'000'000'000'000'000}}) {
+  for (const Decimal& d : {Decimal{"0.618518,", 12, 618'518'000'000},
+                           {"1234567.123456789012,", 12, 1'234'567'123'456'789'012},
+                           {"0.1000000000000000055511,", 12, 100'000'000'000},
+                           {"0.0000000000005,", 12, 1},
+                           {"0.00000000000049999,", 12, 0},
+                           {"1e-05,", 12, 10'000'000},
+                           {"1.5E+3,", 12, 1'500'000'000'000'000},
+                           {"27.5,", 9, 27'500'000'000},
+                           {"-0.0,", 12, 0},
+                           {".5,", 3, 500},
+                           {"5.,", 3, 5000},
+                           {"1e-400,", 12, 0},
+                           {"0e9999,", 12, 0},
+                           {"00012,", 0, 12},
+                           {"99999999999999999999e-14,", 12, 1'000'000'000'000'000'000}}) {
     const char* p = d.text;
     std::int64_t value = -1;
     EXPECT_EQ(parse_decimal(p, d.places, value), Parsed::kOk) << d.text;
@@ -171,9 +193,16 @@ TEST(ParseText, WhatIsNoDecimalIsTold) {
   EXPECT_EQ(why("99999999999,"), Parsed::kHuge);
 }
 
-// ---- published traces ------------------------------------------------------------------------------------------------
+// ---- published traces
+// ------------------------------------------------------------------------------------------------
 
-struct Published { const char* file; std::int64_t rows; double mean_prompt, mean_output; TraceFormat format; double last_s; };
+struct Published {
+  const char* file;
+  std::int64_t rows;
+  double mean_prompt, mean_output;
+  TraceFormat format;
+  double last_s;
+};
 class PublishedTraces : public testing::TestWithParam<Published> {};
 
 TEST_P(PublishedTraces, HaveTheirRowsAndMeans) {
@@ -208,9 +237,10 @@ TEST(MooncakeTrace, UnlimitedCacheHitsTheKnownShareOfBlocks) {
 /// The twin that always runs: 3 of 8 blocks were seen before.
 TEST(MooncakeTrace, HitRatioOfASmallTraceIsCounted) {
   Folder folder;
-  folder.write("t.jsonl", "{\"timestamp\": 0, \"input_length\": 1024, \"output_length\": 1, \"hash_ids\": [0, 1]}\n"
-                          "{\"timestamp\": 0, \"input_length\": 1536, \"output_length\": 1, \"hash_ids\": [0, 1, 2]}\n"
-                          "{\"timestamp\": 9, \"input_length\": 1300, \"output_length\": 1, \"hash_ids\": [0, 3, 4]}\n");
+  folder.write("t.jsonl",
+               "{\"timestamp\": 0, \"input_length\": 1024, \"output_length\": 1, \"hash_ids\": [0, 1]}\n"
+               "{\"timestamp\": 0, \"input_length\": 1536, \"output_length\": 1, \"hash_ids\": [0, 1, 2]}\n"
+               "{\"timestamp\": 9, \"input_length\": 1300, \"output_length\": 1, \"hash_ids\": [0, 3, 4]}\n");
   EXPECT_EQ(hit_ratio(requests_of("{\"trace\": \"t.jsonl\"}", SearchPath{{folder.path()}})), 3.0 / 8);
 }
 

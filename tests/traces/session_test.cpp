@@ -93,7 +93,8 @@ TEST(Sessions, TurnsFollowTheirDistribution) {
 }
 
 TEST(Sessions, EndWhereTheContextEnds) {
-  for (const Popped& p : requests_of(R"({"arrival": {"rate": 1}, "requests": 500, "lengths": {"prompt": 300, "output": 100, "max_total": 1500},
+  for (const Popped& p : requests_of(
+           R"({"arrival": {"rate": 1}, "requests": 500, "lengths": {"prompt": 300, "output": 100, "max_total": 1500},
                                          "sessions": {"turns": 100, "think": "1s"}})")) {
     EXPECT_LE(p.request.prompt_tokens.value() + p.request.output_tokens.value(), 1500);
     EXPECT_LT(p.request.turn, 3u);   // 400, 800, 1200 tokens; a fourth turn would need 1600
@@ -103,8 +104,10 @@ TEST(Sessions, EndWhereTheContextEnds) {
 TEST(Sessions, ShareADeclaredPrefixAcrossSessions) {
   std::map<std::uint64_t, int> first;
   int sessions = 0;
-  for (const Popped& p : requests_of(R"({"arrival": {"rate": 1}, "requests": 6000, "lengths": {"prompt": 30, "output": 10},
-             "sessions": {"turns": 2, "think": "1s"}, "prefixes": [{"tokens": 700, "share": 0.6}, {"tokens": 90, "share": 0.3}]})")) {
+  for (const Popped& p :
+       requests_of(R"({"arrival": {"rate": 1}, "requests": 6000, "lengths": {"prompt": 30, "output": 10},
+             "sessions": {"turns": 2, "think": "1s"}, "prefixes": [{"tokens": 700, "share": 0.6}, {"tokens": 90,
+                 "share": 0.3}]})")) {
     if (p.request.turn > 0) continue;
     ++sessions;
     if (p.segments.size() == 2) {
@@ -119,12 +122,16 @@ TEST(Sessions, ShareADeclaredPrefixAcrossSessions) {
   EXPECT_NEAR(counts[0], 0.3 * sessions, 4.5 * std::sqrt(0.21 * sessions));
 }
 
-// ---- closed loops -----------------------------------------------------------------------------------------------------
+// ---- closed loops
+// -----------------------------------------------------------------------------------------------------
 
 /// N users that never think keep exactly N requests in the system: served in 1 s one after the other, N - 1 wait.
 TEST(ClosedLoop, KeepsItsUsersBusy) {
   ResolvedInfo info;
-  const auto source = make_source(parse_json(R"({"arrival": {"process": "closed", "users": 4}, "lengths": {"prompt": 8, "output": 2}, "requests": 100})"), 1, {}, info);
+  const auto source = make_source(
+      parse_json(
+          R"({"arrival": {"process": "closed", "users": 4}, "lengths": {"prompt": 8, "output": 2}, "requests": 100})"),
+      1, {}, info);
   Time now{};
   std::vector<Request> inside;
   int popped = 0;
@@ -156,8 +163,10 @@ TEST(ClosedLoop, ThroughputObeysTheResponseTimeLaw) {
 
 TEST(ClosedLoop, RunsWholeSessions) {
   std::map<std::uint32_t, int> turns;
-  const auto all = requests_of(R"({"arrival": {"process": "closed", "users": 3, "think": "60s"}, "lengths": {"prompt": 8, "output": 2},
-                                   "requests": 300, "sessions": {"turns": 5, "think": "1s"}})", {}, 1, 1s);
+  const auto all = requests_of(
+      R"({"arrival": {"process": "closed", "users": 3, "think": "60s"}, "lengths": {"prompt": 8, "output": 2},
+                                   "requests": 300, "sessions": {"turns": 5, "think": "1s"}})",
+      {}, 1, 1s);
   for (const Popped& p : all) ++turns[p.request.session];
   EXPECT_EQ(turns.size(), 60u);
   for (const auto& [session, n] : turns) EXPECT_EQ(n, 5) << session;

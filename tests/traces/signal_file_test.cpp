@@ -40,11 +40,13 @@ TEST(SignalFile, NamesFileAndLineOfWhatIsWrong) {
   EXPECT_EQ(error_of("time,x\n"), "signal_file_test.csv:1: expected a header t_s,... or hour,..., got \"time\"");
   EXPECT_EQ(error_of("t_s,x\n"), "signal_file_test.csv: holds no values");
   EXPECT_EQ(error_of("t_s,x\n5,1\n"), "signal_file_test.csv:2: t_s: the first row must be at 0, got \"5,1\"");
-  EXPECT_EQ(error_of("t_s,x\n0,1\n60,2\n30,3\n"), "signal_file_test.csv:4: t_s: must increase from row to row, got \"30,3\"");
+  EXPECT_EQ(error_of("t_s,x\n0,1\n60,2\n30,3\n"),
+            "signal_file_test.csv:4: t_s: must increase from row to row, got \"30,3\"");
   EXPECT_EQ(error_of("t_s,x\n0,-1\n"), "signal_file_test.csv:2: x: expected a number in [0, 1e9], got \"0,-1\"");
   EXPECT_EQ(error_of("t_s,x\n0\n"), "signal_file_test.csv:2: expected numbers t_s,x, got \"0\"");
   EXPECT_EQ(error_of("t_s,a,b\n0,1,2\n"), "signal_file_test.csv:1: has 2 columns of values; name one as \"column\"");
-  EXPECT_EQ(error_of("t_s,apples,b\n0,1,2\n", "aples"), "signal_file_test.csv:1: unknown column \"aples\"; did you mean \"apples\"?");
+  EXPECT_EQ(error_of("t_s,apples,b\n0,1,2\n", "aples"),
+            "signal_file_test.csv:1: unknown column \"aples\"; did you mean \"apples\"?");
 }
 
 TEST(StepSignal, IntegralsAreSumsOfSteps) {

@@ -33,7 +33,9 @@ inline std::string trace_folder() {
 /// A folder that lives as long as the test.
 class Folder {
  public:
-  Folder() : path_(std::filesystem::temp_directory_path() / ("orrery_traces_" + std::to_string(::getpid()) + "_" + std::to_string(count()++))) {
+  Folder()
+      : path_(std::filesystem::temp_directory_path() /
+              ("orrery_traces_" + std::to_string(::getpid()) + "_" + std::to_string(count()++))) {
     std::filesystem::create_directories(path_);
   }
   ~Folder() { std::filesystem::remove_all(path_); }

@@ -97,8 +97,9 @@ TEST(Tenants, ErrorsNameTheirPlace) {
   EXPECT_THAT(error_of(R"({"tenants": {}, "lengths": "azure-conv-2023"})"), HasSubstr("expected an array like"));
   EXPECT_THAT(error_of(R"({"tenants": [{"share": 1}], "lengths": "azure-conv-2023"})"),
               HasSubstr("a tenant needs a name"));
-  EXPECT_THAT(error_of(R"({"tenants": [{"name": "a", "share": 1}, {"name": "a", "share": 1}], "lengths": "azure-code"})"),
-              HasSubstr("another tenant has this name"));
+  EXPECT_THAT(
+      error_of(R"({"tenants": [{"name": "a", "share": 1}, {"name": "a", "share": 1}], "lengths": "azure-code"})"),
+      HasSubstr("another tenant has this name"));
   EXPECT_THAT(error_of(R"({"tenants": [{"name": "a", "share": 0}], "lengths": "azure-conv-2023"})"),
               HasSubstr("more than 0 together"));
   EXPECT_THAT(error_of(R"({"tenants": [{"name": "a", "lengths": {"prompt": 1, "output": 1}}]})"),
@@ -106,7 +107,8 @@ TEST(Tenants, ErrorsNameTheirPlace) {
 }
 
 TEST(Models, AreDrawnByZipfAndChangeNothingElse) {
-  const std::string rest = R"("arrival": {"process": "poisson", "rate": "1/s"}, "lengths": {"prompt": 5, "output": 5}, "requests": 6000})";
+  const std::string rest =
+      R"("arrival": {"process": "poisson", "rate": "1/s"}, "lengths": {"prompt": 5, "output": 5}, "requests": 6000})";
   const Seen seen = all_of(R"({"models": {"count": 4, "zipf": 1}, )" + rest), plain = all_of("{" + rest);
   EXPECT_THAT(seen.info.models, ElementsAre("", "m1", "m2", "m3", "m4"));
   std::array<double, 5> counts{};
@@ -122,7 +124,8 @@ TEST(Models, AreDrawnByZipfAndChangeNothingElse) {
 
 TEST(Models, MessagesAreExact) {
   const std::string message = error_of(
-      R"({"models": {"zipf": -1}, "arrival": {"process": "poisson", "rate": "1/s"}, "lengths": {"prompt": 5, "output": 5}})");
+      R"({"models": {"zipf": -1}, "arrival": {"process": "poisson", "rate": "1/s"}, "lengths": {"prompt": 5,
+          "output": 5}})");
   EXPECT_THAT(message, HasSubstr("/models/count: missing key"));
   EXPECT_THAT(message, HasSubstr("/models/zipf: expected a number in [0, 10]"));
 }

@@ -49,8 +49,10 @@ TEST_F(TraceWorkload, AWindowIsHalfOpenAndStartsAtZero) {
 }
 
 TEST_F(TraceWorkload, AClockWindowReadsTheDatesOfTheTrace) {
-  folder_.write("t.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 23:58:00,1,1\n2023-11-16 23:59:30,2,1\n2023-11-17 00:00:30,3,1\n"
-                         "2023-11-17 00:02:00,4,1\n2023-11-17 10:00:00,5,1\n");
+  folder_.write("t.csv",
+                "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 23:58:00,1,1\n2023-11-16 23:59:30,2,1\n2023-11-17 "
+                "00:00:30,3,1\n"
+                "2023-11-17 00:02:00,4,1\n2023-11-17 10:00:00,5,1\n");
   const auto night = run(", \"window\": \"23:59..00:01\"");
   ASSERT_EQ(night.size(), 2u);
   EXPECT_EQ(night[0].request.arrival, Time{} + 30s);
@@ -88,7 +90,8 @@ TEST_F(TraceWorkload, ThinKeepsAShare) {
   folder_.write("t.csv", steady(10'000));
   const auto all = run(", \"scale\": {\"factor\": 0.3, \"method\": \"thin\"}");
   EXPECT_NEAR(static_cast<double>(all.size()), 3000, 4.5 * std::sqrt(10'000 * 0.21));
-  for (const Popped& p : all) EXPECT_EQ(p.request.arrival, Time{} + std::chrono::seconds{p.request.prompt_tokens.value() - 1});
+  for (const Popped& p : all)
+    EXPECT_EQ(p.request.arrival, Time{} + std::chrono::seconds{p.request.prompt_tokens.value() - 1});
 }
 
 /// Copies are other users: blocks of a copy are not shared with the original, but with the same copy of other requests.
@@ -96,7 +99,9 @@ TEST_F(TraceWorkload, ResampledBlocksStayWithTheirCopy) {
   Folder folder;
   std::string text;
   for (int i = 0; i < 1000; ++i) {
-    text += "{\"timestamp\": " + std::to_string(i) + "000, \"input_length\": 1024, \"output_length\": 1, \"hash_ids\": [0, " + std::to_string(i / 2 + 1) + "]}\n";
+    text += "{\"timestamp\": " + std::to_string(i) +
+            "000, \"input_length\": 1024, \"output_length\": 1, \"hash_ids\": [0, " + std::to_string(i / 2 + 1) +
+            "]}\n";
   }
   folder.write("m.jsonl", text);
   const SearchPath path{{folder.path()}};
@@ -136,7 +141,9 @@ TEST_F(TraceWorkload, RequestsCutTheTrace) {
 TEST_F(TraceWorkload, LimitsCutOutputFirst) {
   folder_.write("t.csv", "arrival_s,prompt_tokens,output_tokens\n0,90,30\n0,500,30\n0,10,30\n");
   const auto all = run(", \"lengths\": {\"max_total\": 100, \"max_tokens\": 25}");
-  const auto lengths = [&](std::size_t i) { return std::pair(all[i].request.prompt_tokens.value(), all[i].request.output_tokens.value()); };
+  const auto lengths = [&](std::size_t i) {
+    return std::pair(all[i].request.prompt_tokens.value(), all[i].request.output_tokens.value());
+  };
   EXPECT_EQ(lengths(0), std::pair(90, 10));
   EXPECT_EQ(lengths(1), std::pair(99, 1));
   EXPECT_EQ(lengths(2), std::pair(10, 25));

@@ -62,9 +62,8 @@ std::string text(const TwinRow& r) {
   std::ostringstream out;
   out << "#" << r.number << " arrival " << text(r.arrival) << " schedule " << text(r.first_schedule) << " first "
       << text(r.first_token) << " finish " << text(r.finish) << " prompt " << r.prompt << " output " << r.output
-      << " cached " << r.cached << " station " << r.station << " preemptions " << r.preemptions << " retries " << r.retries
-      << " qoe " << r.qoe << " status "
-      << static_cast<int>(r.status);
+      << " cached " << r.cached << " station " << r.station << " preemptions " << r.preemptions << " retries "
+      << r.retries << " qoe " << r.qoe << " status " << static_cast<int>(r.status);
   return out.str();
 }
 
@@ -226,7 +225,8 @@ std::string difference(const Scenario& scenario, const TwinResult& twin, const E
   std::map<std::pair<std::int64_t, int>, std::int64_t> service;
   for (std::int64_t i = 0; i < engine.tenants.ticks(); ++i)
     for (int t = 0; t < 8; ++t)
-      if (const std::int64_t got = engine.tenants.service(i, static_cast<std::size_t>(t)); got != 0) service[{i, t}] = got;
+      if (const std::int64_t got = engine.tenants.service(i, static_cast<std::size_t>(t)); got != 0)
+        service[{i, t}] = got;
   if (service != twin.service) out += "service of tenants over time\n";
   return out;
 }

@@ -7,21 +7,22 @@
 ///   t=1ms   b prompt=4   out=2
 ///   expect  a.first=110ms b.first=125ms
 ///
-/// engine  batching, order, kv, predictor, router, admission name policies (defaults: fcfs, paged, none, none, none). stations,
-///         kv_blocks, block, host (tokens of swap room), kv_bytes, prefix (none|hash|radix), seed are the engine's; stages and
-///         hop=2ms belong to the cost. Any other key is a parameter of a policy: `token_budget=512`, or
-///         `kv.watermark=0.01` where several have the name.
+/// engine  batching, order, kv, predictor, router, admission name policies (defaults: fcfs, paged, none, none, none).
+///         stations, kv_blocks, block, host (tokens of swap room), kv_bytes, prefix (none|hash|radix), seed are the
+///         engine's; stages and hop=2ms belong to the cost. Any other key is a parameter of a policy:
+///         `token_budget=512`, or `kv.watermark=0.01` where several have the name.
 /// cost:   a sum of terms: 10ms, 1ms*token, 2us*context, 5us*context/1024 (rounded down: a knot every 1024), or
 ///         2us*context>4096 (what lies above 4096). Features: token (prefill + decode), prefill, decode, context,
 ///         longest, pairs, sequence, output, in, out (bytes moved). A pipeline stage s > 0 adds `skew=3ms` times s.
 /// request lines: t=TIME, or after=NAME+TIME (that long after NAME left); then its name; prompt=, out=, and optionally
 ///         max= (default out), prefix=KEY:TOKENS (several, in order), okey=KEY (what its answer can be extended by),
-///         session=, prio=, deadline=TIME, tenant=, class=, model=, cancel=TIME (after arrival). N*NAME makes N of them, named
-///         NAME0, NAME1, ..., at once or `every=TIME`.
-/// class lines: `class 1 timeout=30ms retries=3 backoff=10ms weight=2 ttft=1s tpot=200ms formula=v1` says how the clients of class
-///         1 behave and what policies know of them; a class that no line names waits for ever.
-/// expect  NAME.first, .finish, .schedule (times), .status, .cached, .preempted, .station, .output, .retries, .qoe; sum.computed,
-///         sum.recomputed, sum.wasted, sum.swaps, sum.preemptions, sum.iterations, sum.padded; count.STATUS (requests);
+///         session=, prio=, deadline=TIME, tenant=, class=, model=, cancel=TIME (after arrival). N*NAME makes N of
+///         them, named NAME0, NAME1, ..., at once or `every=TIME`.
+/// class lines: `class 1 timeout=30ms retries=3 backoff=10ms weight=2 ttft=1s tpot=200ms formula=v1` says how the
+///         clients of class 1 behave and what policies know of them; a class that no line names waits for ever.
+/// expect  NAME.first, .finish, .schedule (times), .status, .cached, .preempted, .station, .output, .retries, .qoe;
+///         sum.computed, sum.recomputed, sum.wasted, sum.swaps, sum.preemptions, sum.iterations, sum.padded;
+///         count.STATUS (requests);
 ///         end (time).
 ///
 /// Times: 1500ps, 3ns, 2us, 10ms, 1.5s. Errors throw std::invalid_argument with file:line.

@@ -322,7 +322,8 @@ void Twin::token(TwinStation& s, CallId id) {
   c.last_token = now_;
   c.tokens.push_back(now_);
   const Request& r = c.given.request;
-  result_.service[{to_ps(now_) / to_ps(Duration{10s}), r.tenant}] += 2 + (c.emitted == 1_tok ? r.prompt_tokens.value() : 0);
+  result_.service[{to_ps(now_) / to_ps(Duration{10s}), r.tenant}] +=
+      2 + (c.emitted == 1_tok ? r.prompt_tokens.value() : 0);
   if (c.emitted != 1_tok) return;
   c.row.first_token = now_;
   event(s, CallEvent::kFirstToken, id);
@@ -722,7 +723,8 @@ void Twin::leave(TwinStation& s, Lane& lane, const BatchPlan::Departure& d, Step
   event(s, CallEvent::kPreempted, d.call);
 }
 
-/// A call that was thrown out comes back with a larger reservation if it had filled it, else with the same or with none.
+/// A call that was thrown out comes back with a larger reservation if it had filled it, else with the same or with
+/// none.
 void Twin::regrow(TwinCall& c) {
   Progress& p = row(c.id).progress;
   const bool grows = config_.kv->regrow(row(c.id).call, p.reserved) > Tokens{};

@@ -37,7 +37,8 @@ TEST(DistServe, PullsWhileWhatWaitsIsLessThanAShareOfTheBlocks) {
   c.waits(2, 1);
   EXPECT_FALSE(DistServe({}).accepts(call, StationId{2}, Tokens{100}, c));
   EXPECT_TRUE(DistServe({.waiting_fraction = 0.06}).accepts(call, StationId{2}, Tokens{100}, c));
-  EXPECT_TRUE(ShortestQueue().accepts(call, StationId{2}, Tokens{100}, c));   // its nearest relative looks at free blocks alone
+  EXPECT_TRUE(
+      ShortestQueue().accepts(call, StationId{2}, Tokens{100}, c));  // its nearest relative looks at free blocks alone
 }
 
 /// 100 tokens and one more need seven blocks.
@@ -85,7 +86,7 @@ TEST(DistServePlacement, SplitsDivideHeadsAndLayersAndStayInNodes) {
   const auto splits = feasible_splits({.gpus = 32, .gpus_per_node = 4, .layers = 6, .heads = 4}, 8);
   EXPECT_EQ(splits, (std::vector<PhaseSplit>{{1, 1}, {1, 2}, {2, 1}, {1, 3}, {2, 2}, {4, 1}, {1, 6}, {2, 3}, {4, 2}}));
   EXPECT_EQ(feasible_splits({.gpus = 32, .gpus_per_node = 4, .layers = 6, .heads = 4}, 2, 2),
-            (std::vector<PhaseSplit>{{1, 2}, {2, 2}}));   // two nodes: stages come in twos, and 1 x 4 is no divisor of 6
+            (std::vector<PhaseSplit>{{1, 2}, {2, 2}}));  // two nodes: stages come in twos, and 1 x 4 is no divisor of 6
 }
 
 /// R = 50: n = ceil(50 / 6), m = ceil(50 / 20).
@@ -97,7 +98,8 @@ TEST(DistServePlacement, PhasesAreReplicatedForTheRate) {
   EXPECT_EQ(plan.prefills, 9);
   EXPECT_EQ(plan.decodes, 3);
   EXPECT_EQ(f.pairs, 0);
-  EXPECT_EQ(place_apart({.gpus = 29, .gpus_per_node = 8, .layers = 8, .heads = 8, .rate = 50}, f).prefills, 0);   // 30 are needed
+  EXPECT_EQ(place_apart({.gpus = 29, .gpus_per_node = 8, .layers = 8, .heads = 8, .rate = 50}, f).prefills,
+            0);  // 30 are needed
 }
 
 /// 32 devices: ten prefill instances serve 60, three decode instances as much.

@@ -17,7 +17,9 @@ ClusterPicture two_and_two() {
   return c;
 }
 
-TetriInfer live(Admission admission = Admission::kGreedy) { return TetriInfer({.admission = admission, .staleness = {}}); }
+TetriInfer live(Admission admission = Admission::kGreedy) {
+  return TetriInfer({.admission = admission, .staleness = {}});
+}
 
 Rng draw(std::uint64_t n) { return Rng(n, Purpose::kPolicy, 0); }
 

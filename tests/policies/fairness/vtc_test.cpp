@@ -97,8 +97,8 @@ TEST(Vtc, APredictionIsChargedAheadAndCorrectedBothWays) {
 
 TEST(Vtc, RanksByVirtualStartSoThatTheSmallestCounterGoesNext) {
   Story s({});
-  // tenant 0 waits with prompts of 100 and 100, tenant 1 with 30, 30 and 300: in the order of admission 0 a 100; 1 at 30,
-  // then 60; 0 at 100; 1 has 60 and its 300 goes before
+  // tenant 0 waits with prompts of 100 and 100, tenant 1 with 30, 30 and 300: in the order of admission 0 a 100; 1 at
+  // 30, then 60; 0 at 100; 1 has 60 and its 300 goes before
   Picture p;
   p.waiting(100).waiting(100).waiting(30).waiting(30).waiting(300);
   for (int prompt : {100, 100}) s.arrives(0, prompt);

@@ -1,5 +1,5 @@
-/// Virtual usage, freeness and pairing of Llumnix on numbers (spec: algorithm 1 and section 4.4 of the paper, thresholds of
-/// the authors' code). Decisions in running clusters: tests/cluster/llumnix_test.cpp.
+/// Virtual usage, freeness and pairing of Llumnix on numbers (spec: algorithm 1 and section 4.4 of the paper,
+/// thresholds of the authors' code). Decisions in running clusters: tests/cluster/llumnix_test.cpp.
 #include "policies/migration/llumnix.hpp"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,10 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// 100 blocks, 60 held by 4 calls; two wait, the first for 10 blocks, both for 30.
-Occupancy busy() { return {.total = Blocks{100}, .free = Blocks{40}, .head = Blocks{10}, .queued = Blocks{30}, .running = 4, .waiting = 2}; }
+Occupancy busy() {
+  return {
+      .total = Blocks{100}, .free = Blocks{40}, .head = Blocks{10}, .queued = Blocks{30}, .running = 4, .waiting = 2};
+}
 
 TEST(Freeness, TheQueueHeadCountsAndThoseBehindItDoNot) {
   EXPECT_EQ(freeness(busy(), Blocks{}, Queue::kHead), (40 - 10) / 5.0);
@@ -99,7 +102,9 @@ TEST(Pairing, AnInstanceThatPreemptedIsASourceHoweverFree) {
   EXPECT_EQ(stations(pair_up(all, 3)), (Pairs{{0, 1}}));
 }
 
-TEST(Pairing, ADrainingInstanceIsEmptied) { EXPECT_EQ(stations(pair_up(candidates({-kInfinity, 4}), 3)), (Pairs{{0, 1}})); }
+TEST(Pairing, ADrainingInstanceIsEmptied) {
+  EXPECT_EQ(stations(pair_up(candidates({-kInfinity, 4}), 3)), (Pairs{{0, 1}}));
+}
 
 Candidate holding(std::int64_t free, std::int32_t running) {
   Candidate c;
@@ -108,8 +113,8 @@ Candidate holding(std::int64_t free, std::int32_t running) {
   return c;
 }
 
-/// 8 blocks free for 4 calls, 50 for 5. A call of 10 blocks leaves (8 + 10) / 3 = 6 and (50 - 10) / 6 = 6.7: closer than 2
-/// and 10. One of 20 blocks would leave 9.3 and 5: the gap turns round.
+/// 8 blocks free for 4 calls, 50 for 5. A call of 10 blocks leaves (8 + 10) / 3 = 6 and (50 - 10) / 6 = 6.7: closer
+/// than 2 and 10. One of 20 blocks would leave 9.3 and 5: the gap turns round.
 TEST(Balanced, KeepsPairsWhoseGapNarrows) {
   EXPECT_TRUE(balances(holding(8, 4), holding(50, 5), Blocks{10}, Blocks{}, 3));
   EXPECT_FALSE(balances(holding(8, 4), holding(50, 5), Blocks{20}, Blocks{}, 3));

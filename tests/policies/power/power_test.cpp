@@ -1,4 +1,5 @@
-/// The control law of POLCA and of its baselines, by the golden values of the spec card: power over budget in, orders out.
+/// The control law of POLCA and of its baselines, by the golden values of the spec card: power over budget in, orders
+/// out.
 #include <gtest/gtest.h>
 
 #include <string>

@@ -28,7 +28,8 @@ TEST(CheapestSet, IsAsCheapAsTheBestOfAllSubsets) {
   int possible = 0;
   for (int round = 0; round < 2000; ++round) {
     std::vector<Clearable> all(rng.below(9));
-    for (Clearable& c : all) c = {static_cast<std::int32_t>(1 + rng.below(4)), Duration{static_cast<std::int64_t>(rng.below(20))}};
+    for (Clearable& c : all)
+      c = {static_cast<std::int32_t>(1 + rng.below(4)), Duration{static_cast<std::int64_t>(rng.below(20))}};
     const auto need = static_cast<std::int32_t>(rng.below(12));
     const CheapestSet set = cheapest_set(all, need);
     const Duration best = brute_force(all, need);
@@ -49,7 +50,8 @@ TEST(CheapestSet, IsAsCheapAsTheBestOfAllSubsets) {
 }
 
 TEST(CheapestSet, OneLargeOrTwoSmall) {
-  EXPECT_EQ(cheapest_set(std::vector<Clearable>{{2, 5s}, {1, 2s}, {1, 2s}}, 2).members, (std::vector<std::size_t>{1, 2}));
+  EXPECT_EQ(cheapest_set(std::vector<Clearable>{{2, 5s}, {1, 2s}, {1, 2s}}, 2).members,
+            (std::vector<std::size_t>{1, 2}));
   EXPECT_EQ(cheapest_set(std::vector<Clearable>{{2, 3s}, {1, 2s}, {1, 2s}}, 2).members, (std::vector<std::size_t>{0}));
   EXPECT_FALSE(cheapest_set(std::vector<Clearable>{{1, 1s}}, 2).possible);
 }

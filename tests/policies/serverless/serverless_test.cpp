@@ -98,7 +98,8 @@ TEST(ServerlessRandom, TakesTheFreeDeviceWhateverItsDiskHas) {
 TEST(Download, ComesOverTheNetworkEveryTime) {
   Download none({});
   SsdCache ssd({});
-  const std::string load = std::string(kEngine) + "t=0ms a prompt=100 out=5 model=1\nt=50s b prompt=100 out=5 model=1\n";
+  const std::string load =
+      std::string(kEngine) + "t=0ms a prompt=100 out=5 model=1\nt=50s b prompt=100 out=5 model=1\n";
   for (const bool cached : {false, true}) {
     ClusterParts c = two_servers(cached ? static_cast<ClusterPolicy&>(ssd) : none);
     c.pools[0].count = 1;
@@ -132,7 +133,8 @@ TEST(Serverless, TheLastOnesStay) {
   ServerlessLlm policy({});
   ClusterParts c = two_servers(policy);
   c.pools[0].lifecycle.min = 1;
-  const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=90 out=1 model=1\nt=60s b prompt=90 out=1 model=1\n", c);
+  const auto run =
+      run_cluster(std::string(kEngine) + "t=0ms a prompt=90 out=1 model=1\nt=60s b prompt=90 out=1 model=1\n", c);
   EXPECT_EQ(run.rows.at(1).first_schedule, at(60s));
   EXPECT_EQ(run.outcome.cold_starts.all.count, 1);
 }
@@ -142,7 +144,8 @@ TEST(Serverless, ALostDeviceIsNotUsed) {
   ServerlessLlm policy({});
   ClusterParts c = two_servers(policy);
   c.happenings = {{Happening::kStop, at(8s), StationId{0}}};
-  const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=100 out=500 model=1\nt=20s b prompt=90 out=1 model=1\n", c);
+  const auto run =
+      run_cluster(std::string(kEngine) + "t=0ms a prompt=100 out=500 model=1\nt=20s b prompt=90 out=1 model=1\n", c);
   EXPECT_EQ(run.rows.at(0).station, StationId{0});
   EXPECT_EQ(run.rows.at(0).status, Status::kDone);
   EXPECT_EQ(run.rows.at(0).load, Duration{12s});   // and once more, on the other server
@@ -154,16 +157,17 @@ TEST(Serverless, FastForwardEqualsStepping) {
   std::string text = kEngine;
   Rng rng(3, Purpose::kFuzz, 9);
   for (int i = 0; i < 120; ++i)
-    text += "t=" + std::to_string(i * 1200 + static_cast<int>(rng.below(1200))) + "ms r" + std::to_string(i) + " prompt=" +
-            std::to_string(1 + rng.below(300)) + " out=" + std::to_string(1 + rng.below(700)) + " model=" +
-            std::to_string(1 + rng.below(3)) + "\n";
+    text += "t=" + std::to_string(i * 1200 + static_cast<int>(rng.below(1200))) + "ms r" + std::to_string(i) +
+            " prompt=" + std::to_string(1 + rng.below(300)) + " out=" + std::to_string(1 + rng.below(700)) +
+            " model=" + std::to_string(1 + rng.below(3)) + "\n";
   std::int64_t moved = 0, stopped = 0;
   for (int which = 0; which < 6; ++which) {
     ClusterRun runs[2];
     for (const bool fast : {false, true}) {
       std::unique_ptr<ClusterPolicy> policy;
       if (which == 0) policy = std::make_unique<ServerlessLlm>(ServerlessLlmConfig{});
-      if (which == 1) policy = std::make_unique<ServerlessLlm>(ServerlessLlmConfig{.common = {}, .alpha = 0s, .beta = 0s});
+      if (which == 1)
+        policy = std::make_unique<ServerlessLlm>(ServerlessLlmConfig{.common = {}, .alpha = 0s, .beta = 0s});
       if (which == 2) policy = std::make_unique<Shepherd>(ServerlessConfig{});
       if (which == 3) policy = std::make_unique<ServerlessRandom>(ServerlessConfig{.interval = 1s, .concurrency = 4});
       if (which == 4) policy = std::make_unique<SsdCache>(ServerlessConfig{});

@@ -18,7 +18,8 @@ std::vector<std::vector<Position>> slots_of(int layers, int pp, int tp, int repl
   for (int d = 0; d < replicas; ++d)
     for (int stage = 0; stage < pp; ++stage)
       for (int shard = 0; shard < tp; ++shard)
-        all.push_back({part_of(layers, pp, stage, tp, shard), groups.empty() ? std::vector<int>{} : groups[static_cast<std::size_t>(d)]});
+        all.push_back({part_of(layers, pp, stage, tp, shard),
+                       groups.empty() ? std::vector<int>{} : groups[static_cast<std::size_t>(d)]});
   for (std::size_t i = 0; i < all.size(); i += per_node)
     slots.emplace_back(all.begin() + static_cast<std::ptrdiff_t>(i),
                        all.begin() + static_cast<std::ptrdiff_t>(std::min(all.size(), i + per_node)));
@@ -113,7 +114,8 @@ std::int64_t kept_by(const DeviceMapInput& in, const std::vector<int>& nodes) {
     do {
       std::int64_t bytes = 0;
       for (std::size_t p = 0; p < in.slots[s].size(); ++p)
-        bytes += in.weight_bytes * shared_cells(node[devices[p]].part, in.slots[s][p].part) / (in.layers * ModelPart::kSlices);
+        bytes += in.weight_bytes * shared_cells(node[devices[p]].part, in.slots[s][p].part) /
+                 (in.layers * ModelPart::kSlices);
       best = std::max(best, bytes);
     } while (std::next_permutation(devices.begin(), devices.end()));
     kept += best;
@@ -133,8 +135,10 @@ TEST(DeviceMap, IsTheBestOfAllMappings) {
       in.nodes.emplace_back();
       for (int d = 0; d < 3; ++d) {
         const int from = 1 << rng.below(3), stages = 1 + static_cast<int>(rng.below(3));
-        in.nodes.back().push_back({part_of(in.layers, stages, static_cast<int>(rng.below(static_cast<std::uint64_t>(stages))), from,
-                                           static_cast<int>(rng.below(static_cast<std::uint64_t>(from)))), -1});
+        in.nodes.back().push_back(
+            {part_of(in.layers, stages, static_cast<int>(rng.below(static_cast<std::uint64_t>(stages))), from,
+                     static_cast<int>(rng.below(static_cast<std::uint64_t>(from)))),
+             -1});
       }
     }
     if (in.nodes.size() < in.slots.size()) continue;

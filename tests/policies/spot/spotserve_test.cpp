@@ -37,7 +37,8 @@ std::vector<NodeEvent> first(std::int32_t n, std::vector<NodeEvent> then) {
   return all;
 }
 
-ClusterParts parts(ClusterPolicy& policy, std::int32_t nodes, std::vector<NodeEvent> events, int batch = 4, Duration start = 1s) {
+ClusterParts parts(ClusterPolicy& policy, std::int32_t nodes, std::vector<NodeEvent> events, int batch = 4,
+                   Duration start = 1s) {
   ClusterParts c;
   c.policy = &policy;
   c.pools = {{.name = "two", .count = 3, .layers = 4, .tp = 2, .max_running = batch, .weight_bytes = Bytes{200'000'000},
@@ -122,7 +123,8 @@ TEST(SpotServe, APartThatNobodyHoldsIsLoadedAnew) {
 std::vector<std::string> changes(const ClusterRun& run) {
   std::vector<std::string> times;
   for (const std::string& line : run.actions)
-    if (line.find(": migrating") != std::string::npos && !line.starts_with("0")) times.push_back(line.substr(0, line.find(' ')));
+    if (line.find(": migrating") != std::string::npos && !line.starts_with("0"))
+      times.push_back(line.substr(0, line.find(' ')));
   return times;
 }
 
@@ -144,10 +146,12 @@ TEST(SpotServe, AddAndRemoveAreMerged) {
 /// after it.
 TEST(SpotServe, WhereThereIsLessRoomThoseWithMostTokensKeepTheirKv) {
   SpotServe policy(spot_config());
-  const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=100 out=50\nt=50ms b prompt=100 out=50\n",
-                               parts(policy, 4, first(4, {event(200ms, NodeChange::kAnnounced, 0, 400ms),
-                                                          event(200ms, NodeChange::kAnnounced, 2, 400ms),
-                                                          event(400ms, NodeChange::kGone, 0), event(400ms, NodeChange::kGone, 2)}), 1));
+  const auto run = run_cluster(
+      std::string(kEngine) + "t=0ms a prompt=100 out=50\nt=50ms b prompt=100 out=50\n",
+      parts(policy, 4,
+            first(4, {event(200ms, NodeChange::kAnnounced, 0, 400ms), event(200ms, NodeChange::kAnnounced, 2, 400ms),
+                      event(400ms, NodeChange::kGone, 0), event(400ms, NodeChange::kGone, 2)}),
+            1));
   EXPECT_LT(run.rows.at(0).finish, run.rows.at(1).finish);
   EXPECT_EQ(run.rows.at(0).preemptions + run.rows.at(1).preemptions, 2);   // interruptions
   const std::int64_t kept_by_b = 100 + 13 - 1;   // tokens at 160 ms, ..., 280 ms
@@ -157,8 +161,9 @@ TEST(SpotServe, WhereThereIsLessRoomThoseWithMostTokensKeepTheirKv) {
 /// Requests wait in one queue until a pipeline has room in its batch.
 TEST(SpotServe, ABatchIsNotExceeded) {
   SpotServe policy(spot_config());
-  const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=100 out=10\nt=0ms b prompt=100 out=10\nt=0ms c prompt=100 out=10\n",
-                               parts(policy, 2, first(2, {}), 1));
+  const auto run = run_cluster(
+      std::string(kEngine) + "t=0ms a prompt=100 out=10\nt=0ms b prompt=100 out=10\nt=0ms c prompt=100 out=10\n",
+      parts(policy, 2, first(2, {}), 1));
   EXPECT_EQ(run.rows.at(1).first_schedule, run.rows.at(0).finish);
   EXPECT_EQ(run.rows.at(2).first_schedule, run.rows.at(1).finish);
 }
@@ -175,7 +180,9 @@ TEST(SpotServe, UnderRandomCapacityNothingIsLost) {
       now += Duration{static_cast<std::int64_t>(rng.below(300)) * 1'000'000'000};
       const auto n = static_cast<std::int32_t>(rng.below(6));
       int& s = state[static_cast<std::size_t>(n)];
-      const NodeChange what = s == 0 ? NodeChange::kAdded : s == 1 && rng.below(3) > 0 ? NodeChange::kAnnounced : NodeChange::kGone;
+      const NodeChange what = s == 0                       ? NodeChange::kAdded
+                              : s == 1 && rng.below(3) > 0 ? NodeChange::kAnnounced
+                                                           : NodeChange::kGone;
       events.push_back(event(now, what, n, now + 200ms));
       s = what == NodeChange::kAdded ? 1 : what == NodeChange::kAnnounced ? 2 : 0;
     }
@@ -184,7 +191,8 @@ TEST(SpotServe, UnderRandomCapacityNothingIsLost) {
     for (std::int32_t n = 0; n < 6; ++n)
       if (state[static_cast<std::size_t>(n)] != 1) events.push_back(event(now + 400ms, NodeChange::kAdded, n));
     std::string text = kEngine;
-    for (int i = 0; i < 12; ++i) text += "t=" + std::to_string(i * 150) + "ms r" + std::to_string(i) + " prompt=80 out=30\n";
+    for (int i = 0; i < 12; ++i)
+      text += "t=" + std::to_string(i * 150) + "ms r" + std::to_string(i) + " prompt=80 out=30\n";
     for (int which = 0; which < 3; ++which) {
       SCOPED_TRACE(std::to_string(seed) + " policy " + std::to_string(which));
       ClusterRun runs[2];
