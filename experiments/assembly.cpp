@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "calibrate/live/live_executor.hpp"
+#include "experiments/charges.hpp"
 #include "experiments/live.hpp"
 #include "experiments/power.hpp"
 #include "experiments/placement.hpp"
@@ -359,6 +360,8 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
     parts.stations.push_back(s);
   }
   const PowerRows power(a, watch, parts);
+  std::optional<ChargePrices> prices;
+  if (watch.charge || charges_requests(a)) prices.emplace(a, power, parts);
   parts.router = policies.router.get();
   if (a.resolved_policies.at("admission").at("name").as_string() != "none") parts.admission = policies.admission.get();
   parts.classes = service_classes(a.config.classes);
@@ -383,7 +386,7 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
   parts.progress = watch.progress;
   out.outcome = Simulation(std::move(parts)).run();
   if (tenants) {
-    out.tenants = tenants->list();
+    out.tenants = tenants->list(out.outcome.charges ? &*out.outcome.charges : nullptr);
     out.service = tenants->service();
   }
   if (incidents)

@@ -431,7 +431,7 @@ void ClusterEngine::start_compute(CallId id) {
 /// That step is over, or is not needed any more.
 void ClusterEngine::end_compute(CallId id, bool done) {
   Journey& j = journey(id);
-  if (j.computing != kNever) host_->station(j.to).computed_for(j.context - j.copied, j.computing, done, now_);
+  if (j.computing != kNever) host_->station(j.to).computed_for(id, j.context - j.copied, j.computing, done, now_);
   j.computing = kNever;
   if (done && j.leg == Leg::kLive) return;   // the next round, or the call's last step there, comes first
   host_->station(j.to).resume(now_);
