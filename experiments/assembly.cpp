@@ -170,7 +170,7 @@ class PoolStations {
   PoolStations(const Assembly& a, const Watch& watch, std::uint64_t seed, SimulationParts& parts)
       : controllers_(a.config, *a.registry, seed) {
     for (const PoolAssembly& p : a.pools) add(p, *a.registry, watch, seed, parts);
-    cluster_ = cluster_parts(a.config, a.pools, a.capacity);
+    cluster_ = cluster_parts(a);
     ErrorList errors;
     PolicySet policies = make_policies(a.config, *a.registry, errors);
     errors.throw_if_any();
@@ -185,7 +185,8 @@ class PoolStations {
   const Controllers& controllers() const { return controllers_; }
 
  private:
-  void add(const PoolAssembly& p, const Registry& registry, const Watch& watch, std::uint64_t seed, SimulationParts& parts) {
+  void add(const PoolAssembly& p, const Registry& registry, const Watch& watch, std::uint64_t seed,
+           SimulationParts& parts) {
     ErrorList errors;
     PolicySet& policies = policies_.emplace_back(make_policies(p.config, registry, errors));
     errors.throw_if_any();
@@ -226,8 +227,7 @@ std::vector<std::string> pool_names(const RunConfig& config) {
 void check_operations(const Assembly& a, ErrorList& errors) {
   for (const ScalingConfig& c : a.config.scaling)
     make_scaling_rule(c.rule, pointer_to(c.pointer, "rule"), *a.registry, errors, nullptr);
-  if (a.pools.size() == a.config.pools.size()) 
-    check_events(a.config.events, cluster_parts(a.config, a.pools, a.capacity), errors);
+  if (a.pools.size() == a.config.pools.size()) check_events(a.config.events, cluster_parts(a), errors);
 }
 
 }  // namespace
@@ -282,7 +282,8 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins, co
   const PolicySet policies = make_policies(a.config, *a.registry, errors);
   a.pools = assemble_pools(a.config, *a.registry, errors);
   a.capacity = load_capacity(a.config.capacity, a.config.search, errors);
-  if (!a.config.pools.empty() && executor != "model") errors.add("/cluster/pools", "a live executor has no pools, events or scaling");
+  if (!a.config.pools.empty() && executor != "model")
+    errors.add("/cluster/pools", "a live executor has no pools, events or scaling");
   check_operations(a, errors);
   if (!a.pools.empty()) a.deployment = a.pools.front().deployment;
   else if (a.config.pools.empty())
@@ -442,7 +443,7 @@ Value resolved_config(const Assembly& a) {
     v["power"][i]["policy"] = a.resolved_power[i].at("power");
   }
   if (const Value* given = c.document.value.find("signals"); given != nullptr) {
-    for (const auto* key : {"carbon", "price", "power"})
+    for (const auto* key : {"carbon", "price", "power", "bandwidth"})
       if (const Value* one = given->find(key); one != nullptr) v["signals"][key] = *one;
   }
   v["stop"] = section(c.stop);

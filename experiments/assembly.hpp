@@ -35,6 +35,7 @@ struct Assembly {
   StepSignal carbon;                         ///< micrograms of CO2 a kWh, PUE counted in; empty: no signal
   std::vector<StepSignal> price;             ///< of /signals/price, 1e-9 USD an hour of a device
   std::vector<StepSignal> other_power;       ///< of /signals/power, milliwatts
+  std::vector<StepSignal> bandwidth;         ///< of /signals/bandwidth, bytes a second
   std::vector<Value> resolved_power;         ///< by entry of /power: {"power": its policy with every default}
   ResolvedInfo workload;
   Value resolved_policies;                   ///< /policy with every default

@@ -311,10 +311,14 @@ Value signals_schema() {
     v["description"] = description;
     return v;
   };
-  const auto several = [&](std::string_view description) { return any_of(signal(description), array_of(signal(description), description)); };
+  const auto several = [&](std::string_view description) {
+    return any_of(signal(description), array_of(signal(description), description));
+  };
   p["carbon"] = signal("gCO2 a kWh: a number, a CSV file, or {\"file\" or \"value\", \"column\", \"start\", \"pue\"}");
   p["price"] = several("USD an hour of a device, likewise; with \"pools\"");
   p["power"] = several("Watts that others draw in a power domain, likewise; with \"domain\"");
+  p["bandwidth"] = several("Bytes a second of the link \"from\" a pool \"to\" another, or of the network of each instance of "
+                           "\"pools\", likewise");
   return object_of(std::move(p));
 }
 
@@ -322,7 +326,7 @@ Value signals_schema() {
 Value target_schema(std::string_view description, Value more) {
   more["pool"] = typed("string", "Name of a pool; the only one where it is left out");
   more["replicas"] = typed("integer", "So many instances: the first that serve, or drawn if it comes again");
-  more["nodes"] = typed("integer", "So many machines, with all instances of the pool that stand on them");
+  more["nodes"] = typed("integer", "So many machines, with all instances of the pool, or of all pools, that stand on them");
   for (const auto* key : {"replica", "node"}) more[key] = any_of(typed("integer"), array_of(typed("integer"), "Which"));
   Value v = object_of(std::move(more));
   v["description"] = description;
@@ -342,7 +346,10 @@ Value event_schema() {
   p["every"] = quantity("6h", "Mean time from one to the next, exponential");
   p["fail"] = target_schema("Instances fail", Value::object());
   p["slow"] = target_schema("Steps take longer", one("factor", typed("number", "Times the usual time")));
-  p["network"] = target_schema("Less bandwidth", one("factor", typed("number", "Times the usual bandwidth")));
+  Value network = one("factor", typed("number", "Times the usual bandwidth"));
+  network["from"] = typed("string", "Name of a pool: the link from there");
+  network["to"] = typed("string", "Name of a pool: the link to there");
+  p["network"] = target_schema("Less bandwidth of instances' networks, or of a link", std::move(network));
   p["restart"] = target_schema("All instances, one batch after the other", std::move(restart));
   p["for"] = quantity("15min", "Until it ends; for good where it is left out");
   p["detect"] = quantity("10s", "Until the failure is noticed; calls that are sent there until then wait in vain");

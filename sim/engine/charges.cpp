@@ -42,12 +42,12 @@ void Charges::divide(Group& g) {
   g.pending -= {part.energy * g.size, part.money * g.size, part.carbon * g.size};
 }
 
-void Charges::joins(CallId id, std::size_t group) {
-  Group& g = groups_[group];
+void Charges::joins(CallId id, StationId s, int lane) {
+  Group& g = groups_[group(s, lane)];
   divide(g);
   ++g.size;
   accounts_[id.index].base = g.each;
-  accounts_[id.index].group = static_cast<std::int32_t>(group);
+  accounts_[id.index].group = static_cast<std::int32_t>(group(s, lane));
 }
 
 void Charges::leaves(CallId id, StationId s, int lane) {

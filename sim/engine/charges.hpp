@@ -46,7 +46,7 @@ class Charges {
   /// A request has come; its slot may have been another's.
   void arrived(CallId id);
   /// It starts to decode with a group, or does so no more; before the group's size changes.
-  void joins(CallId id, StationId s, int lane) { joins(id, group(s, lane)); }
+  void joins(CallId id, StationId s, int lane);
   void leaves(CallId id, StationId s, int lane);
   /// k iterations have ended, before their members leave and join; `decodes`: the group was in it.
   void on_step(StationId s, int lane, Time start, std::int64_t k, const StepRun& run, bool decodes,
@@ -74,7 +74,6 @@ class Charges {
   std::size_t group(StationId s, int lane) const {
     return static_cast<std::size_t>(s.index) * static_cast<std::size_t>(lanes_) + static_cast<std::size_t>(lane);
   }
-  void joins(CallId id, std::size_t group);
   static void divide(Group& g);
   void share(StationId s, int lane, const Spend& spent, bool decodes, std::span<const BatchPlan::Chunk> chunks);
   Spend of_stages(StationId s, std::span<const StageTime> stages);

@@ -240,8 +240,8 @@ void ClusterEngine::turn_back(StationId s) {
   stay(id, stays);
 }
 
-/// Is all KV at `s` that of calls which wait for room elsewhere, where it is the same again? O(instances x journeys), asked
-/// only where a call finds no room and nobody runs.
+/// Is all KV at `s` that of calls which wait for room elsewhere, where it is the same again? O(instances x journeys),
+/// asked only where a call finds no room and nobody runs.
 bool ClusterEngine::locked(StationId s) {
   std::vector<StationId> reached{s};
   for (std::size_t i = 0; i < reached.size(); ++i) {
@@ -289,21 +289,20 @@ void ClusterEngine::start_flow(CallId id, Tokens tokens) {
   const auto pool = static_cast<std::size_t>(at(j.at).pool.index);
   Bytes bytes = pools_[pool].kv_bytes_per_token * tokens.value();
   sent_ += bytes.value();
-  if (j.transfer == Transfer::kLayerwise) bytes = exposed(bytes, pools_[pool].layers, j.step, parts_.pools[pool].bytes_per_s);
-  const auto pair = static_cast<std::size_t>(at(j.at).pool.index) * pools_.size() +
-                    static_cast<std::size_t>(at(j.to).pool.index);
+  const LinkId out = out_[static_cast<std::size_t>(j.at.index)], in = in_[static_cast<std::size_t>(j.to.index)];
+  if (j.transfer == Transfer::kLayerwise)
+    bytes = exposed(bytes, pools_[pool].layers, j.step, out.valid() ? fabric_.bandwidth(out) : 0);
   SmallVec<LinkId> links;
-  for (const LinkId l : {out_[static_cast<std::size_t>(j.at.index)], pair_[pair], in_[static_cast<std::size_t>(j.to.index)]})
+  for (const LinkId l : {out, pair_[pair(at(j.at).pool, at(j.to).pool)], in})
     if (l.valid()) links.push_back(l);
   j.flow = fabric_.start(now_, bytes, {links.begin(), links.end()}, id.index);
 }
 
 /// The last byte of a copy has left.
 void ClusterEngine::flow_ended(Journey& j) {
-  const auto pair = static_cast<std::size_t>(at(j.at).pool.index) * pools_.size() +
-                    static_cast<std::size_t>(at(j.to).pool.index);
+  const Duration latency = latency_[pair(at(j.at).pool, at(j.to).pool)];
   j.flow = {};
-  if (latency_[pair] > Duration{}) push(now_ + latency_[pair], Event::kArrive, j.id.index, ++j.arrival);
+  if (latency > Duration{}) push(now_ + latency, Event::kArrive, j.id.index, ++j.arrival);
   else arrive(j.id);
 }
 
@@ -585,7 +584,8 @@ bool ClusterEngine::cancel(CallId id, Time now, const std::function<void(CallId,
     leave(id, kept);
     return true;
   }
-  if (const StationId s = run_->calls.secret(id).station; s.valid() && std::erase(stranded_[static_cast<std::size_t>(s.index)], id) > 0) {
+  if (const StationId s = run_->calls.secret(id).station;
+      s.valid() && std::erase(stranded_[static_cast<std::size_t>(s.index)], id) > 0) {
     unstrand(id, s);
     leave(id, Tokens{});
     return true;
