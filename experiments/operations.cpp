@@ -216,6 +216,22 @@ void check_events(const std::vector<Operation>& events, const ClusterParts& clus
   }
 }
 
+void check_lifecycles(const RunConfig& config, const ClusterPolicy* policy, const ClusterParts& cluster,
+                      ErrorList& errors) {
+  if (policy != nullptr && policy->keeps_alive()) return;
+  for (std::size_t i = 0; i < config.pools.size(); ++i) {
+    const Lifecycle& l = config.pools[i].lifecycle;
+    const std::string pointer = "/cluster/pools/" + std::to_string(i) + "/lifecycle/";
+    const bool kept = l.keep_alive >= Duration{};
+    const auto scales = [&](const ScalingConfig& s) { return s.pool == static_cast<std::int32_t>(i); };
+    if (l.min > 0 && !kept) errors.add(pointer + "min", "counts with keep_alive; instances that nobody drains stay");
+    if (kept && std::any_of(config.scaling.begin(), config.scaling.end(), scales))
+      errors.add(pointer + "keep_alive", "a rule of /scaling starts and drains the instances of this pool already");
+    if (kept && cluster.pools[i].on_nodes)
+      errors.add(pointer + "keep_alive", "instances of this pool stand on nodes of /signals/capacity, and go with them");
+  }
+}
+
 Controllers::Controllers(const RunConfig& config, const Registry& registry, std::uint64_t seed) {
   if (!config.events.empty()) operations_ = std::make_unique<Operations>(config.events, seed);
   for (const ScalingConfig& c : config.scaling) {
@@ -228,10 +244,20 @@ Controllers::Controllers(const RunConfig& config, const Registry& registry, std:
   }
 }
 
+void Controllers::keep_alive(const RunConfig& config) {
+  for (std::size_t i = 0; i < config.pools.size(); ++i) {
+    const Lifecycle& l = config.pools[i].lifecycle;
+    if (l.keep_alive < Duration{}) continue;
+    keepers_.push_back(std::make_unique<KeepAlive>(
+        KeepAliveParts{PoolId{static_cast<std::int32_t>(i)}, l.min, l.keep_alive, l.engine_init}));
+  }
+}
+
 std::vector<ClusterController*> Controllers::list() const {
   std::vector<ClusterController*> all;
   if (operations_) all.push_back(operations_.get());
   for (const auto& s : scalers_) all.push_back(s.get());
+  for (const auto& k : keepers_) all.push_back(k.get());
   return all;
 }
 

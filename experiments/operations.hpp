@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "experiments/run_config.hpp"
+#include "sim/engine/keep_alive.hpp"
 #include "sim/engine/operations.hpp"
 #include "sim/engine/scaler.hpp"
 #include "sim/registry.hpp"
@@ -40,10 +41,15 @@ std::vector<ScalingConfig> read_scaling(const Value& v, const std::vector<PoolCo
 /// What can be said once it is known what pools come to: nodes that nobody stands on, networks without a limit.
 void check_events(const std::vector<Operation>& events, const ClusterParts& cluster, ErrorList& errors);
 
-/// The controllers of one run, owned, in the order of ClusterParts::controllers: events, then scaling.
+/// What lifecycles say that nobody would carry out. `policy`: of the cluster; null: a router.
+void check_lifecycles(const RunConfig& config, const ClusterPolicy* policy, const ClusterParts& cluster, ErrorList& errors);
+
+/// The controllers of one run, owned, in the order of ClusterParts::controllers: events, scaling, keep-alive of pools that state
+/// it and whose policy leaves it to the engine.
 class Controllers {
  public:
   Controllers(const RunConfig& config, const Registry& registry, std::uint64_t seed);
+  void keep_alive(const RunConfig& config);
   std::vector<ClusterController*> list() const;
   const Operations* operations() const { return operations_.get(); }   ///< null: there are no events
 
@@ -51,6 +57,7 @@ class Controllers {
   std::unique_ptr<Operations> operations_;
   std::vector<std::unique_ptr<ScalingRule>> rules_;
   std::vector<std::unique_ptr<Scaler>> scalers_;
+  std::vector<std::unique_ptr<KeepAlive>> keepers_;
 };
 
 }  // namespace orrery

@@ -240,8 +240,9 @@ Value pool_schema(const Registry& registry) {
   for (const auto* slot : {"batching", "order", "kv"}) policy[slot] = slots.at("properties").at(slot);
   p["policy"] = object_of(std::move(policy));
   Value life = Value::object();
-  life["min"] = typed("integer", "Instances that stay when there is nothing to do");
-  life["keep_alive"] = quantity("60s", "Of an instance without calls; what the policy says where it is left out");
+  life["min"] = typed("integer", "Instances that stay when there is nothing to do, with keep_alive");
+  life["keep_alive"] = quantity("60s", "An instance without calls is drained after this time; where it is left out, as the policy "
+                                       "says, or never");
   life["tier"] = names_schema({"ssd", "remote"});
   life["engine_init"] = quantity("60s", "From loaded weights, or from the order on a new node, to serving");
   p["lifecycle"] = object_of(std::move(life));

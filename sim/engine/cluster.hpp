@@ -109,7 +109,8 @@ class ActionSink {
 
 class ClusterEngine;
 
-/// Acts on a cluster beside its policy: what befalls it (operations.hpp), rules that scale it (scaler.hpp).
+/// Acts on a cluster beside its policy: what befalls it (operations.hpp), rules that scale it (scaler.hpp), instances that
+/// are kept alive (keep_alive.hpp).
 class ClusterController {
  public:
   virtual ~ClusterController() = default;
@@ -117,6 +118,8 @@ class ClusterController {
   virtual Time next() const = 0;                            ///< kNever: nothing more is planned
   virtual void run(ClusterEngine&) = 0;                     ///< at next()
   virtual void on_phase(StationId, Phase /*before*/, ClusterEngine&) {}
+  virtual void on_idle(StationId, ClusterEngine&) {}        ///< no call is left at an instance that runs
+  virtual void on_wait(ClusterEngine&) {}                   ///< a call waits for an instance that would take it
 };
 
 /// Nothing is owned; all must outlive the run.
@@ -196,6 +199,8 @@ class ClusterEngine final : public Cluster, public CallMover {
   void degrade(PoolId from, PoolId to, std::int64_t per_mille);   ///< of the link between pools
   /// Calls that lost this instance when it failed, or were sent there while nobody knew, so far.
   std::int64_t hurt(StationId s) const { return hurt_[static_cast<std::size_t>(s.index)]; }
+  /// Calls are held, or have their prompt done and nowhere to decode.
+  bool somebody_waits() const { return !held_.empty() || !undecided_.empty(); }
   std::int64_t placed(PoolId p) const { return placed_[static_cast<std::size_t>(p.index)]; }   ///< calls, so far
   const PrefixView* prefix(StationId s) const { return host_->prefix(s); }
   Rng rng(Purpose purpose, std::uint64_t number) const { return host_->rng(purpose, number); }
@@ -314,6 +319,9 @@ class ClusterEngine final : public Cluster, public CallMover {
   void take_stranded(StationId s, std::vector<CallId>& lost);
   bool hung(StationId s) const { return hung_[static_cast<std::size_t>(s.index)] != 0; }
   void ask_again();
+  void tell_wait() {
+    for (ClusterController* c : parts_.controllers) c->on_wait(*this);
+  }
   void decide(CallId id);
   void stay(CallId id, StationId at);
   void queue_for(CallId id, StationId to);

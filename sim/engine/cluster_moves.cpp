@@ -90,7 +90,7 @@ void ClusterEngine::place(CallId id, Time now, bool again) {
   if (p.kind == Placement::kHold) {
     held_.push_back(id);
     if (Journey& j = journey(id); j.held == kNever) j.held = now;
-    return;
+    return tell_wait();
   }
   if (p.kind == Placement::kReject) {
     forget(id);
@@ -156,8 +156,12 @@ bool ClusterEngine::takes_over(CallId id, StationId at_station, Time began, Time
   known.transfer = parts_.policy->transfer(id, *this);
   ++outbound_[static_cast<std::size_t>(at_station.index)];
   set_out(id, Leg::kUndecided);
-  if (known.to.valid()) queue_for(id, known.to);
-  else undecided_.push_back(id);
+  if (known.to.valid()) {
+    queue_for(id, known.to);
+  } else {
+    undecided_.push_back(id);
+    tell_wait();
+  }
   return true;
 }
 
@@ -167,7 +171,7 @@ void ClusterEngine::decide(CallId id) {
   const StationId to = parts_.policy->decode_at(id, j.at, *this, host_->rng(Purpose::kPolicy, call(id).number));
   if (!to.valid()) {
     undecided_.push_back(id);
-    return;
+    return tell_wait();
   }
   if (to != j.at) {
     expect(id, to);
@@ -217,8 +221,10 @@ void ClusterEngine::settle(StationId s, Time now) {
   Instance& x = at(s);
   if (idle_[index] || !empty(s)) return;
   idle_[index] = 1;
-  if (x.phase == Phase::kDraining) enter(s, Phase::kOff, "engine");
-  else if (x.runs()) parts_.policy->on_idle(s, *this);
+  if (x.phase == Phase::kDraining) return enter(s, Phase::kOff, "engine");
+  if (!x.runs()) return;
+  parts_.policy->on_idle(s, *this);
+  for (ClusterController* c : parts_.controllers) c->on_idle(s, *this);
 }
 
 /// The first call that waits for room at `s` decodes where its KV is; one without an instance is placed anew.

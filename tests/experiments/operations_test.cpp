@@ -151,6 +151,30 @@ TEST(Scaling, EachMistakeHasItsPlace) {
               ElementsAre("/scaling/0/below: must not be above `above`"));
 }
 
+std::vector<std::string> errors_of_lifecycle(const std::string& life, const std::string& policy, const std::string& more = "") {
+  const std::string text = R"({"model": "llama-3.1-8b", "workload": {"arrival": {"process": "poisson", "rate": 1},
+      "lengths": "azure-conv-2023", "requests": 10}, "policy": {"cluster": ")" + policy + R"("},
+      "cluster": {"pools": [{"name": "chat", "replicas": 8, "lifecycle": )" + life + "}]}" + more + "}";
+  try {
+    assemble({parse_json(text), {"run.json"}, "."});
+    return {};
+  } catch (const ConfigError& e) { return {e.what()}; }
+}
+
+/// Who starts and drains instances is said once.
+TEST(Lifecycles, WhatNobodyWouldCarryOutIsRefused) {
+  const std::string kept = R"({"min": 1, "keep_alive": "60s", "engine_init": "30s"})";
+  EXPECT_THAT(errors_of_lifecycle(kept, "shortest-queue"), IsEmpty());
+  EXPECT_THAT(errors_of_lifecycle(R"({"min": 1})", "shortest-queue"),
+              ElementsAre("/cluster/pools/0/lifecycle/min: counts with keep_alive; instances that nobody drains stay"));
+  EXPECT_THAT(errors_of_lifecycle(kept, "shortest-queue", R"(, "scaling": [{"rule": "target"}])"),
+              ElementsAre("/cluster/pools/0/lifecycle/keep_alive: a rule of /scaling starts and drains the instances of "
+                          "this pool already"));
+  EXPECT_THAT(errors_of_lifecycle(kept, "shortest-queue", R"(, "signals": {"capacity": {"rows": ["0,add,4"]}})"),
+              ElementsAre("/cluster/pools/0/lifecycle/keep_alive: instances of this pool stand on nodes of "
+                          "/signals/capacity, and go with them"));
+}
+
 Row answered(Time arrival, Duration ttft) {
   Row r;
   r.arrival = arrival;
