@@ -70,11 +70,13 @@ void check_together(const RunConfig& c, const PolicySet& p, const DeploymentPart
 }
 
 /// Rules by their names and parameters, events by where instances stand.
-void check_operations(const Assembly& a, ErrorList& errors) {
+void check_operations(const Assembly& a, const PolicySet& policies, ErrorList& errors) {
   for (const ScalingConfig& c : a.config.scaling)
     make_scaling_rule(c.rule, pointer_to(c.pointer, "rule"), *a.registry, errors, nullptr);
-  if (a.pools.size() == a.config.pools.size()) 
-    check_events(a.config.events, cluster_parts(a.config, a.pools, a.capacity), errors);
+  if (a.pools.size() != a.config.pools.size()) return;
+  const ClusterParts cluster = cluster_parts(a);
+  check_events(a.config.events, cluster, errors);
+  check_lifecycles(a.config, policies.cluster.get(), cluster, errors);
 }
 
 }  // namespace
@@ -131,7 +133,7 @@ Assembly assemble(Document document, const std::vector<std::string>& plugins, co
   a.capacity = load_capacity(a.config.capacity, a.config.search, errors);
   if (!a.config.pools.empty() && executor != "model")
     errors.add("/cluster/pools", "a live executor has no pools, events or scaling");
-  check_operations(a, errors);
+  check_operations(a, policies, errors);
   if (!a.pools.empty()) a.deployment = a.pools.front().deployment;
   else if (a.config.pools.empty())
     a.deployment = executor == "model" ? make_deployment(a.config, policies.resolved, errors)

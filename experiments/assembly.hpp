@@ -35,6 +35,7 @@ struct Assembly {
   StepSignal carbon;                         ///< micrograms of CO2 a kWh, PUE counted in; empty: no signal
   std::vector<StepSignal> price;             ///< of /signals/price, 1e-9 USD an hour of a device
   std::vector<StepSignal> other_power;       ///< of /signals/power, milliwatts
+  std::vector<StepSignal> bandwidth;         ///< of /signals/bandwidth, bytes a second
   std::vector<Value> resolved_power;         ///< by entry of /power: {"power": its policy with every default}
   ResolvedInfo workload;
   Value resolved_policies;                   ///< /policy with every default
@@ -64,6 +65,7 @@ struct Watch {
   TimelineSink* timeline = nullptr;
   ActionSink* actions = nullptr;
   bool exact = false, fast_forward = true, verify_fast_forward = false;
+  bool charge = false;                       ///< requests are charged (experiments/charges.hpp) even if nothing asks for it
   bool resample = false;                     ///< a block bootstrap of the workload, by the seed
   std::optional<Role> swift;  ///< instances of this role are a thousand times as fast: the other role alone
   bool draw_cost = false;                    ///< a cost model drawn from its fitted error, by the seed

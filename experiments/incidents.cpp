@@ -64,7 +64,9 @@ Value incident_results(const std::vector<Operation>& operations, const std::vect
     Value v = Value::object();
     v["event"] = static_cast<std::int64_t>(i.operation);
     v["what"] = name(o.kind);
-    v["pool"] = pools[static_cast<std::size_t>(o.pool.index)];
+    const auto pool = [&](PoolId p) { return p.valid() ? pools[static_cast<std::size_t>(p.index)] : "all pools"; };
+    v["pool"] = pool(o.pool);
+    if (o.link.valid()) v["to"] = pool(o.link);
     v["instances"] = static_cast<std::int64_t>(i.instances);
     v["at_s"] = to_seconds(i.at - Time{});
     v["detect_s"] = seconds_after(i.at, i.detected);

@@ -21,8 +21,8 @@ RunConfig config_of(const RunConfig& config, const PoolConfig& pool) {
   c.cluster.tp = pool.tp;
   c.cluster.pp = pool.pp;
   if (!pool.hardware.is_null()) c.hardware = pool.hardware;
-  for (const auto& [from, to] : {std::pair{&pool.policy.batching, &c.policy.batching}, {&pool.policy.order, &c.policy.order},
-                                 {&pool.policy.kv, &c.policy.kv}})
+  for (const auto& [from, to] : {std::pair{&pool.policy.batching, &c.policy.batching},
+                                 {&pool.policy.order, &c.policy.order}, {&pool.policy.kv, &c.policy.kv}})
     if (from->given) *to = *from;
   return c;
 }
@@ -45,8 +45,9 @@ int max_running(const PoolAssembly& p) {
 void tell(const ErrorList& found, const PoolConfig& pool, std::size_t index, ErrorList& errors) {
   const auto own = [&](const std::string& line) {
     const auto about = [&](std::string_view key) { return line.starts_with(key); };
-    return (about("/policy/batching") && pool.policy.batching.given) || (about("/policy/order") && pool.policy.order.given) ||
-           (about("/policy/kv") && pool.policy.kv.given) || (about("/hardware") && !pool.hardware.is_null());
+    return (about("/policy/batching") && pool.policy.batching.given) ||
+           (about("/policy/order") && pool.policy.order.given) || (about("/policy/kv") && pool.policy.kv.given) ||
+           (about("/hardware") && !pool.hardware.is_null());
   };
   for (const std::string& line : found.lines())
     errors.add(ConfigError(own(line) ? "/cluster/pools/" + std::to_string(index) + line : line));
@@ -62,8 +63,8 @@ void check_network(const RunConfig& config, const std::vector<PoolAssembly>& poo
       });
       if (linked || pools[from].bytes_per_s > 0 || pools[to].bytes_per_s > 0) continue;
       errors.add("/cluster/links", "KV goes from \"" + pools[from].name + "\" to \"" + pools[to].name +
-                                       "\" and no network is known: name a link, or /cluster/pools/" + std::to_string(from) +
-                                       "/network");
+                                       "\" and no network is known: name a link, or /cluster/pools/" +
+                                       std::to_string(from) + "/network");
     }
   }
 }
@@ -118,7 +119,8 @@ std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry
     p.kv = kv_config(p.deployment, p.config.engine, *policies.kv);
     p.deployment.facts.blocks = p.kv.total.value();
     p.deployment.facts.block_tokens = p.kv.block_tokens.value();
-    const double sheet = p.deployment.hardware->hardware.specs.network_bytes_per_s * static_cast<double>(pool.tp * pool.pp);
+    const double sheet =
+        p.deployment.hardware->hardware.specs.network_bytes_per_s * static_cast<double>(pool.tp * pool.pp);
     p.bytes_per_s = static_cast<std::int64_t>(pool.network_bytes_per_s > 0 ? pool.network_bytes_per_s : sheet);
     check_pool(p, policies, i, errors);
     pools.push_back(std::move(p));
@@ -143,25 +145,35 @@ std::vector<std::int32_t> stands(const PoolAssembly& p, std::int32_t& next) {
 
 }  // namespace
 
-ClusterParts cluster_parts(const RunConfig& config, const std::vector<PoolAssembly>& pools,
-                           const std::optional<CapacityTrace>& capacity) {
+ClusterParts cluster_parts(const Assembly& a) {
+  const RunConfig& config = a.config;
   ClusterParts parts;
   std::int32_t nodes = 0;
-  for (const PoolAssembly& p : pools) {
-    parts.pools.push_back({.name = p.name, .count = static_cast<std::int32_t>(p.config.cluster.replicas), .role = p.role,
-                           .priority = static_cast<std::int32_t>(p.priority), .kv_bytes_per_token = p.deployment.kv_bytes_per_token,
-                           .layers = static_cast<int>(p.deployment.hardware->model.layers), .bytes_per_s = p.bytes_per_s,
-                           .node_of = stands(p, nodes), .serving = static_cast<std::int32_t>(p.serving),
-                           .tp = static_cast<int>(p.config.cluster.tp), .pp = static_cast<int>(p.config.cluster.pp),
+  for (const PoolAssembly& p : a.pools) {
+    const ClusterConfig& cluster = p.config.cluster;
+    parts.pools.push_back({.name = p.name, .count = static_cast<std::int32_t>(cluster.replicas), .role = p.role,
+                           .priority = static_cast<std::int32_t>(p.priority),
+                           .kv_bytes_per_token = p.deployment.kv_bytes_per_token,
+                           .layers = static_cast<int>(p.deployment.hardware->model.layers),
+                           .bytes_per_s = p.bytes_per_s, .node_of = stands(p, nodes),
+                           .serving = static_cast<std::int32_t>(p.serving), .tp = static_cast<int>(cluster.tp),
+                           .pp = static_cast<int>(cluster.pp),
                            .max_running = max_running(p),
                            .weight_bytes = Bytes{p.deployment.hardware->model.weight_bytes()},
-                           .start_delay = p.lifecycle.engine_init, .cost = p.deployment.cost, .lifecycle = p.lifecycle});
+                           .start_delay = p.lifecycle.engine_init, .cost = p.deployment.cost,
+                           .lifecycle = p.lifecycle});
   }
   for (const NodeConfig& n : config.nodes)
     parts.servers.insert(parts.servers.end(), static_cast<std::size_t>(n.count), n.server);
   for (const LinkConfig& l : config.links)
     parts.links.push_back({PoolId{l.from}, PoolId{l.to}, static_cast<std::int64_t>(l.bytes_per_s), l.latency});
-  if (capacity) put_on_nodes(config.capacity, *capacity, parts);
+  const auto& signals = config.signals.bandwidth;
+  for (std::size_t i = 0; i < signals.size(); ++i) {
+    const StepSignal* values = i < a.bandwidth.size() ? &a.bandwidth[i] : nullptr;
+    if (signals[i].pools.empty()) parts.bandwidths.push_back({PoolId{signals[i].from}, PoolId{signals[i].to}, values});
+    for (const std::int32_t pool : signals[i].pools) parts.bandwidths.push_back({PoolId{pool}, PoolId{}, values});
+  }
+  if (a.capacity) put_on_nodes(config.capacity, *a.capacity, parts);
   return parts;
 }
 
@@ -176,7 +188,8 @@ DeploymentFacts combined_facts(const std::vector<PoolAssembly>& pools) {
     f.all_blocks += one.blocks * one.replicas;
     f.usd_per_hour += one.usd_per_hour;
     for (const std::string& line : one.provenance)   // pools have much in common
-      if (std::find(f.provenance.begin(), f.provenance.end(), line) == f.provenance.end()) f.provenance.push_back(line);
+      if (std::find(f.provenance.begin(), f.provenance.end(), line) == f.provenance.end())
+        f.provenance.push_back(line);
   }
   return f;
 }

@@ -19,6 +19,8 @@
 
 namespace orrery {
 
+struct Assembly;
+
 /// One pool of a run, checked: the config as it counts there, and what that comes to.
 struct PoolAssembly {
   RunConfig config;
@@ -38,8 +40,8 @@ struct PoolAssembly {
 std::vector<PoolAssembly> assemble_pools(const RunConfig& config, const Registry& registry, ErrorList& errors);
 
 /// Pools, links and nodes for the engine; its policy and its happenings are added by whoever knows them.
-ClusterParts cluster_parts(const RunConfig& config, const std::vector<PoolAssembly>& pools,
-                           const std::optional<CapacityTrace>& capacity);
+/// It refers to the signals of the assembly.
+ClusterParts cluster_parts(const Assembly& a);
 
 /// The facts of all pools together: sums of devices, blocks and prices; the rest is the first pool's.
 DeploymentFacts combined_facts(const std::vector<PoolAssembly>& pools);

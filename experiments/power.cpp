@@ -94,6 +94,8 @@ void assemble_power(Assembly& a, const std::string& executor, ErrorList& errors)
   if (s.carbon) a.carbon = load(*s.carbon, 1e6 * s.carbon->pue);
   for (const SignalConfig& one : s.price) a.price.push_back(load(one, 1e9));
   for (const SignalConfig& one : s.power) a.other_power.push_back(load(one, 1e3));
+  for (const SignalConfig& one : s.bandwidth)
+    a.bandwidth.push_back(load_signal(one, 1, a.config.search, a.deployment.inputs, errors, 1e15));
 }
 
 PowerRows::PowerRows(const Assembly& a, const Watch& watch, SimulationParts& parts) {

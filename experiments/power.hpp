@@ -22,6 +22,7 @@ void assemble_power(Assembly& a, const std::string& executor, ErrorList& errors)
 class PowerRows {
  public:
   PowerRows(const Assembly& a, const Watch& watch, SimulationParts& parts);
+  const TariffParts& tariff() const { return tariff_; }   ///< empty without signals
 
  private:
   struct Clocked {                     ///< of a base price and a clock; stations share it

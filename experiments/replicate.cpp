@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "experiments/assembly.hpp"
+#include "experiments/charges.hpp"
 #include "experiments/incidents.hpp"
 #include "experiments/power.hpp"
 #include "experiments/resample.hpp"
@@ -140,6 +141,8 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
   const CountingPredictor predictor(*policies.predictor, out.predictor);
 
   const PowerRows power(a, watch, parts);
+  std::optional<ChargePrices> prices;
+  if (watch.charge || charges_requests(a)) prices.emplace(a, power, parts);
   parts.router = policies.router.get();
   if (a.resolved_policies.at("admission").at("name").as_string() != "none") parts.admission = policies.admission.get();
   parts.classes = service_classes(a.config.classes);
@@ -167,7 +170,7 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
   out.alone_s.push_back(alone_s(cost, out.outcome.summary.latencies.slow.prompt_tokens));
   for (const Latencies& l : out.outcome.summary.by_class) out.alone_s.push_back(alone_s(cost, l.slow.prompt_tokens));
   if (tenants) {
-    out.tenants = tenants->list();
+    out.tenants = tenants->list(out.outcome.charges ? &*out.outcome.charges : nullptr);
     out.service = tenants->service();
   }
   if (incidents)

@@ -51,7 +51,7 @@ Value resolved_config(const Assembly& a) {
     v["power"][i]["policy"] = a.resolved_power[i].at("power");
   }
   if (const Value* given = c.document.value.find("signals"); given != nullptr) {
-    for (const auto* key : {"carbon", "price", "power"})
+    for (const auto* key : {"carbon", "price", "power", "bandwidth"})
       if (const Value* one = given->find(key); one != nullptr) v["signals"][key] = *one;
   }
   v["stop"] = section(c.stop);

@@ -11,6 +11,7 @@
 #include <ostream>
 
 #include "experiments/assembly.hpp"
+#include "experiments/charges.hpp"
 #include "experiments/conventions.hpp"
 #include "experiments/max_rate.hpp"
 #include "experiments/output.hpp"
@@ -165,6 +166,7 @@ struct Files {
   std::unique_ptr<TimelineCsv> timeline;
   std::unique_ptr<ActionsCsv> actions;
   std::unique_ptr<PerfettoTrace> trace;
+  std::vector<std::string> pool_of;
 
   void open(const RunOptions& o) {
     const TimeSpan span = o.timeline.empty() ? TimeSpan{} : parse_span(o.timeline);
@@ -173,10 +175,14 @@ struct Files {
   }
   void open_tables(const Assembly& a) {
     if (folder == nullptr) return;
-    const CsvNames names{a.workload.tenants,
-                         a.config.classes.empty() ? a.workload.classes : a.class_names(),
-                         {a.deployment.facts.model},
-                         "main", a.pool_of_stations()};
+    pool_of = a.pool_of_stations();
+    CsvNames names{a.workload.tenants,
+                   a.config.classes.empty() ? a.workload.classes : a.class_names(),
+                   {a.deployment.facts.model},
+                   "main", pool_of};
+    names.joules = true;
+    names.usd = a.deployment.facts.usd_per_hour > 0 || !a.config.signals.price.empty();
+    names.grams = a.config.signals.carbon.has_value();
     if (a.config.global.rows) rows = std::make_unique<RequestsCsv>(folder->file("requests.csv"), names);
     const DeploymentFacts& f = a.deployment.facts;
     TimelineCsv::Config scale;
@@ -193,6 +199,8 @@ struct Files {
     if (rows) rows->close();
     timeline->close();
     if (trace) trace->close();
+    const Outcome& first = r.replications.front().outcome;
+    if (first.charges) write_replicas(folder->file("replicas.csv"), first, pool_of);
     folder->write("config.json", to_json(r.resolved) + "\n");
     folder->write("summary.json", to_json(summary) + "\n");
     actions->close();
@@ -251,6 +259,7 @@ void run_replications(const Assembly& a, const RunOptions& o, Files& files, std:
     watch.exact = o.exact;
     watch.fast_forward = !o.no_fast_forward;
     watch.verify_fast_forward = o.verify_fast_forward;
+    watch.charge = files.rows != nullptr;
     watch.resample = jobs[i].resample;
     watch.draw_cost = jobs[i].draw_cost;
     watch.interrupt = &interrupted;

@@ -69,7 +69,7 @@ void read_all_signals(const Value& v, RunConfig& config, ErrorList& errors) {
   ObjectReader r(v, errors);
   if (const Value* capacity = r.take("capacity"); capacity != nullptr)
     config.capacity = read_capacity_config(*capacity, config.pools, errors);
-  config.signals = read_signals(r, config.pools);
+  config.signals = read_signals(r, config.pools, config.links);
   r.finish();
 }
 
@@ -228,6 +228,11 @@ void read_pools(ObjectReader& r, const ClusterConfig& cluster, RunConfig& out) {
   if (!out.nodes.empty() && out.pools.empty())
     r.error("nodes", "instances stand on nodes where /cluster/pools names them");
   list("links", [&](const Value& v) { out.links.push_back(read_link(v, out.pools, r.errors())); });
+  for (std::size_t i = 0; i < out.links.size(); ++i)
+    for (std::size_t k = 0; k < i; ++k)
+      if (out.links[i].from >= 0 && out.links[i].to >= 0 && out.links[k].from == out.links[i].from &&
+          out.links[k].to == out.links[i].to)
+        r.errors().add("/cluster/links/" + std::to_string(i), "joins the same pools as /cluster/links/" + std::to_string(k));
   const auto any = [&](Role role) {
     return std::any_of(out.pools.begin(), out.pools.end(), [&](const PoolConfig& p) { return p.role == role; });
   };
@@ -500,7 +505,7 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   if (const Value* v = r.take("power"); v != nullptr) read_power(*v, c, errors);
   r.strings("plugins", c.plugins);
   read_described(r, c.global);
-  if (const Value* v = r.take("events"); v != nullptr) c.events = read_events(*v, c.pools, errors);
+  if (const Value* v = r.take("events"); v != nullptr) c.events = read_events(*v, c.pools, c.links, errors);
   if (const Value* v = r.take("scaling"); v != nullptr) c.scaling = read_scaling(*v, c.pools, errors);
   refuse_reserved(r);
   r.finish();

@@ -242,8 +242,9 @@ Value pool_schema(const Registry& registry) {
   for (const auto* slot : {"batching", "order", "kv"}) policy[slot] = slots.at("properties").at(slot);
   p["policy"] = object_of(std::move(policy));
   Value life = Value::object();
-  life["min"] = typed("integer", "Instances that stay when there is nothing to do");
-  life["keep_alive"] = quantity("60s", "Of an instance without calls; what the policy says where it is left out");
+  life["min"] = typed("integer", "Instances that stay when there is nothing to do, with keep_alive");
+  life["keep_alive"] = quantity("60s", "An instance without calls is drained after this time; where it is left out, as the policy "
+                                       "says, or never");
   life["tier"] = names_schema({"ssd", "remote"});
   life["engine_init"] = quantity("60s", "From loaded weights, or from the order on a new node, to serving");
   p["lifecycle"] = object_of(std::move(life));
@@ -319,6 +320,8 @@ Value signals_schema() {
   p["carbon"] = signal("gCO2 a kWh: a number, a CSV file, or {\"file\" or \"value\", \"column\", \"start\", \"pue\"}");
   p["price"] = several("USD an hour of a device, likewise; with \"pools\"");
   p["power"] = several("Watts that others draw in a power domain, likewise; with \"domain\"");
+  p["bandwidth"] = several("Bytes a second of the link \"from\" a pool \"to\" another, or of the network of each instance of "
+                           "\"pools\", likewise");
   return object_of(std::move(p));
 }
 
@@ -326,7 +329,7 @@ Value signals_schema() {
 Value target_schema(std::string_view description, Value more) {
   more["pool"] = typed("string", "Name of a pool; the only one where it is left out");
   more["replicas"] = typed("integer", "So many instances: the first that serve, or drawn if it comes again");
-  more["nodes"] = typed("integer", "So many machines, with all instances of the pool that stand on them");
+  more["nodes"] = typed("integer", "So many machines, with all instances of the pool, or of all pools, that stand on them");
   for (const auto* key : {"replica", "node"}) more[key] = any_of(typed("integer"), array_of(typed("integer"), "Which"));
   Value v = object_of(std::move(more));
   v["description"] = description;
@@ -346,7 +349,10 @@ Value event_schema() {
   p["every"] = quantity("6h", "Mean time from one to the next, exponential");
   p["fail"] = target_schema("Instances fail", Value::object());
   p["slow"] = target_schema("Steps take longer", one("factor", typed("number", "Times the usual time")));
-  p["network"] = target_schema("Less bandwidth", one("factor", typed("number", "Times the usual bandwidth")));
+  Value network = one("factor", typed("number", "Times the usual bandwidth"));
+  network["from"] = typed("string", "Name of a pool: the link from there");
+  network["to"] = typed("string", "Name of a pool: the link to there");
+  p["network"] = target_schema("Less bandwidth of instances' networks, or of a link", std::move(network));
   p["restart"] = target_schema("All instances, one batch after the other", std::move(restart));
   p["for"] = quantity("15min", "Until it ends; for good where it is left out");
   p["detect"] = quantity("10s", "Until the failure is noticed; calls that are sent there until then wait in vain");

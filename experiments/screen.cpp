@@ -151,8 +151,11 @@ std::string incident_text(const Value& i) {
     const Value& v = i.at(key);
     return v.is_null() ? std::string(never) : what + significant(v.as_double(), 4) + " s";
   };
-  return "at " + significant(i.at("at_s").as_double(), 6) + " s " + i.at("what").as_string() + " of " +
-         std::to_string(i.at("instances").as_int()) + " x " + i.at("pool").as_string() +
+  const std::string& pool = i.at("pool").as_string();
+  const std::string whom = i.find("to") != nullptr
+                               ? "the link from " + pool + " to " + i.at("to").as_string()
+                               : std::to_string(i.at("instances").as_int()) + " x " + pool;
+  return "at " + significant(i.at("at_s").as_double(), 6) + " s " + i.at("what").as_string() + " of " + whom +
          after("detect_s", ", noticed after ", "") + after("restored_s", ", restored ", ", not restored") +
          after("recovered_s", ", service recovered ", ", service not recovered") + "; " +
          grouped(i.at("requests_hurt").as_int()) + " requests hurt, " + grouped(i.at("requests_missed").as_int()) +

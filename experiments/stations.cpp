@@ -22,7 +22,7 @@ Executor* Executors::of(std::size_t station, const KvConfig& kv) {
 PoolStations::PoolStations(const Assembly& a, const Watch& watch, std::uint64_t seed, SimulationParts& parts)
     : controllers_(a.config, *a.registry, seed) {
   for (const PoolAssembly& p : a.pools) add(p, *a.registry, watch, seed, parts);
-  cluster_ = cluster_parts(a.config, a.pools, a.capacity);
+  cluster_ = cluster_parts(a);
   ErrorList errors;
   PolicySet policies = make_policies(a.config, *a.registry, errors);
   errors.throw_if_any();
@@ -30,6 +30,7 @@ PoolStations::PoolStations(const Assembly& a, const Watch& watch, std::uint64_t 
   router_ = std::move(policies.router);
   cluster_.policy = policy_.get();
   cluster_.router = router_.get();
+  if (!policy_ || !policy_->keeps_alive()) controllers_.keep_alive(a.config);
   cluster_.controllers = controllers_.list();
   cluster_.actions = watch.actions;
   parts.cluster = &cluster_;

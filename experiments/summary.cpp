@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "experiments/charges.hpp"
 #include "experiments/combine.hpp"
 #include "experiments/max_rate.hpp"
 #include "experiments/run_config.hpp"
@@ -225,12 +226,17 @@ Value power(const std::vector<PowerResult>& domains) {
   return v;
 }
 
-/// What a class or tenant with that share of the service is charged of the meter.
+/// What a class or tenant with that share of the service gets of the meter, idle time and all.
 void add_charges(Value& out, double share, const Replication& r) {
   const Summary& s = r.outcome.summary;
   out["energy"]["joules"] = share * s.joules;
   if (s.usd > 0) out["cost"]["usd"] = share * s.usd;
   if (r.outcome.grams >= 0) out["carbon"]["grams"] = share * r.outcome.grams;
+}
+
+Value charged_class(const Replication& r, std::size_t index) {
+  const std::vector<Spend>& spent = r.outcome.charges->by_class;
+  return charged(index < spent.size() ? spent[index] : Spend{}, *r.outcome.charges);
 }
 
 Value tenants(const Replication& r) {
@@ -310,6 +316,7 @@ Value body_of(const Replication& r, const RunResult& result) {
     v["cost"]["source"] = result.priced_by.empty() ? d.price_source : result.priced_by;
   }
   if (r.outcome.grams >= 0) v["carbon"]["grams"] = r.outcome.grams;
+  if (r.outcome.charges) v["charged"] = charged(r.outcome.charges->requests, *r.outcome.charges);
   if (!r.outcome.power.empty()) v["power"] = power(r.outcome.power);
   v["trust"] = trust(s, d);
   v["stalls"]["kv_map_s"] = d.map_s_per_token * static_cast<double>(s.tokens.computed);
@@ -343,6 +350,7 @@ Value body_of(const Replication& r, const RunResult& result) {
       if (i >= s.class_counts.size()) continue;
       add_counts(c, s.class_counts[i], s.window_s);
       add_charges(c, s.class_counts[i].service_share, r);
+      if (r.outcome.charges) c["charged"] = charged_class(r, i);
     }
   }
   if (!result.pools.is_null()) {

@@ -1,5 +1,7 @@
 #include "experiments/tenants.hpp"
 
+#include "experiments/charges.hpp"
+
 namespace orrery {
 namespace {
 
@@ -18,11 +20,12 @@ TenantResults::TenantResults(std::vector<std::string> names, RowSink* next)
 void TenantResults::row(const Row& r) {
   Tenant& t = tenants_[r.tenant];
   ++t.requests;
+  t.spent += r.spent;
   if (r.status == Status::kDone) t.ttft.add(to_ps(r.ttft()));
   if (next_ != nullptr) next_->row(r);
 }
 
-Value TenantResults::list() const {
+Value TenantResults::list(const ChargeResult* charges) const {
   Value list = Value::array();
   const TenantService service = meter_.finish();
   for (std::size_t i = 0; i < tenants_.size(); ++i) {
@@ -41,6 +44,7 @@ Value TenantResults::list() const {
         ttft[key] = static_cast<double>(t.ttft.percentile(p)) * 1e-12;
       }
     }
+    if (charges != nullptr) v["charged"] = charged(t.spent, *charges);
     list.push_back(std::move(v));
   }
   return list;

@@ -1,7 +1,7 @@
 /// What each tenant got, and how evenly: requests and TTFT from the rows, service and demand from the tenant meter.
 ///
 ///   TenantResults tenants(names, also);   observers += tenants.meter();   rows -> tenants;
-///   Value list = tenants.list();          // [{tenant, service, demand, requests, ttft_s}]
+///   Value list = tenants.list();          // [{tenant, service, demand, requests, ttft_s, charged}]
 ///
 /// All requests count, those of the warm-up too. Memory: one histogram a tenant (8 KiB an octave it touches).
 #pragma once
@@ -23,13 +23,14 @@ class TenantResults final : public RowSink {
   void row(const Row& row) override;
   Observer* meter() { return &meter_; }
   /// Tenants without requests left out.
-  Value list() const;
+  Value list(const ChargeResult* charges = nullptr) const;   ///< with what their requests are charged, if they are
   TenantService service() const { return meter_.finish(); }
 
  private:
   struct Tenant {
     Histogram ttft;
     std::int64_t requests = 0;
+    Spend spent;
   };
   std::vector<std::string> names_;
   RowSink* next_;

@@ -249,6 +249,8 @@ class ClusterPolicy {
   /// on nodes fill what is free, and instances on announced nodes are announced.
   virtual bool on_nodes(std::span<const std::int32_t>, NodeChange, Cluster&) { return false; }
   virtual bool random() const { return false; }                      ///< draws from the Rng it is given
+  /// Does it say itself how long instances without calls stay (Lifecycle)? Else the engine does, where a pool states it.
+  virtual bool keeps_alive() const { return false; }
 };
 
 }  // namespace orrery

@@ -11,7 +11,6 @@ namespace orrery {
 namespace {
 
 constexpr double kMaxSeconds = 9e6;   ///< the horizon of a run, rounded down
-constexpr double kMaxValue = 1e9;
 
 std::vector<std::string> fields(std::string_view line) {
   std::vector<std::string> out;
@@ -21,6 +20,13 @@ std::vector<std::string> fields(std::string_view line) {
     from = to + 1;
   }
   return out;
+}
+
+/// "1e9"
+std::string power_of_ten(double value) {
+  int exponent = 0;
+  for (; value >= 10; value /= 10) ++exponent;
+  return "1e" + std::to_string(exponent);
 }
 
 /// Which column holds the values.
@@ -36,7 +42,7 @@ std::size_t column_of(const std::vector<std::string>& header, const std::string&
 
 }  // namespace
 
-std::vector<SignalRow> read_signal(const std::string& path, const std::string& column) {
+std::vector<SignalRow> read_signal(const std::string& path, const std::string& column, double most) {
   TextFile file(path);
   if (!file.more()) throw ConfigError(path + ": is empty");
   const std::vector<std::string> header = fields(file.take_line());
@@ -54,7 +60,7 @@ std::vector<SignalRow> read_signal(const std::string& path, const std::string& c
     const auto value = at < row.size() ? parse_number(row[at]) : std::nullopt;
     const auto bad = [&](const std::string& rule) { errors.add(path, line, rule + ", got \"" + text + "\""); };
     if (!start || !value) bad("expected numbers " + header[0] + "," + header[at]);
-    else if (*value < 0 || *value > kMaxValue) bad(header[at] + ": expected a number in [0, 1e9]");
+    else if (*value < 0 || *value > most) bad(header[at] + ": expected a number in [0, " + power_of_ten(most) + "]");
     else if (*start < 0 || *start * unit > kMaxSeconds * 8) bad(header[0] + ": expected a time in [0, 7.2e7] s");
     else if (rows.empty() && *start != 0) bad(header[0] + ": the first row must be at 0");
     else if (!rows.empty() && *start * unit <= rows.back().start_s) bad(header[0] + ": must increase from row to row");

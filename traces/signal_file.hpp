@@ -6,7 +6,7 @@
 ///
 ///   std::vector<SignalRow> rows = read_signal("es.csv", "");      // throws ConfigError with file:line, all at once
 ///
-/// `column`: its name where there are several.
+/// `column`: its name where there are several. `most`: the largest value, a power of ten.
 #pragma once
 
 #include <string>
@@ -16,6 +16,6 @@ namespace orrery {
 
 struct SignalRow { double start_s, value; };
 
-std::vector<SignalRow> read_signal(const std::string& path, const std::string& column);
+std::vector<SignalRow> read_signal(const std::string& path, const std::string& column, double most = 1e9);
 
 }  // namespace orrery

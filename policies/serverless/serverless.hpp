@@ -35,6 +35,7 @@ class Serverless : public ClusterPolicy {
   void on_tick(Cluster&) final;
   void on_phase(StationId, Phase before, Cluster&) final;
   void on_idle(StationId, Cluster&) final;
+  bool keeps_alive() const final { return true; }
 
  protected:
   Serverless(ServerlessConfig config, Cache cache) : config_(config), cache_(cache) {}

@@ -21,10 +21,10 @@ ClusterEngine::ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& 
     const PoolId pool{static_cast<std::int32_t>(pools_.size())};
     const auto first = static_cast<std::int32_t>(instances_.size());
     pools_.push_back({.name = p.name, .first = StationId{first}, .count = p.count, .role = p.role,
-                      .priority = p.priority, .kv_bytes_per_token = p.kv_bytes_per_token, .layers = p.layers, .tp = p.tp, .pp = p.pp,
-                      .max_running = p.max_running, .weight_bytes = p.weight_bytes, .bytes_per_s = p.bytes_per_s,
-                      .start_delay = p.start_delay, .on_nodes = p.on_nodes, .cost = p.cost,
-                      .lifecycle = p.lifecycle});
+                      .priority = p.priority, .kv_bytes_per_token = p.kv_bytes_per_token, .layers = p.layers,
+                      .tp = p.tp, .pp = p.pp, .max_running = p.max_running, .weight_bytes = p.weight_bytes,
+                      .bytes_per_s = p.bytes_per_s, .start_delay = p.start_delay, .on_nodes = p.on_nodes,
+                      .cost = p.cost, .lifecycle = p.lifecycle});
     for (std::int32_t i = 0; i < p.count; ++i) {
       Instance x;
       x.station = StationId{first + i};
@@ -36,18 +36,10 @@ ClusterEngine::ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& 
       x.load = &loads[instances_.size()];
       instances_.push_back(x);
       if (x.phase == Phase::kOff) run_->recorder->on_presence(Time{}, x.station, false);
-      out_.push_back(p.bytes_per_s > 0 ? fabric_.add_link(p.bytes_per_s) : LinkId{});
-      in_.push_back(p.bytes_per_s > 0 ? fabric_.add_link(p.bytes_per_s) : LinkId{});
     }
   }
   placed_.resize(pools_.size());
-  pair_.resize(pools_.size() * pools_.size());
-  latency_.resize(pair_.size());
-  for (const LinkParts& l : parts_.links) {
-    const auto i = static_cast<std::size_t>(l.from.index) * pools_.size() + static_cast<std::size_t>(l.to.index);
-    if (l.bytes_per_s > 0) pair_[i] = fabric_.add_link(l.bytes_per_s);
-    latency_[i] = l.latency;
-  }
+  add_links();
   if (!parts_.policy) {
     routed_ = std::make_unique<RoutedCluster>(*parts_.router);
     parts_.policy = routed_.get();
@@ -56,6 +48,55 @@ ClusterEngine::ClusterEngine(ClusterParts parts, ClusterHost& host, RunContext& 
     push(parts_.happenings[i].at, Event::kHappening, i);
   add_nodes();
   if (parts_.policy->tick() > Duration{}) tick_ = Time{} + parts_.policy->tick();
+}
+
+LinkId ClusterEngine::add_link(std::int64_t bytes_per_s) {
+  if (bytes_per_s <= 0) return {};
+  bandwidth_.push_back({.usual = bytes_per_s});
+  return fabric_.add_link(bytes_per_s);
+}
+
+/// Links with a signal have a limit, whatever else is said of them.
+void ClusterEngine::add_links() {
+  pair_.resize(pools_.size() * pools_.size());
+  latency_.resize(pair_.size());
+  std::vector<std::int64_t> network(pools_.size()), linked(pair_.size());
+  for (std::size_t i = 0; i < pools_.size(); ++i) network[i] = parts_.pools[i].bytes_per_s;
+  for (const LinkParts& l : parts_.links) {
+    linked[pair(l.from, l.to)] = l.bytes_per_s;
+    latency_[pair(l.from, l.to)] = l.latency;
+  }
+  for (std::size_t i = 0; i < parts_.bandwidths.size(); ++i) {
+    const BandwidthParts& b = parts_.bandwidths[i];
+    std::int64_t& limit = b.to.valid() ? linked[pair(b.from, b.to)] : network[static_cast<std::size_t>(b.from.index)];
+    limit = std::max<std::int64_t>(1, b.bytes_per_s->at(Time{}));
+    if (const Time next = b.bytes_per_s->next(Time{}); next != kNever) push(next, Event::kBandwidth, i);
+  }
+  for (const Instance& x : instances_)
+    for (auto* side : {&out_, &in_}) side->push_back(add_link(network[static_cast<std::size_t>(x.pool.index)]));
+  for (std::size_t i = 0; i < pair_.size(); ++i) pair_[i] = add_link(linked[i]);
+}
+
+void ClusterEngine::set_bandwidth(LinkId link, std::int64_t usual, std::int64_t per_mille) {
+  if (!link.valid()) return;
+  bandwidth_[static_cast<std::size_t>(link.index)] = {usual, per_mille};
+  const auto now = static_cast<std::int64_t>(static_cast<Wide>(usual) * per_mille / 1000);
+  fabric_.set_bandwidth(link, std::max<std::int64_t>(1, now), now_);
+}
+
+/// A signal has its next value, of which a degraded network still has only a part.
+void ClusterEngine::change_bandwidth(std::size_t signal) {
+  const BandwidthParts& b = parts_.bandwidths[signal];
+  const std::int64_t value = b.bytes_per_s->at(now_);
+  const auto change = [&](LinkId l) { set_bandwidth(l, value, bandwidth_[static_cast<std::size_t>(l.index)].per_mille); };
+  if (b.to.valid()) {
+    change(pair_[pair(b.from, b.to)]);
+  } else {
+    for (const Instance& x : instances(b.from))
+      for (const auto* side : {&out_, &in_}) change((*side)[static_cast<std::size_t>(x.station.index)]);
+  }
+  act("signal", "bandwidth", {}, nullptr, value);
+  if (const Time next = b.bytes_per_s->next(now_); next != kNever) push(next, Event::kBandwidth, signal);
 }
 
 void ClusterEngine::push(Time at, Event::Kind kind, std::uint64_t what, std::uint32_t version) {
@@ -113,6 +154,7 @@ void ClusterEngine::handle(const Event& e) {
     case Event::kWake: ask_again(); return parts_.policy->on_tick(*this);
     case Event::kHappening: return happen(parts_.happenings[e.what]);
     case Event::kNodes: return change_nodes(e.what);
+    case Event::kBandwidth: return change_bandwidth(e.what);
   }
 }
 
@@ -136,10 +178,15 @@ void ClusterEngine::slow(StationId s, std::int64_t per_mille) {
 
 void ClusterEngine::degrade(StationId s, std::int64_t per_mille) {
   const auto index = static_cast<std::size_t>(s.index);
-  const std::int64_t usual = parts_.pools[static_cast<std::size_t>(at(s).pool.index)].bytes_per_s;
   for (const LinkId l : {out_[index], in_[index]})
-    if (l.valid()) fabric_.set_bandwidth(l, std::max<std::int64_t>(1, usual / 1000 * per_mille), now_);
+    if (l.valid()) set_bandwidth(l, bandwidth_[static_cast<std::size_t>(l.index)].usual, per_mille);
   act(acting_, "network", s, nullptr, per_mille);
+}
+
+void ClusterEngine::degrade(PoolId from, PoolId to, std::int64_t per_mille) {
+  const LinkId l = pair_[pair(from, to)];
+  if (l.valid()) set_bandwidth(l, bandwidth_[static_cast<std::size_t>(l.index)].usual, per_mille);
+  act(acting_, "link", {}, nullptr, per_mille);
 }
 
 /// An instance changes its phase: time is paid for, the policy told, and what waits for an instance is asked about

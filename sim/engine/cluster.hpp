@@ -24,6 +24,7 @@
 #include "sim/engine/fabric.hpp"
 #include "sim/engine/station.hpp"
 #include "sim/metrics/histogram.hpp"
+#include "sim/signal.hpp"
 
 namespace orrery {
 
@@ -76,6 +77,12 @@ struct LinkParts {
   Duration latency{};                ///< of each transfer, before the KV can be used
 };
 
+/// A bandwidth that changes over the run: of a link, or of the network of each instance of `from`.
+struct BandwidthParts {
+  PoolId from, to;                   ///< to: invalid where it is that of instances
+  const StepSignal* bytes_per_s = nullptr;   ///< 0: down, a byte a second
+};
+
 /// Something that befalls instances at a known time.
 struct Happening {
   enum Kind : std::uint8_t { kStart, kAnnounce, kStop, kDrain, kUndrain, kSlow, kLink } kind;
@@ -102,7 +109,8 @@ class ActionSink {
 
 class ClusterEngine;
 
-/// Acts on a cluster beside its policy: what befalls it (operations.hpp), rules that scale it (scaler.hpp).
+/// Acts on a cluster beside its policy: what befalls it (operations.hpp), rules that scale it (scaler.hpp), instances that
+/// are kept alive (keep_alive.hpp).
 class ClusterController {
  public:
   virtual ~ClusterController() = default;
@@ -110,6 +118,8 @@ class ClusterController {
   virtual Time next() const = 0;                            ///< kNever: nothing more is planned
   virtual void run(ClusterEngine&) = 0;                     ///< at next()
   virtual void on_phase(StationId, Phase /*before*/, ClusterEngine&) {}
+  virtual void on_idle(StationId, ClusterEngine&) {}        ///< no call is left at an instance that runs
+  virtual void on_wait(ClusterEngine&) {}                   ///< a call waits for an instance that would take it
 };
 
 /// Nothing is owned; all must outlive the run.
@@ -119,6 +129,7 @@ struct ClusterParts {
   std::vector<ClusterController*> controllers; ///< in order within an instant; each of one run
   std::vector<PoolParts> pools;
   std::vector<LinkParts> links;
+  std::vector<BandwidthParts> bandwidths;      ///< each link or pool once
   std::vector<Server> servers;                 ///< by Instance::node; may be empty
   std::vector<Happening> happenings;           ///< in order of time
   std::vector<NodeParts> nodes;
@@ -185,8 +196,11 @@ class ClusterEngine final : public Cluster, public CallMover {
   bool broken(StationId s) const { return broken_[static_cast<std::size_t>(s.index)] != 0; }
   void slow(StationId s, std::int64_t per_mille);           ///< price of its steps, of the usual one
   void degrade(StationId s, std::int64_t per_mille);        ///< bandwidth of its network, of the usual one
+  void degrade(PoolId from, PoolId to, std::int64_t per_mille);   ///< of the link between pools
   /// Calls that lost this instance when it failed, or were sent there while nobody knew, so far.
   std::int64_t hurt(StationId s) const { return hurt_[static_cast<std::size_t>(s.index)]; }
+  /// Calls are held, or have their prompt done and nowhere to decode.
+  bool somebody_waits() const { return !held_.empty() || !undecided_.empty(); }
   std::int64_t placed(PoolId p) const { return placed_[static_cast<std::size_t>(p.index)]; }   ///< calls, so far
   const PrefixView* prefix(StationId s) const { return host_->prefix(s); }
   Rng rng(Purpose purpose, std::uint64_t number) const { return host_->rng(purpose, number); }
@@ -262,8 +276,8 @@ class ClusterEngine final : public Cluster, public CallMover {
   struct Event {
     Time at;
     std::uint64_t order;
-    enum Kind : std::uint8_t { kArrive, kServe, kGone, kDetect, kWake, kHappening, kNodes } kind;
-    std::uint64_t what;           ///< index of a call, station, happening, or the first of node events
+    enum Kind : std::uint8_t { kArrive, kServe, kGone, kDetect, kWake, kHappening, kNodes, kBandwidth } kind;
+    std::uint64_t what;           ///< index of a call, station, happening, signal, or the first of node events
     std::uint32_t version;        ///< of the journey's arrival or the instance's phase
     friend bool operator>(const Event& a, const Event& b) { return a.at != b.at ? a.at > b.at : a.order > b.order; }
   };
@@ -283,6 +297,13 @@ class ClusterEngine final : public Cluster, public CallMover {
   void expect(CallId id, StationId to);
   void unexpect(CallId id);
   void push(Time at, Event::Kind kind, std::uint64_t what, std::uint32_t version = 0);
+  void add_links();
+  LinkId add_link(std::int64_t bytes_per_s);
+  void set_bandwidth(LinkId link, std::int64_t usual, std::int64_t per_mille);
+  void change_bandwidth(std::size_t signal);
+  std::size_t pair(PoolId from, PoolId to) const {
+    return static_cast<std::size_t>(from.index) * pools_.size() + static_cast<std::size_t>(to.index);
+  }
   void handle(const Event& e);
   void happen(const Happening& h);
   void enter(StationId s, Phase phase, std::string_view who);
@@ -298,6 +319,9 @@ class ClusterEngine final : public Cluster, public CallMover {
   void take_stranded(StationId s, std::vector<CallId>& lost);
   bool hung(StationId s) const { return hung_[static_cast<std::size_t>(s.index)] != 0; }
   void ask_again();
+  void tell_wait() {
+    for (ClusterController* c : parts_.controllers) c->on_wait(*this);
+  }
   void decide(CallId id);
   void stay(CallId id, StationId at);
   void queue_for(CallId id, StationId to);
@@ -369,6 +393,8 @@ class ClusterEngine final : public Cluster, public CallMover {
   std::vector<std::deque<CallId>> queues_;     ///< calls whose KV is to come, by station
   std::vector<LinkId> out_, in_;               ///< of stations
   std::vector<LinkId> pair_;                   ///< of pools, from * pools + to
+  struct Bandwidth { std::int64_t usual = 0, per_mille = 1000; };
+  std::vector<Bandwidth> bandwidth_;           ///< of links
   std::vector<Duration> latency_;
   Fabric fabric_;
   std::deque<Journey> journeys_;               ///< by call slot; stays where it is when calls come in between

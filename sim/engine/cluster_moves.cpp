@@ -90,7 +90,7 @@ void ClusterEngine::place(CallId id, Time now, bool again) {
   if (p.kind == Placement::kHold) {
     held_.push_back(id);
     if (Journey& j = journey(id); j.held == kNever) j.held = now;
-    return;
+    return tell_wait();
   }
   if (p.kind == Placement::kReject) {
     forget(id);
@@ -156,8 +156,12 @@ bool ClusterEngine::takes_over(CallId id, StationId at_station, Time began, Time
   known.transfer = parts_.policy->transfer(id, *this);
   ++outbound_[static_cast<std::size_t>(at_station.index)];
   set_out(id, Leg::kUndecided);
-  if (known.to.valid()) queue_for(id, known.to);
-  else undecided_.push_back(id);
+  if (known.to.valid()) {
+    queue_for(id, known.to);
+  } else {
+    undecided_.push_back(id);
+    tell_wait();
+  }
   return true;
 }
 
@@ -167,7 +171,7 @@ void ClusterEngine::decide(CallId id) {
   const StationId to = parts_.policy->decode_at(id, j.at, *this, host_->rng(Purpose::kPolicy, call(id).number));
   if (!to.valid()) {
     undecided_.push_back(id);
-    return;
+    return tell_wait();
   }
   if (to != j.at) {
     expect(id, to);
@@ -217,8 +221,10 @@ void ClusterEngine::settle(StationId s, Time now) {
   Instance& x = at(s);
   if (idle_[index] || !empty(s)) return;
   idle_[index] = 1;
-  if (x.phase == Phase::kDraining) enter(s, Phase::kOff, "engine");
-  else if (x.runs()) parts_.policy->on_idle(s, *this);
+  if (x.phase == Phase::kDraining) return enter(s, Phase::kOff, "engine");
+  if (!x.runs()) return;
+  parts_.policy->on_idle(s, *this);
+  for (ClusterController* c : parts_.controllers) c->on_idle(s, *this);
 }
 
 /// The first call that waits for room at `s` decodes where its KV is; one without an instance is placed anew.
@@ -240,8 +246,8 @@ void ClusterEngine::turn_back(StationId s) {
   stay(id, stays);
 }
 
-/// Is all KV at `s` that of calls which wait for room elsewhere, where it is the same again? O(instances x journeys), asked
-/// only where a call finds no room and nobody runs.
+/// Is all KV at `s` that of calls which wait for room elsewhere, where it is the same again? O(instances x journeys),
+/// asked only where a call finds no room and nobody runs.
 bool ClusterEngine::locked(StationId s) {
   std::vector<StationId> reached{s};
   for (std::size_t i = 0; i < reached.size(); ++i) {
@@ -289,21 +295,20 @@ void ClusterEngine::start_flow(CallId id, Tokens tokens) {
   const auto pool = static_cast<std::size_t>(at(j.at).pool.index);
   Bytes bytes = pools_[pool].kv_bytes_per_token * tokens.value();
   sent_ += bytes.value();
-  if (j.transfer == Transfer::kLayerwise) bytes = exposed(bytes, pools_[pool].layers, j.step, parts_.pools[pool].bytes_per_s);
-  const auto pair = static_cast<std::size_t>(at(j.at).pool.index) * pools_.size() +
-                    static_cast<std::size_t>(at(j.to).pool.index);
+  const LinkId out = out_[static_cast<std::size_t>(j.at.index)], in = in_[static_cast<std::size_t>(j.to.index)];
+  if (j.transfer == Transfer::kLayerwise)
+    bytes = exposed(bytes, pools_[pool].layers, j.step, out.valid() ? fabric_.bandwidth(out) : 0);
   SmallVec<LinkId> links;
-  for (const LinkId l : {out_[static_cast<std::size_t>(j.at.index)], pair_[pair], in_[static_cast<std::size_t>(j.to.index)]})
+  for (const LinkId l : {out, pair_[pair(at(j.at).pool, at(j.to).pool)], in})
     if (l.valid()) links.push_back(l);
   j.flow = fabric_.start(now_, bytes, {links.begin(), links.end()}, id.index);
 }
 
 /// The last byte of a copy has left.
 void ClusterEngine::flow_ended(Journey& j) {
-  const auto pair = static_cast<std::size_t>(at(j.at).pool.index) * pools_.size() +
-                    static_cast<std::size_t>(at(j.to).pool.index);
+  const Duration latency = latency_[pair(at(j.at).pool, at(j.to).pool)];
   j.flow = {};
-  if (latency_[pair] > Duration{}) push(now_ + latency_[pair], Event::kArrive, j.id.index, ++j.arrival);
+  if (latency > Duration{}) push(now_ + latency, Event::kArrive, j.id.index, ++j.arrival);
   else arrive(j.id);
 }
 
@@ -431,7 +436,7 @@ void ClusterEngine::start_compute(CallId id) {
 /// That step is over, or is not needed any more.
 void ClusterEngine::end_compute(CallId id, bool done) {
   Journey& j = journey(id);
-  if (j.computing != kNever) host_->station(j.to).computed_for(j.context - j.copied, j.computing, done, now_);
+  if (j.computing != kNever) host_->station(j.to).computed_for(id, j.context - j.copied, j.computing, done, now_);
   j.computing = kNever;
   if (done && j.leg == Leg::kLive) return;   // the next round, or the call's last step there, comes first
   host_->station(j.to).resume(now_);
@@ -585,7 +590,8 @@ bool ClusterEngine::cancel(CallId id, Time now, const std::function<void(CallId,
     leave(id, kept);
     return true;
   }
-  if (const StationId s = run_->calls.secret(id).station; s.valid() && std::erase(stranded_[static_cast<std::size_t>(s.index)], id) > 0) {
+  if (const StationId s = run_->calls.secret(id).station;
+      s.valid() && std::erase(stranded_[static_cast<std::size_t>(s.index)], id) > 0) {
     unstrand(id, s);
     leave(id, Tokens{});
     return true;

@@ -28,6 +28,7 @@ class Fabric {
   /// `bytes_per_s` >= 1.
   LinkId add_link(std::int64_t bytes_per_s);
   void set_bandwidth(LinkId link, std::int64_t bytes_per_s, Time now);
+  std::int64_t bandwidth(LinkId link) const { return links_[static_cast<std::size_t>(link.index)].bytes_per_s; }
   /// A transfer of `bytes` >= 0 over `links` (at most four, each once; none: it takes no time).
   FlowId start(Time now, Bytes bytes, std::span<const LinkId> links, std::uint64_t payload);
   void cancel(FlowId flow, Time now);

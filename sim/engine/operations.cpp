@@ -42,13 +42,15 @@ void Operations::run(ClusterEngine& cluster) {
 /// Instances that stand on one of the chosen machines, or are chosen themselves.
 std::vector<StationId> Operations::choose(std::size_t operation, const ClusterEngine& cluster) {
   const Operation& o = operations_[operation];
-  const std::int32_t first = cluster.pools()[static_cast<std::size_t>(o.pool.index)].first.index;
+  const auto all_of_it = o.pool.valid() ? cluster.instances(o.pool) : cluster.instances();
+  const std::int32_t first = all_of_it.front().station.index;
   const auto number = [&](const Instance& x) { return o.nodes ? x.node : x.station.index - first; };
   std::vector<std::int32_t> candidates;
-  for (const Instance& x : cluster.instances(o.pool)) {
+  for (const Instance& x : all_of_it) {
     const bool named = std::find(o.which.begin(), o.which.end(), number(x)) != o.which.end();
     if (o.which.empty() ? x.takes_calls() && !cluster.broken(x.station) : named) candidates.push_back(number(x));
   }
+  std::sort(candidates.begin(), candidates.end());   // machines may be of several pools
   candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
   const bool all = !o.which.empty() || o.kind == Operation::kRestart;
   const std::size_t wanted =
@@ -58,7 +60,7 @@ std::vector<StationId> Operations::choose(std::size_t operation, const ClusterEn
       std::swap(candidates[i], candidates[i + choices_[operation].below(candidates.size() - i)]);
   candidates.resize(wanted);
   std::vector<StationId> chosen;
-  for (const Instance& x : cluster.instances(o.pool))
+  for (const Instance& x : all_of_it)
     if (!gone(x.phase) && !cluster.broken(x.station) &&
         std::find(candidates.begin(), candidates.end(), number(x)) != candidates.end())
       chosen.push_back(x.station);
@@ -69,21 +71,25 @@ void Operations::begin(std::size_t operation, ClusterEngine& cluster) {
   const Operation& o = operations_[operation];
   const Time now = cluster.now();
   if (o.every > Duration{}) plan(now + gap(o.every, gaps_[operation]), Task::kBegin, operation);
-  Open open{.incident = incidents_.size(), .all = choose(operation, cluster), .waiting = {}, .away = {}};
-  if (open.all.empty()) return;   // nobody is there to be hit
+  Open open{.incident = incidents_.size(), .all = {}, .waiting = {}, .away = {}};
+  if (!o.link.valid()) open.all = choose(operation, cluster);
+  if (!o.link.valid() && open.all.empty()) return;   // nobody is there to be hit
   for (const StationId s : open.all) open.hurt += cluster.hurt(s);
   incidents_.push_back({.operation = operation, .at = now, .instances = static_cast<std::int32_t>(open.all.size())});
   if (o.kind == Operation::kRestart) open.waiting = open.all;
   else open.away = open.all;
   open_.push_back(open);
-  for (const StationId s : open.away) {
-    if (o.kind == Operation::kFail) cluster.fail(s, o.detect, o.calls);
-    if (o.kind == Operation::kSlow) cluster.slow(s, o.per_mille);
-    if (o.kind == Operation::kDegrade) cluster.degrade(s, o.per_mille);
-  }
+  for (const StationId s : open.away) hit(o, s, cluster);
+  if (o.link.valid()) cluster.degrade(o.pool, o.link, o.per_mille);
   if (o.kind == Operation::kFail) plan(now + o.detect, Task::kDetected, open.incident);
   if (o.kind == Operation::kRestart) return restart_next(open_.back(), cluster);
   if (o.lasts > Duration{}) plan(now + o.lasts, Task::kEnd, open.incident);
+}
+
+void Operations::hit(const Operation& o, StationId s, ClusterEngine& cluster) {
+  if (o.kind == Operation::kFail) cluster.fail(s, o.detect, o.calls);
+  if (o.kind == Operation::kSlow) cluster.slow(s, o.per_mille);
+  if (o.kind == Operation::kDegrade) cluster.degrade(s, o.per_mille);
 }
 
 void Operations::detected(std::size_t incident, ClusterEngine& cluster) {
@@ -106,6 +112,7 @@ void Operations::end(std::size_t incident, ClusterEngine& cluster) {
     cluster.restore(s);
     cluster.start(s, o.start_delay, Phase::kLoading);
   }
+  if (o.link.valid()) cluster.degrade(o.pool, o.link, 1000);
   if (o.kind != Operation::kFail) close(incident, cluster.now());
 }
 

@@ -4,8 +4,9 @@
 ///   Operations ops({{.kind = Operation::kFail, .at = at(20min), .pool = p, .count = 1, .lasts = 15min}}, seed);
 ///   parts.controllers = {&ops};   ...run...   ops.incidents();
 ///
-/// Failures by chance are a Poisson process: gaps drawn from Rng(seed, kFault, 2 x operation), so they do not depend on what
-/// the cluster does; whom they hit is drawn, from 2 x operation + 1, among the instances that serve then. O(instances of the pool) an incident.
+/// Failures by chance are a Poisson process: gaps drawn from Rng(seed, kFault, 2 x operation), so they do not depend on
+/// what the cluster does; whom they hit is drawn, from 2 x operation + 1, among the instances that serve then.
+/// O(instances of the pool) an incident.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,8 @@ struct Operation {
   enum Kind : std::uint8_t { kFail, kSlow, kDegrade, kRestart } kind = kFail;
   Time at{};                        ///< the first time; of a process, the time from which it counts
   Duration every{};                 ///< mean time from one to the next, exponential; 0: once
-  PoolId pool{0};
+  PoolId pool{0};                   ///< invalid: all pools; with machines only
+  PoolId link{};                    ///< kDegrade: it is the link from `pool` to here; invalid: the network of instances
   bool nodes = false;               ///< the numbers below are of machines, which fall with all that stands on them
   std::vector<std::int32_t> which{}; ///< positions in the pool, or numbers of nodes; empty: `count` of those that serve,
   std::int32_t count = 1;           ///< the first, or drawn if it comes again. A restart: so many at a time
@@ -78,6 +80,7 @@ class Operations final : public ClusterController {
   void force(std::size_t incident, ClusterEngine& cluster);
   void see_phases(std::size_t incident, ClusterEngine& cluster);
   std::vector<StationId> choose(std::size_t operation, const ClusterEngine& cluster);
+  void hit(const Operation& o, StationId s, ClusterEngine& cluster);
   Open* open(std::size_t incident);
   void close(std::size_t incident, Time now);
   const Operation& operation_of(std::size_t incident) const { return operations_[incidents_[incident].operation]; }

@@ -32,7 +32,13 @@ Simulation::Simulation(SimulationParts parts)
     cluster_ = std::make_unique<ClusterEngine>(*parts_.cluster, static_cast<ClusterHost&>(*this), run_, loads_);
     run_.mover = cluster_.get();
   }
-  run_.metered = parts_.power || parts_.tariff;
+  if (parts_.charges) {
+    int lanes = 1;
+    for (const StationParts& p : parts_.stations) lanes = std::max(lanes, p.cost ? p.cost->stages() : 1);
+    charges_ = std::make_unique<Charges>(*parts_.charges, stations_.size(), lanes);
+    run_.charges = charges_.get();
+  }
+  run_.metered = parts_.power || parts_.tariff || parts_.charges;
   if (parts_.power) {
     power_ = std::make_unique<PowerEngine>(*parts_.power, meter_, stations_.size());
     run_.steps = power_.get();
@@ -220,6 +226,7 @@ void Simulation::arrive(Request& r, Time now) {
           .tenant = r.tenant, .request_class = r.request_class, .model = r.model, .priority = r.priority};
   run_.calls.secret(id).output = r.output_tokens;
   run_.calls.secret(id).turn = r.turn;
+  if (charges_) charges_->arrived(id);
   if (keeps_paths_) run_.paths.set(id, r);
   if (!parts_.clients.empty()) remember(id, r);
   for (Observer* o : run_.observers) o->on_asked(id, call, r.output_tokens);
@@ -358,8 +365,9 @@ void Simulation::left(CallId id, const Row& row, Time now) {
 }
 
 void Simulation::write(CallId id, const Row& row) {
-  if (run_.observers.empty()) return run_.row(row);
-  Row seen = row;   // observers add to it
+  if (run_.observers.empty() && !run_.charges) [[likely]] return run_.row(row);
+  Row seen = row;   // they add to it
+  if (charges_) charges_->complete(id, seen);
   for (Observer* o : run_.observers) o->on_left(id, seen);
   run_.row(seen);
 }
@@ -404,6 +412,22 @@ void Simulation::check_nobody_waits_forever() const {
                     std::to_string(first) + " at station " + std::to_string(station) + " with " +
                     std::to_string(kv.available().value()) + " of " +
                     std::to_string(kv.config().total.value()) + " KV blocks free");
+}
+
+/// Money: by the signal that prices it, else by its constant price.
+StationResult Simulation::result_of(std::size_t station) const {
+  const StationId s{static_cast<std::int32_t>(station)};
+  StationResult r;
+  r.present = present(s, now_);
+  const CostModel* cost = parts_.stations[station].cost;
+  r.busy = Duration{parts_.recorder->busy(s) / (cost ? cost->stages() : 1)};
+  r.joules = static_cast<double>(parts_.recorder->energy(s, r.present, 0, 0)) * 1e-15;
+  if (tariff_) r.usd = tariff_->usd(station);
+  if (tariff_ && tariff_->has_carbon()) r.grams = tariff_->grams(station);
+  const auto& prices = parts_.charges->price;
+  if (r.usd < 0 && !prices.empty() && prices[station])
+    r.usd = Spend{.money = static_cast<Wide>(prices[station]->at(Time{})) * to_ps(r.present)}.usd();
+  return r;
 }
 
 Outcome Simulation::finish() {
@@ -460,6 +484,11 @@ Outcome Simulation::finish() {
     tariff_->finish(now_);
     for (std::size_t i = 0; i < stations_.size(); ++i) end.usd.push_back(tariff_->usd(i));
     if (tariff_->has_carbon()) out.grams = tariff_->grams();
+  }
+  if (charges_) {
+    out.charges = end.charges = charges_->finish();
+    for (const auto& s : stations_) end.told_ahead += s->told_ahead();
+    for (std::size_t i = 0; i < stations_.size(); ++i) out.stations.push_back(result_of(i));
   }
   out.summary = parts_.recorder->finish(end);
   out.events = instants_;

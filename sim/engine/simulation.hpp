@@ -20,10 +20,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <vector>
 
 #include "sim/base/min_tree.hpp"
+#include "sim/engine/charges.hpp"
 #include "sim/engine/cluster.hpp"
 #include "sim/engine/power.hpp"
 #include "sim/engine/tariff.hpp"
@@ -43,6 +45,7 @@ struct SimulationParts {
   const ClusterParts* cluster = nullptr;          ///< null: a router; else its policy places calls
   const PowerParts* power = nullptr;              ///< null: no power budget
   const TariffParts* tariff = nullptr;            ///< null: constant prices, no carbon
+  const ChargeParts* charges = nullptr;           ///< null: requests are not charged what they cost
   const LengthPredictor* predictor = nullptr;     ///< null: none
   RequestSource* source = nullptr;
   Recorder* recorder = nullptr;
@@ -57,6 +60,13 @@ struct SimulationParts {
   bool fast_forward = true, verify_fast_forward = false;
   const std::atomic<bool>* interrupt = nullptr;   ///< polled about every 1,000 events
   std::function<void(Time now, std::int64_t arrived)> progress;   ///< as often; may be empty
+};
+
+/// What one station came to, idle time included.
+struct StationResult {
+  Duration present{}, busy{};     ///< busy: on average over its stages
+  double joules = 0;
+  double usd = -1, grams = -1;    ///< negative: not known
 };
 
 struct Outcome {
@@ -75,6 +85,8 @@ struct Outcome {
   std::vector<PowerResult> power; ///< by power domain
   double grams = -1;              ///< of CO2; negative: no carbon signal
   ColdStarts cold_starts;
+  std::optional<ChargeResult> charges;
+  std::vector<StationResult> stations;   ///< where requests are charged
 };
 
 /// A request that cannot be served, where the config says to refuse such input.
@@ -148,6 +160,7 @@ class Simulation final : private LeaveListener, private ClusterHost, private Met
   Duration present(StationId s, Time now) const override { return cluster_ ? cluster_->paid(s, now) : now - Time{}; }
   Rng rng(Purpose purpose, std::uint64_t number) const override { return Rng(parts_.seed, purpose, number); }
   Outcome finish();
+  StationResult result_of(std::size_t station) const;
   void check_nobody_waits_forever() const;
 
   SimulationParts parts_;
@@ -160,6 +173,7 @@ class Simulation final : private LeaveListener, private ClusterHost, private Met
   Meter meter_;
   std::unique_ptr<PowerEngine> power_;            ///< null: no power budget
   std::unique_ptr<Tariff> tariff_;                ///< null: no signals
+  std::unique_ptr<Charges> charges_;              ///< null: requests are not charged
   MinTree events_;
   std::vector<std::size_t> touched_;              ///< stations with work in this instant
   std::vector<std::size_t> planning_;             ///< scratch

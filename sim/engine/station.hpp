@@ -16,6 +16,7 @@
 #include "sim/cost.hpp"
 #include "sim/engine/call_queue.hpp"
 #include "sim/engine/call_table.hpp"
+#include "sim/engine/charges.hpp"
 #include "sim/engine/decode_group.hpp"
 #include "sim/engine/executor.hpp"
 #include "sim/engine/fingerprint.hpp"
@@ -88,7 +89,8 @@ struct RunContext {
   LeaveListener* leaver = nullptr;
   CallMover* mover = nullptr;            ///< null: no call goes from one station to another
   StepListener* steps = nullptr;         ///< null: nobody wants to know
-  bool metered = false;                  ///< readings between the ends of steps are wanted (under_way)
+  Charges* charges = nullptr;            ///< null: requests are not charged
+  bool metered = false;                  ///< readings between the ends of steps are wanted (under_way), or charges
   bool fast_forward = true;
   bool verify_fast_forward = false;      ///< asks the policy at every skipped iteration; EngineError if it differs
   Time now{};
@@ -162,8 +164,8 @@ class Station final : private PrefixView {
   /// An idle station computes the KV of `tokens` of a call that is to come, after the `context` that it has of it,
   /// and runs nothing else until resume(). Returns how long that takes.
   Duration compute_for(Tokens context, Tokens tokens, Time now);
-  /// It has, since `began`; if not `done`, what it did is lost.
-  void computed_for(Tokens tokens, Time began, bool done, Time now);
+  /// It has, since `began`, for this call; if not `done`, what it did is lost.
+  void computed_for(CallId id, Tokens tokens, Time began, bool done, Time now);
   void resume(Time now);
   /// Stops at once: steps under way are lost but for iterations that have ended. Appends the calls that were here, by
   /// number, with no KV and in no queue; those that were taken over or detached are not among them.
@@ -179,6 +181,8 @@ class Station final : private PrefixView {
   /// where it was told of stages that lie ahead.
   struct Spent { Wide energy = 0; std::int64_t busy = 0; };
   Spent under_way(Time now) const;
+  /// Energy of stages of steps under way that the recorder was told of when they began, nJ.
+  std::int64_t told_ahead() const;
   KvState kv_now() const;                ///< brings a run under way up to date
   Tokens context_now(CallId id) const;   ///< iterations of a run under way that have ended counted in
   Tokens emitted_now(CallId id) const;
@@ -205,7 +209,6 @@ class Station final : private PrefixView {
   struct Cohort { Time last; std::int32_t count; };   ///< members whose last token is not the group's last
   struct SwapOut { CallId call; Tokens context; };
   struct GivenUp { CallId call; Status why; };
-  struct StageTime { Time begin, end; std::int64_t energy; };   ///< of a step of a pipeline
 
   struct Lane {
     Lane(int i, const KvConfig& kv) : index(i), group(i, kv.block_tokens, !kv.contiguous) {}
@@ -255,6 +258,7 @@ class Station final : private PrefixView {
   void end_step(Lane& lane, Time now);
   void end_swaps(Lane& lane);
   void drop_given_up(Lane& lane, Time now);
+  void charge(const Lane& lane);
   void advance_group(Lane& lane, Time now);
   void take_due(Lane& lane);
   void record_gaps(Lane& lane);

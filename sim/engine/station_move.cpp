@@ -173,13 +173,21 @@ Duration Station::compute_for(Tokens context, Tokens tokens, Time now) {
 }
 
 /// Its tokens were computed at the source before: they count as recomputed.
-void Station::computed_for(Tokens tokens, Time began, bool done, Time now) {
+void Station::computed_for(CallId id, Tokens tokens, Time began, bool done, Time now) {
   if (tokens == Tokens{}) return;
-  if (!done) return run_->recorder->on_abort(id_, 0, began, now, other_run_);
-  for (std::size_t s = 1; s < stage_free_.size(); ++s)
-    run_->recorder->on_stage(id_, static_cast<int>(s), began, now, 1, other_shape_,
-                             parts_.cost->price({&other_shape_, 1}, static_cast<int>(s)));
+  if (!done) {
+    const std::int64_t lost = run_->recorder->on_abort(id_, 0, began, now, other_run_);
+    if (run_->charges) run_->charges->on_lost(lost);
+    return;
+  }
+  std::vector<StageTime> stages{{began, began + other_run_.first, other_run_.e_first.value()}};
+  for (std::size_t s = 1; s < stage_free_.size(); ++s) {
+    const StepRun run = parts_.cost->price({&other_shape_, 1}, static_cast<int>(s));
+    run_->recorder->on_stage(id_, static_cast<int>(s), began, now, 1, other_shape_, run);
+    stages.push_back({began, began + run.first, run.e_first.value()});
+  }
   run_->recorder->on_step(id_, 0, began, now, 1, other_shape_, {}, other_run_);
+  if (run_->charges) run_->charges->on_step_for(id, id_, tokens, stages);
   run_->recorder->on_recomputed(tokens);
 }
 
@@ -217,7 +225,7 @@ Station::Spent Station::under_way(Time now) const {
   Spent sum;
   const auto share = [&](Wide energy, Time begin, Time end) {   // until now
     const std::int64_t whole = to_ps(end - begin), done = std::clamp<std::int64_t>(to_ps(now - begin), 0, whole);
-    return whole > 0 ? energy * done / whole : energy;
+    return whole > 0 ? energy * done / whole : now >= begin ? energy : 0;
   };
   for (const Lane& lane : lanes_) {
     if (lane.state != State::kRunning) continue;
@@ -230,9 +238,18 @@ Station::Spent Station::under_way(Time now) const {
     if (lanes_.size() > 1) continue;
     const std::int64_t j = std::min(ended(lane), lane.k - 1);
     const Time begin = lane.start + lane.run.total(j);
-    sum.energy += static_cast<Wide>(lane.run.e_first.value()) * j + static_cast<Wide>(lane.run.e_step.value()) * (j * (j - 1) / 2) +
-                  share(lane.run.e_first.value() + static_cast<Wide>(lane.run.e_step.value()) * j, begin, begin + lane.run.at(j));
+    const Wide first = lane.run.e_first.value(), more = lane.run.e_step.value();
+    sum.energy += first * j + more * (j * (j - 1) / 2) + share(first + more * j, begin, begin + lane.run.at(j));
     sum.busy += to_ps(std::min(now, lane.at) - lane.start);
+  }
+  return sum;
+}
+
+std::int64_t Station::told_ahead() const {
+  std::int64_t sum = 0;
+  for (const Lane& lane : lanes_) {
+    if (lane.state != State::kRunning) continue;
+    for (std::size_t s = 1; s < lane.stages.size(); ++s) sum += lane.stages[s].energy;
   }
   return sum;
 }
@@ -306,7 +323,9 @@ void Station::kill_lane(Lane& lane, Time now, std::vector<CallId>& lost) {
       end_swaps(lane);   // KV on its way to the host is lost with the rest
       if (lane.plan.decodes()) ledger_.take(-lane.group.need(0) - lane.taken);
     }
-    run_->recorder->on_abort(id_, lane.index, began, now, lost_step);
+    const std::int64_t energy = run_->recorder->on_abort(id_, lane.index, began, now, lost_step);
+    if (run_->charges) run_->charges->on_lost(energy);
+    for (std::size_t s = 1; run_->charges && s < lane.stages.size(); ++s) run_->charges->on_lost(lane.stages[s].energy);
   }
   lane.state = State::kIdle;
   lane.taken = Blocks{};

@@ -147,6 +147,7 @@ void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
 void Station::take_out(Lane& lane, CallId id) {
   if (run_->calls.progress(id).stage == Stage::kDecode) {
     leave_cohort(lane, id);
+    if (run_->charges) run_->charges->leaves(id, id_, lane.index);
     lane.group.leave_early(id, run_->calls);
     lane.full.erase(id);
   } else {

@@ -58,6 +58,7 @@ void Station::join(Lane& lane, CallId id, Time last) {
     else lane.cohorts.push_back({last, 1});
   }
   run_->calls.secret(id).last_token = last;
+  if (run_->charges) [[unlikely]] run_->charges->joins(id, id_, lane.index);
   lane.group.join(id, run_->calls);
   const Progress& p = run_->calls.progress(id);
   if (parts_.kv.contiguous && p.reserved <= p.computed) lane.full.push_back(id);   // a run cannot grow where it lies
@@ -263,6 +264,7 @@ void Station::take_due(Lane& lane) {
   if (!group.anyone_due()) return;
   take_due(lane);
   for (CallId id : lane.done) {
+    if (run_->charges) [[unlikely]] run_->charges->leaves(id, id_, lane.index);
     group.leave(id, run_->calls);
     complete(lane, id, now);
   }
@@ -287,6 +289,16 @@ void Station::take_due(Lane& lane) {
   }
 }
 
+/// Out of the way of runs that do not charge.
+[[gnu::noinline]] void Station::charge(const Lane& lane) {
+  const std::int64_t outputs = (lane.shape.outputs - lane.plan.padding().decodes.value()) * lane.k;
+  const auto chunks = lane.plan.chunks().view();
+  if (lanes_.size() > 1)
+    run_->charges->on_step(id_, lane.index, lane.stages, lane.plan.decodes(), chunks, outputs);
+  else
+    run_->charges->on_step(id_, lane.index, lane.start, lane.k, lane.run, lane.plan.decodes(), chunks, outputs);
+}
+
 inline void Station::end_step(Lane& lane, Time now) {
   iterations_ += lane.k;
   lane.steps_since_admission += lane.k;
@@ -294,6 +306,7 @@ inline void Station::end_step(Lane& lane, Time now) {
   if (!lane.plan.decodes()) padding.decodes = padding.decode_context = Tokens{};
   run_->recorder->on_step(id_, lane.index, lane.start, now, lane.k, lane.shape, padding, lane.run);
   if (run_->steps) run_->steps->on_step(id_, lane.run, lane.k);
+  if (run_->charges) [[unlikely]] charge(lane);
   if (lane.k > 1) {
     const Tokens n{lane.group.size()};
     run_->recorder->on_kv_run(id_, lane.start, lane.k, lane.run, n, Tokens{lane.group.roomy()},

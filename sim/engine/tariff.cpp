@@ -24,7 +24,7 @@ void Tariff::charge(Time now, bool ended) {
     }
     if (!parts_.carbon) continue;
     const Wide energy = ended ? meter_->told(s, now) : meter_->energy(s, now);
-    grams_ += (energy - a.energy) * parts_.carbon->at(since_);
+    a.grams += (energy - a.energy) * parts_.carbon->at(since_);
     a.energy = energy;
   }
   since_ = now;
@@ -34,6 +34,14 @@ double Tariff::usd(std::size_t station) const {
   return parts_.price[station] ? static_cast<double>(accounts_[station].usd) / (1e9 * 3600e12) : -1;
 }
 
-double Tariff::grams() const { return static_cast<double>(grams_) / (1e6 * 3.6e6 * 1e15); }
+double Tariff::grams(std::size_t station) const {
+  return static_cast<double>(accounts_[station].grams) / (1e6 * 3.6e6 * 1e15);
+}
+
+double Tariff::grams() const {
+  Wide sum = 0;
+  for (const Account& a : accounts_) sum += a.grams;
+  return static_cast<double>(sum) / (1e6 * 3.6e6 * 1e15);
+}
 
 }  // namespace orrery

@@ -30,6 +30,7 @@ class Tariff {
   void finish(Time end);
   double usd(std::size_t station) const;       ///< negative: no signal prices it
   double grams() const;
+  double grams(std::size_t station) const;
   bool has_carbon() const { return parts_.carbon != nullptr; }
 
  private:
@@ -37,13 +38,13 @@ class Tariff {
     Wide energy = 0;                           ///< fJ, at the last settlement
     Duration present{};
     Wide usd = 0;                              ///< 1e-9 USD an hour, times ps
+    Wide grams = 0;                            ///< ug/kWh times fJ
   };
   void charge(Time now, bool ended);
 
   TariffParts parts_;
   const Meter* meter_;
   std::vector<Account> accounts_;
-  Wide grams_ = 0;                             ///< ug/kWh times fJ
   Time since_{}, next_ = kNever;
 };
 

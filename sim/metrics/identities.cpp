@@ -68,8 +68,19 @@ void check_work(const RunFacts& f, Checker& c) {
   for (const Wide e : f.station_energy) energy += e;
   c.equal("energy of the run, nJ = sum over replicas", f.energy, energy);
   for (std::size_t i = 0; i < f.metered.size(); ++i)
-    c.equal("energy of a power domain, fJ: sum over telemetry samples = its servers' meters", f.end.rows[i].sampled, f.metered[i],
-            "domain " + f.end.rows[i].name);
+    c.equal("energy of a power domain, fJ: sum over telemetry samples = its servers' meters", f.end.rows[i].sampled,
+            f.metered[i], "domain " + f.end.rows[i].name);
+}
+
+void check_charges(const RunFacts& f, Checker& c) {
+  if (!f.end.charges) return;
+  const ChargeResult& r = *f.end.charges;
+  Spend steps;
+  for (const StationCharge& s : r.by_station) steps += s.spent;
+  c.equal("energy of steps, nJ = what requests are charged + what is left", steps.energy, r.requests.energy + r.left.energy);
+  c.equal("money of steps = what requests are charged + what is left", steps.money, r.requests.money + r.left.money);
+  c.equal("carbon of steps = what requests are charged + what is left", steps.carbon, r.requests.carbon + r.left.carbon);
+  c.equal("energy of the run, nJ = that of steps that ended + what was lost", f.energy, steps.energy + r.lost + f.end.told_ahead);
 }
 
 void check_kv(const RunFacts& f, Checker& c) {
@@ -94,6 +105,7 @@ std::vector<std::string> broken_identities(const RunFacts& f) {
   Checker c(f);
   check_requests(f, c);
   check_work(f, c);
+  check_charges(f, c);
   check_kv(f, c);
   return c.take();
 }

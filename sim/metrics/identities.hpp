@@ -13,6 +13,7 @@
 
 #include "sim/base/units.hpp"
 #include "sim/metrics/row.hpp"
+#include "sim/metrics/spend.hpp"
 
 namespace orrery {
 
@@ -33,6 +34,8 @@ struct RunEnd {
     Wide sampled = 0, rest = 0;        ///< fJ: of all telemetry samples; of what is in it besides devices
   };
   std::vector<Row> rows{};             ///< with a power budget
+  std::optional<ChargeResult> charges{};   ///< where requests are charged
+  Wide told_ahead = 0;                 ///< nJ of stages that were told of and whose steps have not ended
 };
 
 /// Everything that the identities compare.

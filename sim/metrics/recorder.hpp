@@ -122,8 +122,8 @@ class Recorder {
   void on_stage(StationId station, int stage, Time start, Time end, std::int64_t k, const StepShape& shape,
                 const StepRun& run);
   /// The step that runs will never end: its station stopped. What it did since `start`, or since its last iteration that
-  /// counted, is lost: time and energy are spent, no token is computed.
-  void on_abort(StationId station, int lane, Time start, Time now, const StepRun& run);
+  /// counted, is lost: time and energy are spent, no token is computed. Returns the energy, in nJ.
+  std::int64_t on_abort(StationId station, int lane, Time start, Time now, const StepRun& run);
   void on_stall(Stall why, Duration time) { stalls_[static_cast<int>(why)] += to_ps(time); }
 
   // Gaps between the tokens of one call.
@@ -143,6 +143,9 @@ class Recorder {
   /// What the devices of a station that has been there for `present` have spent so far, in femtojoules (1 mW for 1 ps):
   /// steps that were told of, `energy` nJ and `busy` ps besides, and idle power for the rest of the time.
   Wide energy(StationId station, Duration present, Wide energy, std::int64_t busy) const;
+  std::int64_t busy(StationId station) const {   ///< ps, summed over stages
+    return stations_[static_cast<std::size_t>(station.index)].busy;
+  }
   /// Ends the run: after the last event and after the rows of those in flight.
   Summary finish(const RunEnd& end);
 

@@ -125,9 +125,9 @@ inline void Recorder::on_step(StationId station, int lane, Time start, Time end,
   if (timeline_) timeline_->step(station, lane, start, end, k, prompt, output, shape.sequences, run);
 }
 
-inline void Recorder::on_abort(StationId station, int lane, Time start, Time now, const StepRun& run) {
+inline std::int64_t Recorder::on_abort(StationId station, int lane, Time start, Time now, const StepRun& run) {
   const std::int64_t time = to_ps(now) - to_ps(start), whole = std::max<std::int64_t>(1, to_ps(run.first));
-  const auto energy = static_cast<Wide>(run.e_first.value()) * std::min(time, whole) / whole;
+  const auto energy = static_cast<std::int64_t>(static_cast<Wide>(run.e_first.value()) * std::min(time, whole) / whole);
   Station& s = stations_[static_cast<std::size_t>(station.index)];
   s.busy += time;
   s.energy += energy;
@@ -135,7 +135,8 @@ inline void Recorder::on_abort(StationId station, int lane, Time start, Time now
   span_ += time;
   times_.add_lost(s.kind, time);
   time_[run.in_range][static_cast<std::size_t>(run.grade)] += time;
-  if (timeline_) timeline_->abort(station, lane, start, now, static_cast<std::int64_t>(energy));
+  if (timeline_) timeline_->abort(station, lane, start, now, energy);
+  return energy;
 }
 
 inline void Recorder::itl(Time end, Duration gap, std::int64_t count) {

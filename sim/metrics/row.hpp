@@ -9,6 +9,7 @@
 
 #include "sim/base/units.hpp"
 #include "sim/call.hpp"
+#include "sim/metrics/spend.hpp"
 
 namespace orrery {
 
@@ -44,6 +45,7 @@ struct Row {
   std::uint16_t retries = 0;      ///< attempts before it
   Status status = Status::kDone;
   double qoe = -1;                ///< quality of experience, 0 to 1 (qoe.hpp); negative: its class states none
+  Spend spent{};                  ///< its share of the steps that it was in, all attempts (engine/charges.hpp)
 
   Duration queue() const { return first_schedule - arrival; }   ///< each only if its times are set
   Duration ttft() const { return first_token - arrival; }

@@ -111,6 +111,8 @@ void CsvFile::decimal(double v) {
     *at_++ = static_cast<char>('0' + rest / unit);
 }
 
+void CsvFile::precise(double v) { at_ = std::to_chars(at_, at_ + 32, v, std::chars_format::general, 9).ptr; }
+
 RequestsCsv::RequestsCsv(const std::string& path, CsvNames names) : file_(path), names_(std::move(names)) {
   for (auto* list : {&names_.tenants, &names_.classes, &names_.models})
     for (std::string& s : *list) s = quoted(s);
@@ -119,7 +121,7 @@ RequestsCsv::RequestsCsv(const std::string& path, CsvNames names) : file_(path),
   file_.text(
       "id,arrival_s,tenant,class,model,session,prompt_tokens,cached_tokens,output_tokens,queue_s,ttft_s,tpot_s,e2e_s,"
       "finish_s,pool,replica,decode_replica,decode_queue_s,transfer_s,load_s,migrations,preemptions,retries,qoe,"
-      "status");
+      "status,joules,usd,grams");
   file_.end();
 }
 
@@ -168,6 +170,12 @@ void RequestsCsv::row(const Row& r) {
   if (r.qoe >= 0) file_.decimal(r.qoe);
   file_.comma();
   file_.text(name(r.status));
+  file_.comma();
+  if (names_.joules) file_.precise(r.spent.joules());
+  file_.comma();
+  if (names_.usd) file_.precise(r.spent.usd());
+  file_.comma();
+  if (names_.grams) file_.precise(r.spent.grams());
   file_.end();
 }
 

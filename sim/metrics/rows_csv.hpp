@@ -35,6 +35,8 @@ class CsvFile {
   void seconds(std::int64_t ps);
   /// Nine digits after the point at most; for averages.
   void decimal(double v);
+  /// Nine digits; for quantities of any size.
+  void precise(double v);
   void comma() { *at_++ = ','; }
   /// Ends the line.
   void end() {
@@ -58,6 +60,7 @@ struct CsvNames {
   std::vector<std::string> tenants{}, classes{}, models{};
   std::string pool{};
   std::vector<std::string> pool_of{};   ///< by station, where there are several pools
+  bool joules = false, usd = false, grams = false;   ///< what requests are charged; else empty fields
 };
 
 class RequestsCsv final : public RowSink {

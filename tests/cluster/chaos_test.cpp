@@ -224,6 +224,7 @@ TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
     Compared c;
     ASSERT_NO_THROW(c = both(s, i));
     ASSERT_EQ(c.fast.outcome.fingerprint, c.stepped.outcome.fingerprint) << first_difference(c.fast, c.stepped);
+    ASSERT_EQ(first_difference(c.fast, c.stepped), "");
     for (const Outcome* o : {&c.fast.outcome, &c.stepped.outcome}) {
       ASSERT_EQ(o->summary.broken, std::vector<std::string>{});
       ASSERT_EQ(o->summary.offered, static_cast<std::int64_t>(s.requests.size()));
@@ -327,6 +328,7 @@ TEST(Chaos, RealPoliciesSteppedAndFastForwarded) {
         ASSERT_EQ(run[fast].rows.size(), s.requests.size());
       }
       ASSERT_EQ(run[0].outcome.fingerprint, run[1].outcome.fingerprint) << first_difference(run[1], run[0]);
+      ASSERT_EQ(first_difference(run[1], run[0]), "");
       ASSERT_EQ(run[0].outcome.iterations, run[1].outcome.iterations);
       ASSERT_EQ(run[0].outcome.summary.joules, run[1].outcome.summary.joules);
       ASSERT_EQ(run[0].outcome.summary.kv.preemption_loss_s, run[1].outcome.summary.kv.preemption_loss_s);
@@ -383,6 +385,7 @@ TEST(Chaos, EveryReplicaDiesAtEveryInstant) {
         ASSERT_NO_THROW(stepped = run_cluster(s, c, false)) << to_ps(t) << " " << station;
         ASSERT_EQ(fast.outcome.fingerprint, stepped.outcome.fingerprint)
             << to_ps(t) << " " << station << "\n" << first_difference(fast, stepped);
+        ASSERT_EQ(first_difference(fast, stepped), "") << to_ps(t) << " " << station;
         ASSERT_EQ(fast.outcome.summary.broken, std::vector<std::string>{}) << to_ps(t) << " " << station;
         ASSERT_EQ(fast.rows.size(), s.requests.size());
         ++deaths;

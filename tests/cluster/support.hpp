@@ -35,6 +35,23 @@ class Actions final : public ActionSink, public DecisionSink {
   std::vector<std::string> lines;
 };
 
+/// A price and a carbon intensity that change every few milliseconds for as long as small scenarios last.
+struct ChangingPrices {
+  explicit ChangingPrices(std::size_t stations) {
+    std::vector<StepSignal::Step> prices, intensities;
+    for (std::int64_t i = 0; i < 60; ++i) {
+      prices.push_back({Time{Duration{i * 7'000'000'001}}, 1 + i * i % 97});
+      intensities.push_back({Time{Duration{i * 11'000'000'003}}, 1 + i * i % 89});
+    }
+    price = StepSignal(prices);
+    carbon = StepSignal(intensities);
+    parts.price.assign(stations, &price);
+    parts.carbon = &carbon;
+  }
+  StepSignal price, carbon;
+  ChargeParts parts;
+};
+
 struct ClusterRun {
   std::map<std::uint64_t, Row> rows;
   std::vector<std::string> actions;
@@ -46,8 +63,12 @@ inline ClusterRun run_cluster(const Scenario& scenario, ClusterParts cluster, bo
   Rows rows;
   Actions actions;
   cluster.actions = &actions;
+  const ChangingPrices prices(static_cast<std::size_t>(scenario.stations));
+  EngineOptions options{.fast_forward = fast_forward};
+  options.cluster = &cluster;
+  options.charges = &prices.parts;
   ClusterRun run;
-  run.outcome = run_engine(scenario, source, {.fast_forward = fast_forward, .verify = false, .cluster = &cluster}, &rows, &actions);
+  run.outcome = run_engine(scenario, source, options, &rows, &actions);
   run.rows = std::move(rows.rows);
   run.actions = std::move(actions.lines);
   return run;
@@ -63,6 +84,10 @@ inline std::string first_difference(const ClusterRun& a, const ClusterRun& b) {
     if (b.rows.at(number).finish != row.finish || b.rows.at(number).first_token != row.first_token)
       return "row " + std::to_string(number) + " finish " + std::to_string(to_ps(row.finish)) + " and " +
              std::to_string(to_ps(b.rows.at(number).finish)) + "\n";
+  for (const auto& [number, row] : a.rows)
+    if (b.rows.at(number).spent != row.spent)
+      return "row " + std::to_string(number) + " is charged " + std::to_string(row.spent.joules()) + " J and " +
+             std::to_string(b.rows.at(number).spent.joules()) + " J\n";
   return {};
 }
 

@@ -134,7 +134,7 @@ TEST_F(Cli, SameSeedSameFingerprintWhateverTheOptions) {
 TEST_F(Cli, OutHasAllFilesAndTheSummaryOfTheScreen) {
   const Answer a = orrery(quick({"--out", path("out"), "--json"}));
   EXPECT_EQ(a.code, 0) << a.err;
-  for (const auto* name : {"config.json", "summary.json", "requests.csv", "timeline.csv", "actions.csv"}) {
+  for (const auto* name : {"config.json", "summary.json", "requests.csv", "replicas.csv", "timeline.csv", "actions.csv"}) {
     EXPECT_TRUE(fs::exists(folder_ / "out" / name)) << name;
   }
   EXPECT_EQ(read(folder_ / "out" / "summary.json"), a.out);
@@ -144,7 +144,7 @@ TEST_F(Cli, OutHasAllFilesAndTheSummaryOfTheScreen) {
       rows,
       StartsWith("id,arrival_s,tenant,class,model,session,prompt_tokens,cached_tokens,output_tokens,queue_s,ttft_s,"
                  "tpot_s,e2e_s,finish_s,pool,replica,decode_replica,decode_queue_s,transfer_s,load_s,migrations,"
-                 "preemptions,retries,qoe,status\n"));
+                 "preemptions,retries,qoe,status,joules,usd,grams\n"));
   EXPECT_THAT(
       read(folder_ / "out" / "timeline.csv"),
       StartsWith(
@@ -237,7 +237,7 @@ TEST_F(Cli, TheScreenNamesConventionSharesReplicationsAndFiles) {
   EXPECT_THAT(a.out, HasSubstr("MET (100 %)"));
   EXPECT_THAT(a.out, HasSubstr("| SLO met in 2 of 2 replications\n"));
   EXPECT_THAT(a.out, HasSubstr("\n out        " + path("out") +
-                               ": actions.csv config.json requests.csv summary.json timeline.csv\n"));
+                               ": actions.csv config.json replicas.csv requests.csv summary.json timeline.csv\n"));
 }
 
 TEST_F(Cli, ATraceUnderDeterministicPoliciesHasNoInterval) {

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "experiments/assembly.hpp"
 #include "experiments/incidents.hpp"
 #include "experiments/operations.hpp"
@@ -63,6 +66,77 @@ TEST(Events, EachMistakeHasItsPlace) {
   EXPECT_THAT(errors_of("\"events\": {}"), ElementsAre("/events: expected an array, got an object"));
 }
 
+TEST(Events, MachinesOfAllPools) {
+  EXPECT_THAT(errors_of_event(R"({"at": "1s", "fail": {"node": [0, 2]}, "for": "1min"})"), IsEmpty());
+  EXPECT_THAT(errors_of_event(R"({"at": "1s", "fail": {"node": 3}})"),   // one for chat, two for code
+              ElementsAre("/events/0/fail/node: pools stand on the nodes 0 to 2, got 3"));
+  EXPECT_THAT(errors_of_event(R"({"at": "1s", "fail": {"replica": 3}})"), ElementsAre("/events/0/fail/pool: missing key"));
+}
+
+std::vector<std::string> errors_of_network(const std::string& more) {
+  const std::string text = R"({"model": "llama-3.1-8b", "workload": {"arrival": {"process": "poisson", "rate": 1},
+      "lengths": "azure-conv-2023", "requests": 10}, "policy": {"cluster": "shortest-queue"},
+      "cluster": {"pools": [{"name": "p", "role": "prefill"}, {"name": "d", "role": "decode"}],
+                  "links": [{"from": "p", "to": "d", "bandwidth": "10GB/s"}, {"from": "p", "to": "p"}]}, )" + more + "}";
+  try {
+    assemble({parse_json(text), {"run.json"}, "."});
+    return {};
+  } catch (const ConfigError& e) {
+    std::vector<std::string> lines;
+    std::istringstream in(e.what());
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    return lines;
+  }
+}
+
+TEST(Events, LinksMustBeThere) {
+  const auto event = [](const std::string& network) {
+    return errors_of_network(R"("events": [{"at": "1s", "network": )" + network + "}]");
+  };
+  EXPECT_THAT(event(R"({"from": "p", "to": "d", "factor": 0.5})"), IsEmpty());
+  EXPECT_THAT(event(R"({"from": "d", "to": "p"})"),
+              ElementsAre("/events/0/network: /cluster/links has no link from \"d\" to \"p\""));
+  EXPECT_THAT(event(R"({"from": "p", "to": "dd"})"),
+              ElementsAre("/events/0/network/to: unknown pool \"dd\"; did you mean \"d\"?"));
+  EXPECT_THAT(event(R"({"from": "p"})"), ElementsAre("/events/0/network/to: missing key"));
+  EXPECT_THAT(event(R"({"from": "p", "to": "d", "factor": 0})"),
+              ElementsAre("/events/0/network/factor: expected a number in [0.001, 1], got 0"));
+  EXPECT_THAT(event(R"({"from": "p", "to": "p"})"),
+              ElementsAre("/events/0/network: the link has no bandwidth, of which it could lose a part"));
+}
+
+TEST(Signals, BandwidthsNameANetworkThatIsThere) {
+  const auto signal = [](const std::string& bandwidth) {
+    return errors_of_network("\"signals\": {\"bandwidth\": " + bandwidth + "}");
+  };
+  EXPECT_THAT(signal(R"([{"value": "5GB/s", "from": "p", "to": "d"}, {"value": 1e9, "pools": ["p", "d"]}])"), IsEmpty());
+  EXPECT_THAT(signal(R"({"value": 1, "from": "d", "to": "p"})"),
+              ElementsAre("/signals/bandwidth: /cluster/links has no link from \"d\" to \"p\""));
+  EXPECT_THAT(signal(R"({"value": -1, "pools": ["p"]})"),
+              ElementsAre("/signals/bandwidth/value: expected a value in [0, 1e+15], got -1"));
+  EXPECT_THAT(signal(R"({"value": 1, "pools": ["q"]})"),
+              ElementsAre("/signals/bandwidth/pools/0: unknown pool \"q\"; known: p, d"));
+  EXPECT_THAT(signal("1"), ElementsAre("/signals/bandwidth/from: missing key", "/signals/bandwidth/to: missing key"));
+  EXPECT_THAT(signal(R"([{"value": 1, "pools": ["p"]}, {"value": 1, "pools": ["d", "p"]}])"),
+              ElementsAre("/signals/bandwidth/1: the same network as /signals/bandwidth/0"));
+  EXPECT_THAT(signal(R"({"value": 1, "pools": ["p"], "from": "p"})"),
+              ElementsAre("/signals/bandwidth/from: names a link, `pools` the networks of instances; one of them"));
+}
+
+/// The rules of signal files hold; a number may be as large as a bandwidth is.
+TEST(Signals, BandwidthsOfAFile) {
+  const std::string path = testing::TempDir() + "operations_test_link.csv";
+  const auto errors = [&](const char* rows) {
+    std::ofstream(path) << "t_s,bytes_per_s\n" << rows;
+    return errors_of_network(R"("signals": {"bandwidth": {"file": ")" + path + R"(", "from": "p", "to": "d"}})");
+  };
+  EXPECT_THAT(errors("0,25e9\n60,0\n90,25e9\n"), IsEmpty());
+  EXPECT_THAT(errors("0,25e9\n60,1e9\n30,2e9\n"),
+              ElementsAre(path + ":4: t_s: must increase from row to row, got \"30,2e9\""));
+  EXPECT_THAT(errors("0,25e9\n60,-1\n"),
+              ElementsAre(path + ":3: bytes_per_s: expected a number in [0, 1e15], got \"60,-1\""));
+}
+
 TEST(Scaling, EachMistakeHasItsPlace) {
   EXPECT_THAT(errors_of_rule(R"({"pool": "chat", "rule": "targt"})"),
               ElementsAre("/scaling/0/rule: unknown scaling \"targt\"; did you mean \"target\"?"));
@@ -75,6 +149,30 @@ TEST(Scaling, EachMistakeHasItsPlace) {
               ElementsAre("/scaling/0/instances: needs as many entries as `times`"));
   EXPECT_THAT(errors_of_rule(R"({"pool": "chat", "rule": "threshold", "above": 1, "below": 2})"),
               ElementsAre("/scaling/0/below: must not be above `above`"));
+}
+
+std::vector<std::string> errors_of_lifecycle(const std::string& life, const std::string& policy, const std::string& more = "") {
+  const std::string text = R"({"model": "llama-3.1-8b", "workload": {"arrival": {"process": "poisson", "rate": 1},
+      "lengths": "azure-conv-2023", "requests": 10}, "policy": {"cluster": ")" + policy + R"("},
+      "cluster": {"pools": [{"name": "chat", "replicas": 8, "lifecycle": )" + life + "}]}" + more + "}";
+  try {
+    assemble({parse_json(text), {"run.json"}, "."});
+    return {};
+  } catch (const ConfigError& e) { return {e.what()}; }
+}
+
+/// Who starts and drains instances is said once.
+TEST(Lifecycles, WhatNobodyWouldCarryOutIsRefused) {
+  const std::string kept = R"({"min": 1, "keep_alive": "60s", "engine_init": "30s"})";
+  EXPECT_THAT(errors_of_lifecycle(kept, "shortest-queue"), IsEmpty());
+  EXPECT_THAT(errors_of_lifecycle(R"({"min": 1})", "shortest-queue"),
+              ElementsAre("/cluster/pools/0/lifecycle/min: counts with keep_alive; instances that nobody drains stay"));
+  EXPECT_THAT(errors_of_lifecycle(kept, "shortest-queue", R"(, "scaling": [{"rule": "target"}])"),
+              ElementsAre("/cluster/pools/0/lifecycle/keep_alive: a rule of /scaling starts and drains the instances of "
+                          "this pool already"));
+  EXPECT_THAT(errors_of_lifecycle(kept, "shortest-queue", R"(, "signals": {"capacity": {"rows": ["0,add,4"]}})"),
+              ElementsAre("/cluster/pools/0/lifecycle/keep_alive: instances of this pool stand on nodes of "
+                          "/signals/capacity, and go with them"));
 }
 
 Row answered(Time arrival, Duration ttft) {

@@ -55,6 +55,12 @@ TEST(Pools, BothPhasesNeedAPool) {
               ElementsAre("/cluster/pools: no pool takes prompts: one needs the role prefill or mixed"));
 }
 
+TEST(Pools, ALinkIsNamedOnce) {
+  Value v = pools(kPrefill, kDecode);
+  v["cluster"]["links"] = parse_json(R"([{"from": "p", "to": "d"}, {"from": "d", "to": "p"}, {"from": "p", "to": "d"}])");
+  EXPECT_THAT(errors_of(v), ElementsAre("/cluster/links/2: joins the same pools as /cluster/links/0"));
+}
+
 TEST(Pools, LinksNamePools) {
   Value v = pools(kPrefill, kDecode);
   v["cluster"]["links"] = parse_json(R"([{"from": "p", "to": "dd"}, {"from": "q", "to": "d"}])");

@@ -124,6 +124,23 @@ TEST(Signals, ConstantOnesAreProductsAndSharesAddUp) {
   }
 }
 
+/// Steps are charged to those who are in them, idle time to nobody.
+TEST(Signals, WhatRequestsAreChargedAddsUpByClassAndTenant) {
+  const Value s = summary_with(R"(, "signals": {"carbon": 300, "price": 2})");
+  const double busy = number(s, "utilisation.busy"), usd = number(s, "charged.usd");
+  EXPECT_NEAR(usd, busy * number(s, "cost.usd"), 1e-9 * usd);
+  EXPECT_LT(number(s, "charged.joules"), number(s, "energy.joules"));
+  EXPECT_NEAR(number(s, "charged.grams"), number(s, "charged.joules") / 3.6e6 * 300, 1e-9 * number(s, "charged.grams"));
+  for (const std::string key : {"joules", "usd", "grams"}) {
+    const double all = number(s, "charged." + key);
+    const double classes = number(s, "by_class.high.charged." + key) + number(s, "by_class.low.charged." + key);
+    EXPECT_NEAR(classes, all, 1e-12 * all) << key;
+    double tenants = 0;
+    for (const Value& t : s.at("tenants").items()) tenants += number(t, "charged." + key);
+    EXPECT_NEAR(tenants, all, 1e-12 * all) << key;
+  }
+}
+
 TEST(Signals, AFileIsReadFromItsStart) {
   const std::string path = testing::TempDir() + "power_test_grid.csv";
   std::ofstream(path) << "hour,clean,dirty\n0,100,1000\n1,50,500\n2,70,700\n";

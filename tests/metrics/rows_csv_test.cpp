@@ -1,5 +1,6 @@
 #include "sim/metrics/rows_csv.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -55,8 +56,8 @@ TEST_F(RowsCsv, ARequestThatIsDone) {
   EXPECT_EQ(line(0),
             "id,arrival_s,tenant,class,model,session,prompt_tokens,cached_tokens,output_tokens,queue_s,ttft_s,tpot_s,"
             "e2e_s,finish_s,pool,replica,decode_replica,decode_queue_s,transfer_s,load_s,migrations,preemptions,"
-            "retries,qoe,status");
-  EXPECT_EQ(line(1), "7,1.5,\"b, \"\"c\"\"\",0,0,,100,16,11,0.1,0.5,0.1,1.5,3,chat,3,,,,,0,2,0,,done");
+            "retries,qoe,status,joules,usd,grams");
+  EXPECT_EQ(line(1), "7,1.5,\"b, \"\"c\"\"\",0,0,,100,16,11,0.1,0.5,0.1,1.5,3,chat,3,,,,,0,2,0,,done,,,");
 }
 
 TEST_F(RowsCsv, WhatDidNotHappenIsEmpty) {
@@ -76,9 +77,18 @@ TEST_F(RowsCsv, WhatDidNotHappenIsEmpty) {
   one.output = Tokens32{1};
   csv.row(one);
   csv.close();
-  EXPECT_EQ(line(1), "8,2,0,0,0,,5,0,0,,,,0,2,,,,,,,0,0,0,,rejected");
-  EXPECT_EQ(line(2), "7,1.5,1,0,0,4,100,16,11,0.1,0.5,,,,,3,,,,,0,2,0,,in_flight");
-  EXPECT_EQ(line(3), "7,1.5,1,0,0,,100,16,1,0.1,0.5,,1.5,3,,3,,,,,0,2,0,,done");
+  EXPECT_EQ(line(1), "8,2,0,0,0,,5,0,0,,,,0,2,,,,,,,0,0,0,,rejected,,,");
+  EXPECT_EQ(line(2), "7,1.5,1,0,0,4,100,16,11,0.1,0.5,,,,,3,,,,,0,2,0,,in_flight,,,");
+  EXPECT_EQ(line(3), "7,1.5,1,0,0,,100,16,1,0.1,0.5,,1.5,3,,3,,,,,0,2,0,,done,,,");
+}
+
+TEST_F(RowsCsv, WhatIsKnownOfChargesHasItsField) {
+  RequestsCsv csv(path_, {.pool = "chat", .joules = true, .usd = true});
+  Row row = done();
+  row.spent = {.energy = 1'234'567'890'123, .money = 36 * static_cast<Wide>(1'000'000'000'000'000'000), .carbon = 5};
+  csv.row(row);
+  csv.close();
+  EXPECT_THAT(line(1), testing::EndsWith(",done,1234.56789,1e-05,"));
 }
 
 /// Every picosecond count comes back from its decimal text.

@@ -147,6 +147,7 @@ Outcome run_engine(const Scenario& scenario, RequestSource& source, const Engine
   parts.cluster = options.cluster;
   parts.power = options.power;
   parts.tariff = options.tariff;
+  parts.charges = options.charges;
   parts.predictor = policies.predictor.get();
   parts.admission = policies.admission.get();
   parts.classes = scenario.engine.classes;

@@ -21,6 +21,7 @@ struct EngineOptions {
   const ClusterParts* cluster = nullptr;   ///< instead of the router; its pools' counts add up to the stations
   const PowerParts* power = nullptr;
   const TariffParts* tariff = nullptr;
+  const ChargeParts* charges = nullptr;
   std::int64_t idle_milliwatts = 0;        ///< of a station
   double usd_per_hour = 0;                 ///< of all stations
 };

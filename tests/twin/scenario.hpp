@@ -37,8 +37,11 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/cluster.hpp"
 #include "sim/cost.hpp"
+#include "sim/power.hpp"
 #include "sim/request.hpp"
+#include "sim/scaling.hpp"
 #include "tests/twin/twin.hpp"
 
 namespace orrery {
@@ -124,6 +127,10 @@ struct ScenarioPolicies {
   std::unique_ptr<Router> router;
   std::unique_ptr<AdmissionPolicy> admission;
 };
+
+/// A policy by name, with parameters as in an engine line: of a cluster, a power domain, or a scaling rule. Throws the same.
+template <class Interface>
+std::unique_ptr<Interface> make_policy(const std::string& name, const std::map<std::string, std::string>& parameters);
 
 /// With `around`, each batcher is replaced by what it returns for it (a check, say), with `cost` the scenario's cost;
 /// the replacements are owned by nobody.

@@ -93,6 +93,21 @@ std::unique_ptr<Interface> make(const Scenario& s, const std::string& by_default
 
 }  // namespace
 
+template <class Interface>
+std::unique_ptr<Interface> make_policy(const std::string& name, const std::map<std::string, std::string>& parameters) {
+  Scenario one;
+  one.policies[std::string(slot_name<Interface>())] = name;
+  one.parameters = parameters;
+  std::set<std::string> used;
+  auto policy = make<Interface>(one, name, used);
+  for (const auto& [key, value] : parameters)
+    if (!used.count(key)) throw std::invalid_argument("no policy has the parameter " + key);
+  return policy;
+}
+template std::unique_ptr<ClusterPolicy> make_policy(const std::string&, const std::map<std::string, std::string>&);
+template std::unique_ptr<PowerPolicy> make_policy(const std::string&, const std::map<std::string, std::string>&);
+template std::unique_ptr<ScalingRule> make_policy(const std::string&, const std::map<std::string, std::string>&);
+
 ScenarioPolicies::ScenarioPolicies(const Scenario& s) : cost(s.cost) {
   std::set<std::string> used;
   for (int i = 0; i < s.stations; ++i) {
