@@ -58,6 +58,20 @@ LiveModel live_model_from_json(const Value& v) {
   return m;
 }
 
+LiveModel live_model_of(const ModelShape& from) {
+  LiveModel m;
+  m.name = from.name;
+  m.source = from.source;
+  m.origin = from.origin;
+  if (!from.gated) refuse(m, "feed-forward layers without a gate");
+  if (from.tied_embeddings) refuse(m, "tied embeddings");
+  const auto small = [](std::int64_t n) { return static_cast<std::int32_t>(n); };
+  m.shape = {.layers = small(from.layers), .hidden = small(from.hidden), .heads = small(from.heads),
+             .kv_heads = small(from.kv_heads), .head_dim = small(from.head_dim), .ffn = small(from.ffn),
+             .vocab = small(from.vocabulary), .max_positions = small(from.max_position)};
+  return m;
+}
+
 LiveModel live_model(std::string_view name, const std::vector<std::string>& folders) {
   const CatalogueEntry entry = find_entry(Catalogue::kModels, name, folders);
   LiveModel m = live_model_from_json(entry.value);

@@ -8,7 +8,8 @@
 #include <utility>
 
 #include "calibrate/clock.hpp"
-#include "calibrate/step/cpu_step_engine.hpp"
+#include "calibrate/live/cpu_device.hpp"
+#include "calibrate/live/live_step_engine.hpp"
 #include "calibrate/sweep/backend.hpp"
 #include "calibrate/sweep/cpu_probe.hpp"
 #include "kernels/attention_decode/attention_decode.hpp"
@@ -406,12 +407,13 @@ class CpuBackend final : public SweepBackend {
  public:
   CpuBackend(const ModelShape& model, const SweepOptions& o)
       : model_(model),
-        engine_(make_cpu_step_engine(model, {.max_sequences = o.max_sequences, .max_context = o.max_context})) {}
+        device_(make_cpu_device(live_model_of(model), {})),
+        engine_(*device_, {.max_sequences = o.max_sequences, .max_context = o.max_context, .burst_s = 0}) {}
 
   std::string_view name() const override { return "cpu"; }
   Value machine() const override { return cpu_fingerprint(); }
   double value_bytes() const override { return 4; }
-  std::int64_t row_tile() const override { return engine_->row_tile(); }
+  std::int64_t row_tile() const override { return engine_.row_tile(); }
   double memory_bytes() const override { return cpu_memory_bytes(); }
   double units() const override { return 1; }
   SpeedOfLight probe() override { return probe_cpu(); }
@@ -441,12 +443,13 @@ class CpuBackend final : public SweepBackend {
       case SweepOp::kVariant: return std::make_unique<VariantTrial>(arena_, x);
       case SweepOp::kStep: break;
     }
-    return std::make_unique<StepTrial>(*engine_, p.batch);
+    return std::make_unique<StepTrial>(engine_, p.batch);
   }
 
  private:
   ModelShape model_;
-  std::unique_ptr<StepEngine> engine_;
+  std::unique_ptr<LiveDevice> device_;
+  LiveStepEngine engine_;
   Arena arena_;
 };
 
