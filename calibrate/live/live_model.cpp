@@ -51,10 +51,6 @@ LiveModel live_model_from_json(const Value& v) {
   if (v.at("tied_embeddings").as_bool()) refuse(m, "tied embeddings");
   if (const Value* mla = v.find("mla"); mla != nullptr && !mla->is_null()) refuse(m, "latent attention");
   if (const Value* moe = v.find("moe"); moe != nullptr && !moe->is_null()) read_experts(*moe, m);
-  if (m.parameters() > kMostLiveParameters) {
-    throw ConfigError("model \"" + m.name + "\": " + std::to_string(m.parameters()) +
-                      " parameters are too many for a live executor (at most " + std::to_string(kMostLiveParameters) + ")");
-  }
   return m;
 }
 

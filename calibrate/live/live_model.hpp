@@ -27,7 +27,4 @@ LiveModel live_model_from_json(const Value& v);
 /// The same of a model that the cost models know already; dense ones. Throws ConfigError for what no device runs.
 LiveModel live_model_of(const ModelShape& model);
 
-/// Models with more weights than this are refused: they are generated and held in memory.
-inline constexpr std::int64_t kMostLiveParameters = 2'000'000'000;
-
 }  // namespace orrery

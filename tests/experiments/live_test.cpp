@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "calibrate/live/cuda_device.hpp"
 #include "experiments/assembly.hpp"
 #include "experiments/cli/cli.hpp"
 #include "experiments/summary.hpp"
@@ -90,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(Configs, RefusedOnTheCpu, testing::Values(
     Refused{{"/model=deepseek-v3"},
             "orrery: /model: model \"deepseek-v3\": latent attention: not available on a live executor in this version\n"},
     Refused{{"/model=llama-3.1-8b"},
-            "orrery: /model: model \"llama-3.1-8b\": 8029995008 parameters are too many for a live executor (at most "
+            "orrery: /model: model \"llama-3.1-8b\": 8029995008 parameters are too many for the CPU engine (at most "
             "2000000000)\n"},
     Refused{{"/engine/prefix_cache=none", "/engine/kv_format=fp8", "/engine/kv_layout=virtual-contiguous", "/engine/kernels/attention=fa2"},
             "orrery: /engine/kv_format: a live executor keeps KV in the format of the weights\n"
@@ -98,6 +99,20 @@ INSTANTIATE_TEST_SUITE_P(Configs, RefusedOnTheCpu, testing::Values(
             "orrery: /engine/kernels: a live executor runs its own kernels; the choice is the cost model's\n"},
     Refused{{"/replication/model_error=true"},
             "orrery: /replication/model_error: a live executor measures its steps; there is no cost model to draw\n"}));
+
+/// One line that says why, of the two that there are.
+TEST(RunOnAGpu, SaysWhatIsMissing) {
+  const std::string missing = cuda_missing();
+#if defined(ORRERY_HAS_CUDA)
+  if (missing.empty()) GTEST_SKIP() << "there is a GPU";
+  EXPECT_EQ(missing, "no NVIDIA GPU, or no driver, on this machine");
+#else
+  EXPECT_EQ(missing, "this program was built without CUDA kernels (cmake --preset cuda, with nvcc, builds them)");
+#endif
+  std::ostringstream out, err;
+  EXPECT_EQ(run_cli({"run", kExample, "--executor", "cuda"}, out, err), 1);
+  EXPECT_EQ(err.str(), "orrery: executor cuda: " + missing + "; executor cpu runs here\n");
+}
 
 /// The whole chain from the config: what was measured, replayed in the simulator, gives the same decisions and rows.
 TEST(RunOnTheCpu, ReplayedMeasurementsDecideTheSame) {

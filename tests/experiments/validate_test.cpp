@@ -6,6 +6,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "calibrate/live/cuda_device.hpp"
 #include "experiments/cli/cli.hpp"
 #include "experiments/validate_attempt.hpp"
 #include "sim/base/rng.hpp"
@@ -162,8 +163,9 @@ TEST(ValidateVerb, RefusesWhatItCannotDo) {
     EXPECT_EQ(run_cli(all, out, err), 1);
     return err.str();
   };
-  EXPECT_EQ(error({"--backend", "cuda"}),
-            "orrery: executor cuda: not available in this version: no engine of the CUDA kernels yet (cpu is available)\n");
+  if (const std::string missing = cuda_missing(); !missing.empty()) {
+    EXPECT_EQ(error({"--backend", "cuda"}), "orrery: executor cuda: " + missing + "; executor cpu runs here\n");
+  }
   EXPECT_EQ(error({"--set", "/validate/load=2", "--set", "/validate/runs=0"}),
             "orrery: /validate/load: expected a number in [0, 0.95], got 2\n"
             "orrery: /validate/runs: expected an integer in [1, 99], got 0\n");
