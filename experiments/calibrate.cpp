@@ -48,8 +48,9 @@ int calibrate_verb(const CalibrateOptions& o, std::ostream& out, std::ostream& e
   const std::string samples = (file.parent_path() / file.stem()).string() + ".samples.jsonl";
   Document beside;
   beside.folder = ".";
-  const ModelShape model = load_model(o.model, search_path_for(beside).folders);
-  const SweepOptions options{.quick = o.quick};
+  const std::string name = !o.model.empty() ? o.model : o.backend == "cuda" ? "llama-3.1-8b" : "llama-tiny";
+  const ModelShape model = load_model(name, search_path_for(beside).folders);
+  const SweepOptions options = sweep_options(o.backend, model, o.quick);
   const auto backend = make_sweep_backend(o.backend, model, options);
   if (o.force) fs::remove(samples);
   const SweepPlan plan = plan_sweep(model, options);

@@ -1,7 +1,4 @@
 /// The CPU backend of the sweep: the fp32 kernels of kernels/, one thread, its CPU time.
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -392,17 +389,6 @@ class MapTrial final : public Trial {
   VirtualKv pool_;
 };
 
-class StepTrial final : public Trial {
- public:
-  StepTrial(StepEngine& engine, const StepBatch& batch) : engine_(engine), batch_(batch) {}
-  double run(std::int64_t) override { return engine_.run(batch_); }
-  bool repeats() const override { return false; }
-
- private:
-  StepEngine& engine_;
-  const StepBatch& batch_;
-};
-
 class CpuBackend final : public SweepBackend {
  public:
   CpuBackend(const ModelShape& model, const SweepOptions& o)
@@ -457,15 +443,7 @@ constexpr std::int64_t kLargestParameters = 100'000'000;  // 400 MB of fp32; a s
 
 }  // namespace
 
-std::unique_ptr<SweepBackend> make_sweep_backend(std::string_view name, const ModelShape& model,
-                                                 const SweepOptions& options) {
-  if (name == "cuda") {
-    struct stat device{};
-    const bool driver = ::stat("/dev/nvidiactl", &device) == 0;
-    throw ConfigError(std::string("backend cuda: not available in this version: the sweep has no CUDA backend yet") +
-                      (driver ? "" : "; nor has this machine an NVIDIA driver (/dev/nvidiactl is missing)"));
-  }
-  if (name != "cpu") throw ConfigError("backend \"" + std::string(name) + "\": expected cpu or cuda");
+std::unique_ptr<SweepBackend> make_cpu_backend(const ModelShape& model, const SweepOptions& options) {
   if (model.parameters() > kLargestParameters) {
     throw ConfigError("model \"" + model.name + "\": too large for the CPU backend (" +
                       std::to_string(model.parameters() / 1'000'000) + " million parameters, at most 100)");
