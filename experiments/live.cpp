@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
+#include <mutex>
 
 #include "calibrate/live/cpu_device.hpp"
 #include "calibrate/live/cuda_device.hpp"
@@ -98,6 +100,20 @@ void fill_facts(const LiveModel& m, const LiveChoice& choice, const RunConfig& c
   }
 }
 
+/// One that is alive is shared: its weights may fill most of a device's memory.
+std::shared_ptr<const LiveDevice> device_for(const std::string& executor, const LiveModel& model,
+                                             const LiveDeviceOptions& o) {
+  static std::mutex mutex;
+  static std::map<std::string, std::weak_ptr<const LiveDevice>> alive;
+  const std::string key = executor + '\n' + model.name + '\n' + model.origin + '\n' + o.dtype + '\n' + o.weights + '\n' +
+                          std::to_string(o.seed);
+  const std::lock_guard lock(mutex);
+  if (auto device = alive[key].lock()) return device;
+  std::shared_ptr<const LiveDevice> made = executor == "cpu" ? make_cpu_device(model, o) : make_cuda_device(model, o);
+  alive[key] = made;
+  return made;
+}
+
 }  // namespace
 
 std::string processor_name() {
@@ -126,7 +142,7 @@ DeploymentParts make_live_deployment(const std::string& executor, const RunConfi
   if (errors.lines().size() > before) return parts;
   try {
     const LiveModel model = live_model(choice.name, c.search.folders);
-    parts.device = executor == "cpu" ? make_cpu_device(model, choice.options) : make_cuda_device(model, choice.options);
+    parts.device = device_for(executor, model, choice.options);
     fill_facts(model, choice, c, parts);
     parts.inputs = {{"model", model.name, model.origin, ""}};
   } catch (const ConfigError& e) {

@@ -8,8 +8,7 @@
 /// A step of a run mostly follows steps much like it, with the same weights and nearly the same KV, so a batch is not
 /// measured on its own: between unlike batches a small one takes up to twice as long, because the weights have left the
 /// cache, and it takes some five repeats until they are back. It is run once, then again until 6 ms have passed, and the
-/// mean of these counts: about as cold as decodes between two prompts are on average. A sweep over operators, whose
-/// steps follow anything, takes each batch as it comes (`burst_s` 0): one run, which counts.
+/// mean of these counts: about as cold as decodes between two prompts are on average.
 ///
 /// Every sequence has blocks of its own. Contexts are read, never computed: they hold what earlier chunks left there, or
 /// zeros, which take the kernels as long as other numbers.
@@ -28,7 +27,6 @@ namespace orrery {
 struct LiveStepEngineOptions {
   std::int64_t max_sequences = 24, max_context = 512;   ///< of a batch; of a sequence, its new tokens included
   std::int64_t block_tokens = 16;
-  double burst_s = 6e-3;                                ///< of repeats behind a first run that does not count; 0: see above
 };
 
 class LiveStepEngine final : public StepEngine {
@@ -44,7 +42,6 @@ class LiveStepEngine final : public StepEngine {
 
   std::string name_;
   std::int64_t row_tile_, vocabulary_, pages_, block_tokens_;
-  double burst_s_;
   std::unique_ptr<LiveReplica> replica_;
   std::vector<std::int32_t> blocks_, tokens_;   ///< sequence i has the blocks from i * pages_ on
   std::vector<Work> work_;

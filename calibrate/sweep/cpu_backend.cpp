@@ -25,28 +25,30 @@
 namespace orrery {
 namespace {
 
-constexpr std::size_t kArenaFloats = std::size_t{3} << 21;  // 25 MB, as much as a small model with its KV
+constexpr std::size_t kArenaFloats = std::size_t{3} << 21;  // 25 MB: the largest operand of a point
 constexpr std::int32_t kPage = 16;
 
 std::int64_t whole(double x) { return static_cast<std::int64_t>(x); }
 std::int32_t small(double x) { return static_cast<std::int32_t>(x); }
 
 /// Random numbers that all trials share as weights, inputs and caches, so that preparing one is cheap: points are
-/// visited many times. Buffers of a trial lie in it one behind the other and are used in turn.
+/// visited many times. Buffers of a trial lie in it one behind the other and are used in turn, over as much memory as
+/// the model's weights take: what a step finds in the caches of its processor, a launch is to find there.
 class Arena {
  public:
-  Arena() : floats_(kArenaFloats) {
+  explicit Arena(std::size_t model_floats) : floats_(kArenaFloats), turns_(std::min(model_floats, kArenaFloats)) {
     Rng rng(1, Purpose::kWeights, 1);
     for (float& v : floats_) v = static_cast<float>(rng.uniform() - 0.5);
   }
   /// The buffer of this turn, of `floats`.
   float* at(std::size_t turn, std::size_t floats) {
-    return floats_.data() + floats * (turn % std::max<std::size_t>(1, floats_.size() / floats));
+    return floats_.data() + floats * (turn % std::max<std::size_t>(1, turns_ / floats));
   }
   float* behind(std::size_t offset) { return floats_.data() + offset; }
 
  private:
   std::vector<float> floats_;
+  std::size_t turns_;
 };
 
 class CpuTrial : public Trial {
@@ -394,7 +396,8 @@ class CpuBackend final : public SweepBackend {
   CpuBackend(const ModelShape& model, const SweepOptions& o)
       : model_(model),
         device_(make_cpu_device(live_model_of(model), {})),
-        engine_(*device_, {.max_sequences = o.max_sequences, .max_context = o.max_context, .burst_s = 0}) {}
+        engine_(*device_, {.max_sequences = o.max_sequences, .max_context = o.max_context}),
+        arena_(static_cast<std::size_t>(model.parameters())) {}
 
   std::string_view name() const override { return "cpu"; }
   Value machine() const override { return cpu_fingerprint(); }

@@ -56,7 +56,7 @@ class GpuBackend final : public SweepBackend {
  public:
   GpuBackend(const ModelShape& model, const SweepOptions& o)
       : model_(model), facts_(device_facts()), device_(make_gpu_device(live_model_of(model), {})),
-        engine_(*device_, {.max_sequences = o.max_sequences, .max_context = o.max_context, .burst_s = 0}),
+        engine_(*device_, {.max_sequences = o.max_sequences, .max_context = o.max_context}),
         arena_(kArenaBytes) {}
 
   std::string_view name() const override { return "cuda"; }

@@ -193,6 +193,7 @@ class Program {
     add_set(v, validate_.sets);
     add_plugin(v, validate_.plugins);
     v->add_flag("--json", validate_.json, "print JSON");
+    v->add_flag("--record", validate_.record, "write what passed into the file of the config's hardware model");
   }
 
   void add_schema() {
