@@ -1,36 +1,15 @@
 #include "experiments/calibrate.hpp"
 
-#include <chrono>
-#include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <ostream>
 
 #include "calibrate/sweep/calibration.hpp"
 #include "experiments/run.hpp"
 #include "experiments/run_config.hpp"
+#include "experiments/whole_file.hpp"
 
 namespace orrery {
 namespace {
-
-std::string today() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  char out[16];
-  std::strftime(out, sizeof out, "%Y-%m-%d", &utc);
-  return out;
-}
-
-/// Whole or not at all, also if the program is killed.
-void write_whole(const std::filesystem::path& path, const std::string& text) {
-  const std::filesystem::path beside = path.string() + ".new";
-  std::ofstream file(beside);
-  file << text << '\n';
-  file.close();
-  if (!file) throw ConfigError(path.string() + ": cannot write");
-  std::filesystem::rename(beside, path);
-}
 
 void check(const CalibrateOptions& o) {
   if (!o.from.empty()) throw ConfigError("--from: not available in this version");
@@ -48,8 +27,9 @@ int calibrate_verb(const CalibrateOptions& o, std::ostream& out, std::ostream& e
   const std::string samples = (file.parent_path() / file.stem()).string() + ".samples.jsonl";
   Document beside;
   beside.folder = ".";
-  const ModelShape model = load_model(o.model, search_path_for(beside).folders);
-  const SweepOptions options{.quick = o.quick};
+  const std::string name = !o.model.empty() ? o.model : o.backend == "cuda" ? "llama-3.1-8b" : "llama-tiny";
+  const ModelShape model = load_model(name, search_path_for(beside).folders);
+  const SweepOptions options = sweep_options(o.backend, model, o.quick);
   const auto backend = make_sweep_backend(o.backend, model, options);
   if (o.force) fs::remove(samples);
   const SweepPlan plan = plan_sweep(model, options);

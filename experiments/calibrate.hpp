@@ -8,7 +8,7 @@
 namespace orrery {
 
 struct CalibrateOptions {
-  std::string backend = "cpu", out, model = "llama-tiny";
+  std::string backend = "cpu", out, model;   ///< "": llama-tiny on the CPU, llama-3.1-8b on a GPU
   std::vector<std::string> from;      ///< logs of the user's engine: not available yet
   bool quick = false, force = false, json = false, quiet = false;
 };

@@ -132,6 +132,24 @@ void fill_facts(const Deployment& d, const RunConfig& c, const ModelChoice& mode
   }
 }
 
+/// Does a record speak of these prices: this model on one device, by this cost, with the device's own host terms and
+/// kernels? `validate` compares nothing else.
+void check_validation(const Hardware& h, const RunConfig& c, const std::string& cost, DeploymentFacts& f) {
+  if (h.stale_validations) f.real_engine_check = "the hardware model has changed since it was compared with a real engine";
+  if (!h.validations.empty()) f.real_engine_check = "compared with a real engine for other models or costs only";
+  const Kernels& k = c.engine.variants.kernels;
+  const bool plain = c.cluster.tp == 1 && c.cluster.pp == 1 && c.engine.preset.empty() &&
+                     c.engine.variants.format.name == KvFormat::Name::kFp16 &&
+                     c.engine.variants.layout.name != KvLayout::Name::kVirtual &&
+                     k.attention == Kernels::Attention::kDevice && k.softmax == Kernels::Softmax::kSync &&
+                     k.gemm == Kernels::Gemm::kCublas;
+  for (const ValidationRecord& r : h.validations) {
+    if (r.model != f.model || r.cost != cost) continue;
+    f.validated = plain;
+    f.real_engine_check = plain ? r.text() : "passed with one device, no engine preset and the device's own kernels only";
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> apply_preset(Document& document, ErrorList& errors) {
@@ -229,6 +247,7 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   if (d.steps != nullptr) parts.cost = d.steps.get();
   if (d.profile != nullptr) parts.cost = d.profile.get();
   fill_facts(d, c, model, variants, parts.facts);
+  check_validation(d.hardware, c, hardware.cost, parts.facts);
   parts.facts.batch_limit = limit_of(policies, "max_running", 0);
   parts.kv.total = Blocks{parts.facts.blocks};
   parts.kv.block_tokens = Tokens{parts.facts.block_tokens};

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
+#include <mutex>
 
 #include "calibrate/live/cpu_device.hpp"
+#include "calibrate/live/cuda_device.hpp"
 #include "sim/config/names.hpp"
 
 namespace orrery {
@@ -11,12 +14,13 @@ namespace {
 
 struct LiveChoice {
   std::string name;
-  CpuDeviceOptions options;
+  LiveDeviceOptions options;
 };
 
 /// /model of a live executor: a name, or {"name", "dtype", "weights", "seed"}.
-LiveChoice read_live_model(const RunConfig& c, ErrorList& errors) {
+LiveChoice read_live_model(const std::string& executor, const RunConfig& c, ErrorList& errors) {
   LiveChoice m;
+  m.options.dtype = executor == "cpu" ? "fp32" : "bf16";
   if (c.model.is_string()) {
     m.name = c.model.as_string();
     return m;
@@ -24,8 +28,11 @@ LiveChoice read_live_model(const RunConfig& c, ErrorList& errors) {
   ObjectReader r(c.model, errors);
   r.string("name", m.name);
   if (m.name.empty()) errors.add("/model/name", "missing key");
-  if (r.string("dtype", m.options.dtype) && m.options.dtype != "fp32" && m.options.dtype != "bf16")
-    r.error("dtype", "expected \"fp32\" or \"bf16\" for a live executor, got \"" + m.options.dtype + "\"");
+  const bool given = r.string("dtype", m.options.dtype);
+  if (given && m.options.dtype != "bf16" && (executor != "cpu" || m.options.dtype != "fp32")) {
+    r.error("dtype", executor == "cpu" ? "expected \"fp32\" or \"bf16\" for a live executor, got \"" + m.options.dtype + "\""
+                                       : "expected \"bf16\" for executor cuda, got \"" + m.options.dtype + "\"");
+  }
   if (std::string kv; r.string("kv_dtype", kv) && kv != "auto" && kv != m.options.dtype)
     r.error("kv_dtype", "a live executor keeps KV in the format of the weights");
   r.string("weights", m.options.weights);
@@ -35,8 +42,7 @@ LiveChoice read_live_model(const RunConfig& c, ErrorList& errors) {
 
 void check_parallel(const RunConfig& c, ErrorList& errors) {
   for (const auto& [key, n] : {std::pair{"tp", c.cluster.tp}, std::pair{"pp", c.cluster.pp}}) {
-    if (n != 1)
-      errors.add(pointer_to("/cluster", key), "a live executor runs a replica on one device (only 1 is possible)");
+    if (n != 1) errors.add(pointer_to("/cluster", key), "a live executor runs a replica on one device (only 1 is possible)");
   }
   if (c.engine.kv_blocks == 0) errors.add("/engine/kv_blocks", "a live executor needs the number of KV blocks");
   if (c.engine.kv_blocks > (1 << 24)) errors.add("/engine/kv_blocks", "expected at most 2^24 for a live executor");
@@ -66,7 +72,8 @@ void fill_facts(const LiveModel& m, const LiveChoice& choice, const RunConfig& c
   const double bytes = choice.options.dtype == "fp32" ? 4 : 2;
   f.model = m.name;
   f.dtype = choice.options.dtype;
-  f.hardware = processor_name() + " (executor " + parts.device->name() + ")";
+  const std::string hardware = parts.device->hardware();
+  f.hardware = (hardware.empty() ? processor_name() : hardware) + " (executor " + parts.device->name() + ")";
   f.executor = parts.device->name();
   f.clock = parts.device->clock();
   f.cost = "measured while it ran: " + f.clock;
@@ -93,6 +100,20 @@ void fill_facts(const LiveModel& m, const LiveChoice& choice, const RunConfig& c
   }
 }
 
+/// One that is alive is shared: its weights may fill most of a device's memory.
+std::shared_ptr<const LiveDevice> device_for(const std::string& executor, const LiveModel& model,
+                                             const LiveDeviceOptions& o) {
+  static std::mutex mutex;
+  static std::map<std::string, std::weak_ptr<const LiveDevice>> alive;
+  const std::string key = executor + '\n' + model.name + '\n' + model.origin + '\n' + o.dtype + '\n' + o.weights + '\n' +
+                          std::to_string(o.seed);
+  const std::lock_guard lock(mutex);
+  if (auto device = alive[key].lock()) return device;
+  std::shared_ptr<const LiveDevice> made = executor == "cpu" ? make_cpu_device(model, o) : make_cuda_device(model, o);
+  alive[key] = made;
+  return made;
+}
+
 }  // namespace
 
 std::string processor_name() {
@@ -107,12 +128,12 @@ std::string processor_name() {
 DeploymentParts make_live_deployment(const std::string& executor, const RunConfig& c, const Value& policies,
                                      ErrorList& errors) {
   if (executor != "cpu") {
-    throw ConfigError("executor " + executor +
-                      ": not available in this version: no engine of the CUDA kernels yet (cpu is available)");
+    if (const std::string reason = cuda_missing(); !reason.empty())
+      throw ConfigError("executor cuda: " + reason + "; executor cpu runs here");
   }
   DeploymentParts parts;
   const std::size_t before = errors.lines().size();
-  LiveChoice choice = read_live_model(c, errors);
+  LiveChoice choice = read_live_model(executor, c, errors);
   check_parallel(c, errors);
   if (!choice.options.weights.empty()) {
     if (const auto found = c.search.find(choice.options.weights)) choice.options.weights = *found;
@@ -121,7 +142,7 @@ DeploymentParts make_live_deployment(const std::string& executor, const RunConfi
   if (errors.lines().size() > before) return parts;
   try {
     const LiveModel model = live_model(choice.name, c.search.folders);
-    parts.device = make_cpu_device(model, choice.options);
+    parts.device = device_for(executor, model, choice.options);
     fill_facts(model, choice, c, parts);
     parts.inputs = {{"model", model.name, model.origin, ""}};
   } catch (const ConfigError& e) {

@@ -181,6 +181,8 @@ DeploymentFacts combined_facts(const std::vector<PoolAssembly>& pools) {
   DeploymentFacts f = pools.front().deployment.facts;
   f.replicas = f.all_gpus = f.all_blocks = 0;
   f.usd_per_hour = 0;
+  f.validated = false;                               // pools beside one another never were
+  f.real_engine_check = DeploymentFacts{}.real_engine_check;
   for (const PoolAssembly& p : pools) {
     const DeploymentFacts& one = p.deployment.facts;
     f.replicas += one.replicas;

@@ -37,6 +37,8 @@ struct DeploymentFacts {
   double map_s_per_token = 0;                  ///< mapping of KV that steps wait for, for each token computed
   std::vector<QualityFact> quality;            ///< what the KV format does to answers, as published
   std::string executor = "model", clock;       ///< what ran the steps; of a live one, the clock it was measured by
+  bool validated = false;                      ///< this model's prices on this device passed beside a real engine
+  std::string real_engine_check = "never compared with a real engine";
   std::string engine, host_engine;             ///< preset, or "" where none is named; whose host terms count
   std::vector<std::string> not_modelled;
   std::vector<std::string> provenance;  ///< a line each: model, hardware, engine, power, price

@@ -131,6 +131,8 @@ void describe(Describer&, ReplicationConfig&);
 struct ValidateConfig {
   double load = 0.7;
   std::int64_t runs = 3, batches = 240;
+  std::vector<double> loads;                 ///< each in turn, instead of `load`
+  std::string batching;                      ///< names, each in turn, instead of the policy's own; separated by commas
 };
 void describe(Describer&, ValidateConfig&);
 

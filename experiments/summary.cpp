@@ -166,8 +166,8 @@ Value trust(const Summary& s, const DeploymentFacts& d) {
   v["error"] = d.error;
   v["calibrated_time_fraction"] = s.calibrated_time_fraction;
   v["grade"] = name(s.grade);
-  v["validated"] = false;
-  v["real_engine_check"] = d.executor == "model" ? "never compared with a real engine"
+  v["validated"] = d.validated;
+  v["real_engine_check"] = d.executor == "model" ? d.real_engine_check
                                                  : "this is a real engine: executor " + d.executor + ", " + d.clock;
   Value& by_grade = v["time_by_grade_s"];
   for (std::size_t g = 0; g < s.time_by_grade_s.size(); ++g)

@@ -8,8 +8,6 @@
 namespace orrery {
 namespace {
 
-constexpr double kMostDrift = 10;   ///< percent
-
 double median_of(std::vector<double> x) {
   std::sort(x.begin(), x.end());
   const std::size_t n = x.size();
@@ -56,9 +54,9 @@ double rate_for(const ValidateSetup& setup, double load, const StepLaw& law, dou
   return rate;
 }
 
-std::vector<ComparedMetric> compared(const std::vector<Replication>& runs, const Summary& predicted) {
+std::vector<ComparedMetric> compared(const Gate& gate, const std::vector<Replication>& runs, const Summary& predicted) {
   std::vector<ComparedMetric> out;
-  for (const GateMetric& m : gate_metrics()) {
+  for (const GateMetric& m : gate.metrics) {
     ComparedMetric c{.metric = &m, .measured = {}, .predicted = m.of(predicted)};
     for (const Replication& r : runs) c.measured.push_back(m.of(r.outcome.summary));
     out.push_back(std::move(c));
@@ -66,7 +64,7 @@ std::vector<ComparedMetric> compared(const std::vector<Replication>& runs, const
   return out;
 }
 
-std::vector<BrokenLaw> broken_laws(const Assembly& a, std::uint64_t seed, const StepLaw& law,
+std::vector<BrokenLaw> broken_laws(const ValidateSetup& setup, const Assembly& a, const StepLaw& law,
                                    const std::vector<Replication>& runs) {
   StepLaw attention = law, host = law, batch = law;
   attention.seconds[StepLaw::kDecodeContext] *= 1.3;
@@ -76,7 +74,7 @@ std::vector<BrokenLaw> broken_laws(const Assembly& a, std::uint64_t seed, const 
   std::vector<BrokenLaw> out;
   for (const auto& [what, wrong] : {std::pair{"attention x 1.3", &attention}, std::pair{"host term 0", &host},
                                     std::pair{"batch term 0", &batch}}) {
-    out.push_back({what, compared(runs, simulated(a, seed, *wrong).outcome.summary)});
+    out.push_back({what, compared(*setup.gate, runs, simulated(a, setup.seed, *wrong).outcome.summary)});
   }
   return out;
 }
@@ -116,26 +114,40 @@ void check_parity(const Assembly& a, std::uint64_t seed, const Replication& real
   } catch (const EngineError& e) { out.differences.emplace_back(e.what()); }
 }
 
-Attempt::Verdict verdict_of(const Attempt& a) {
+Attempt::Verdict verdict_of(const Attempt& a, const Gate& gate) {
   if (a.parity < a.runs) return Attempt::Verdict::kFail;
-  if (a.calibration.drift > kMostDrift) return Attempt::Verdict::kNoisy;
-  const bool holds = std::all_of(a.metrics.begin(), a.metrics.end(), [](const ComparedMetric& m) { return m.holds(); });
-  return holds ? Attempt::Verdict::kPass : Attempt::Verdict::kFail;
+  if (a.calibration.drift > gate.drift) return Attempt::Verdict::kNoisy;
+  const auto hold = [](const std::vector<ComparedMetric>& all) {
+    return std::all_of(all.begin(), all.end(), [](const ComparedMetric& m) { return m.holds(); });
+  };
+  const StepError& steps = a.calibration.held_out;
+  const bool steps_hold = (gate.step_mean == 0 || steps.mape <= gate.step_mean) &&
+                          (gate.step_p95 == 0 || steps.p95 <= gate.step_p95);
+  return hold(a.metrics) && hold(a.of_hardware) && steps_hold ? Attempt::Verdict::kPass : Attempt::Verdict::kFail;
 }
 
 }  // namespace
 
-const std::vector<GateMetric>& gate_metrics() {
-  static const std::vector<GateMetric> metrics{
-      {"throughput", "req/s", 10, [](const Summary& s) { return static_cast<double>(s.requests[0]) / s.duration_s; }},
-      {"busy time", "s", 10, [](const Summary& s) { return s.busy * s.duration_s; }},
-      {"E2E mean", "ms", 10, [](const Summary& s) { return 1e3 * s.latencies.e2e.mean; }},
-      {"TTFT p50", "ms", 15, [](const Summary& s) { return 1e3 * s.latencies.ttft.p50; }},
-      {"TTFT p99", "ms", 20, [](const Summary& s) { return 1e3 * s.latencies.ttft.p99; }},
-      {"E2E p99", "ms", 20, [](const Summary& s) { return 1e3 * s.latencies.e2e.p99; }},
-      {"TPOT p50", "ms", 0, [](const Summary& s) { return 1e3 * s.latencies.tpot.p50; }},
-      {"ITL p99", "ms", 0, [](const Summary& s) { return 1e3 * s.latencies.itl.p99; }}};
-  return metrics;
+const Gate& gate_of(const std::string& backend) {
+  const auto metric = [](const char* name, const char* unit, double gate, double (*of)(const Summary&)) {
+    return GateMetric{name, unit, gate, of};
+  };
+  const auto made = [&](double throughput, double busy, double e2e_mean, double e2e_p50, double ttft_p50, double tpot_p50,
+                        double p99) {
+    return std::vector<GateMetric>{
+        metric("throughput", "req/s", throughput, [](const Summary& s) { return static_cast<double>(s.requests[0]) / s.duration_s; }),
+        metric("busy time", "s", busy, [](const Summary& s) { return s.busy * s.duration_s; }),
+        metric("E2E mean", "ms", e2e_mean, [](const Summary& s) { return 1e3 * s.latencies.e2e.mean; }),
+        metric("E2E p50", "ms", e2e_p50, [](const Summary& s) { return 1e3 * s.latencies.e2e.p50; }),
+        metric("TTFT p50", "ms", ttft_p50, [](const Summary& s) { return 1e3 * s.latencies.ttft.p50; }),
+        metric("TTFT p99", "ms", p99, [](const Summary& s) { return 1e3 * s.latencies.ttft.p99; }),
+        metric("E2E p99", "ms", p99, [](const Summary& s) { return 1e3 * s.latencies.e2e.p99; }),
+        metric("TPOT p50", "ms", tpot_p50, [](const Summary& s) { return 1e3 * s.latencies.tpot.p50; }),
+        metric("ITL p99", "ms", 0, [](const Summary& s) { return 1e3 * s.latencies.itl.p99; })};
+  };
+  static const Gate cpu{.metrics = made(10, 10, 10, 0, 15, 0, 20)};
+  static const Gate gpu{.metrics = made(3, 0, 0, 5, 0, 5, 10), .step_mean = 5, .step_p95 = 10, .drift = 3};
+  return backend == "cuda" ? gpu : cpu;
 }
 
 double ComparedMetric::median() const { return median_of(measured); }
@@ -200,10 +212,11 @@ Attempt attempt(const ValidateSetup& setup, const std::function<void(const std::
   const StepLaw& law = out.calibration.law;
   const Replication predicted = simulated(a, setup.seed, law);
   out.load = predicted.outcome.summary.busy;
-  out.metrics = compared(runs, predicted.outcome.summary);
+  out.metrics = compared(*setup.gate, runs, predicted.outcome.summary);
+  if (setup.predict) out.of_hardware = compared(*setup.gate, runs, setup.predict(out.rate));
   out.run_steps = run_error(law, logs, out.steps);
-  out.broken = broken_laws(a, setup.seed, law, runs);
-  out.verdict = verdict_of(out);
+  out.broken = broken_laws(setup, a, law, runs);
+  out.verdict = verdict_of(out, *setup.gate);
   return out;
 }
 

@@ -225,6 +225,7 @@ Hardware hardware_from_json(const Value& v, const std::vector<std::string>& fold
   }
   h.attention_family = optional_string(v, "attention_family");
   read_measured(h, v);
+  h.validations = records_from_json(v, h.stale_validations);
   h.scaled_from = optional_string(v, "scaled_from");
   if (h.scaled_from.empty()) read_fit(h, v);
   else scale_from(h, load_hardware(h.scaled_from, folders));

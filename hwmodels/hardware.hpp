@@ -16,6 +16,7 @@
 #include "hwmodels/engine.hpp"
 #include "hwmodels/operator.hpp"
 #include "hwmodels/step_model.hpp"
+#include "hwmodels/validation.hpp"
 #include "sim/base/units.hpp"
 #include "sim/config/value.hpp"
 #include "sim/cost.hpp"
@@ -98,6 +99,8 @@ struct Hardware {
   MeasuredVariants variants;
   double map_group_s = 0;            ///< mapping a page group for KV; 0: as published
   std::vector<MeasuredSteps> whole_steps;
+  std::vector<ValidationRecord> validations;   ///< comparisons with a real engine that hold for this file
+  bool stale_validations = false;              ///< there were some, of other numbers
   PowerModel power;
   ClockFacts clocks;
   Price price;

@@ -94,16 +94,20 @@ class CpuDevice final : public LiveDevice {
 };
 
 template <class T>
-std::unique_ptr<LiveDevice> device_of(const LiveModel& model, const CpuDeviceOptions& o) {
+std::unique_ptr<LiveDevice> device_of(const LiveModel& model, const LiveDeviceOptions& o) {
   if (o.weights.empty()) return std::make_unique<CpuDevice<T>>(model.shape, Weights<T>(model.shape, o.seed));
   return std::make_unique<CpuDevice<T>>(model.shape, load_weights<T>(SafetensorsFile(o.weights), model.shape));
 }
 
 }  // namespace
 
-std::unique_ptr<LiveDevice> make_cpu_device(const LiveModel& model, const CpuDeviceOptions& o) {
+std::unique_ptr<LiveDevice> make_cpu_device(const LiveModel& model, const LiveDeviceOptions& o) {
+  if (model.parameters() > kMostCpuParameters) {
+    throw ConfigError("model \"" + model.name + "\": " + std::to_string(model.parameters()) +
+                      " parameters are too many for the CPU engine (at most " + std::to_string(kMostCpuParameters) + ")");
+  }
   try {
-    if (o.dtype == "fp32") return device_of<float>(model, o);
+    if (o.dtype.empty() || o.dtype == "fp32") return device_of<float>(model, o);
     if (o.dtype == "bf16") return device_of<Bf16>(model, o);
   } catch (const std::invalid_argument& e) {
     throw ConfigError("model \"" + model.name + "\": the CPU engine: " + e.what());

@@ -13,13 +13,10 @@
 
 namespace orrery {
 
-struct CpuDeviceOptions {
-  std::string dtype = "fp32";        ///< or "bf16": weights and KV
-  std::uint64_t seed = 1;            ///< of the weights, where no file is named
-  std::string weights;               ///< a safetensors file; "" : none
-};
+/// Models with more weights than this are refused: they are generated and held in memory.
+inline constexpr std::int64_t kMostCpuParameters = 2'000'000'000;
 
 /// Throws ConfigError for what the CPU kernels cannot do.
-std::unique_ptr<LiveDevice> make_cpu_device(const LiveModel& model, const CpuDeviceOptions& options);
+std::unique_ptr<LiveDevice> make_cpu_device(const LiveModel& model, const LiveDeviceOptions& options);
 
 }  // namespace orrery

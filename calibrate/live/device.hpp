@@ -1,5 +1,7 @@
-/// A device that runs the steps of a live executor (live_executor.hpp). The executor decides what a step holds; a
-/// device knows memory and kernels. One model on it, with one set of weights, serves several replicas in turn.
+/// A device that runs the steps of a live executor (live_executor.hpp): the CPU (cpu_device.hpp), a GPU
+/// (cuda_device.hpp). The executor decides what a step holds; a device knows memory and kernels: it makes the weights,
+/// holds the KV pool, copies blocks, plans and runs the launches of a step, chooses the next tokens, and tells the time.
+/// One model on it, with one set of weights, serves several replicas in turn.
 ///
 ///   auto device = make_cpu_device(model, options);                    // cpu_device.hpp
 ///   auto replica = device->replica({.blocks = 256, .block_tokens = 16});
@@ -29,6 +31,12 @@ class LiveReplica {
   virtual std::span<const std::int32_t> run(std::span<const Work> work) = 0;
 };
 
+struct LiveDeviceOptions {
+  std::string dtype;                 ///< of weights and KV; "": the device's own (fp32 on the CPU, bf16 on a GPU)
+  std::uint64_t seed = 1;            ///< of the weights, where no file is named
+  std::string weights;               ///< a safetensors file; "": none
+};
+
 /// Outlives its replicas.
 class LiveDevice {
  public:
@@ -37,7 +45,8 @@ class LiveDevice {
   };
   virtual ~LiveDevice() = default;
   virtual std::unique_ptr<LiveReplica> replica(const Kv& kv) const = 0;
-  virtual std::string name() const = 0;    ///< "cpu"
+  virtual std::string name() const = 0;    ///< "cpu", "cuda"
+  virtual std::string hardware() const { return ""; }   ///< "NVIDIA H200"; "": this machine's processor
   virtual std::string clock() const = 0;   ///< "thread CPU time"
   virtual std::int32_t vocabulary() const = 0;
   virtual std::int64_t row_tile() const { return 1; }   ///< rows that its GEMM takes at once

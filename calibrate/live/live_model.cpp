@@ -51,10 +51,20 @@ LiveModel live_model_from_json(const Value& v) {
   if (v.at("tied_embeddings").as_bool()) refuse(m, "tied embeddings");
   if (const Value* mla = v.find("mla"); mla != nullptr && !mla->is_null()) refuse(m, "latent attention");
   if (const Value* moe = v.find("moe"); moe != nullptr && !moe->is_null()) read_experts(*moe, m);
-  if (m.parameters() > kMostLiveParameters) {
-    throw ConfigError("model \"" + m.name + "\": " + std::to_string(m.parameters()) +
-                      " parameters are too many for a live executor (at most " + std::to_string(kMostLiveParameters) + ")");
-  }
+  return m;
+}
+
+LiveModel live_model_of(const ModelShape& from) {
+  LiveModel m;
+  m.name = from.name;
+  m.source = from.source;
+  m.origin = from.origin;
+  if (!from.gated) refuse(m, "feed-forward layers without a gate");
+  if (from.tied_embeddings) refuse(m, "tied embeddings");
+  const auto small = [](std::int64_t n) { return static_cast<std::int32_t>(n); };
+  m.shape = {.layers = small(from.layers), .hidden = small(from.hidden), .heads = small(from.heads),
+             .kv_heads = small(from.kv_heads), .head_dim = small(from.head_dim), .ffn = small(from.ffn),
+             .vocab = small(from.vocabulary), .max_positions = small(from.max_position)};
   return m;
 }
 

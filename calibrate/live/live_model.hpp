@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "hwmodels/model.hpp"
 #include "kernels/engine/weights.hpp"
 #include "sim/config/value.hpp"
 
@@ -23,8 +24,7 @@ struct LiveModel {
 
 LiveModel live_model(std::string_view name, const std::vector<std::string>& folders);
 LiveModel live_model_from_json(const Value& v);
-
-/// Models with more weights than this are refused: they are generated and held in memory.
-inline constexpr std::int64_t kMostLiveParameters = 2'000'000'000;
+/// The same of a model that the cost models know already; dense ones. Throws ConfigError for what no device runs.
+LiveModel live_model_of(const ModelShape& model);
 
 }  // namespace orrery

@@ -37,7 +37,7 @@ class LiveStepEngine final : public StepEngine {
   std::int64_t row_tile() const override { return row_tile_; }
 
  private:
-  double once(const StepBatch& batch);
+  double once(const StepBatch& batch);   ///< seconds
   void add(std::int64_t context, std::int64_t q);
 
   std::string name_;

@@ -3,8 +3,8 @@
 /// order, so that a batch meets the caches as a replay leaves them and drift hits all batches alike; a batch's time is
 /// its median.
 ///
-///   auto engine = make_cpu_step_engine(model, {.max_sequences = 24, .max_context = 512});
-///   StepCalibrator c(*engine, {.max_sequences = 24, .token_budget = 128, .max_context = 512});
+///   LiveStepEngine engine(*device, {.max_sequences = 24, .max_context = 512});       // calibrate/live/
+///   StepCalibrator c(engine, {.max_sequences = 24, .token_budget = 128, .max_context = 512});
 ///   for (int i = 0; i < 4; ++i) c.round();   replay();   for (int i = 0; i < 3; ++i) c.round();
 ///   StepCalibration s = c.result();          // s.law, s.held_out, s.noise, s.drift
 ///   StepCostModel predicted(s.law);

@@ -1,5 +1,5 @@
-/// What calibration of whole steps needs of an engine: run this batch once, say how long it took. The CPU engine is in
-/// cpu_step_engine.hpp; anything that runs steps may stand behind it (an executor under the policies, a device).
+/// What calibration of whole steps needs of an engine: run this batch, say how long it took. Live devices stand behind
+/// it in calibrate/live/live_step_engine.hpp; in tests, laws that are known.
 ///
 ///   StepBatch b{.chunks = {{0_tok, 64_tok}}, .decodes = {200_tok, 17_tok}};       // one prompt, two decodes
 ///   double seconds = engine.run(b);

@@ -73,6 +73,7 @@ class Fitter {
 
   Calibration run() {
     report_.drift = sentinel_drift(plan_, journal_);
+    report_.drift_limit = device_.at("drift_limit_percent").as_double();
     describe_device();
     for (const SweepOp op : {SweepOp::kGemm, SweepOp::kPrefill, SweepOp::kDecode}) fit_one(op);
     ragged();
@@ -100,18 +101,26 @@ class Fitter {
     s["cache_mb"] = light_.cache_bytes * 1e-6;
     s["sm_count"] = device_.at("units").as_double();
     s["value_bytes"] = value_bytes_;
-    s["source"] = "probed: multiply-adds in registers (" + std::string(value_bytes_ == 4 ? "fp32" : "16-bit") +
-                  ", whatever the key's name), reads of memory; " + header.at("machine").at("processor").as_string();
-    Value& p = hardware_["power"];
-    for (const auto* key : {"idle_w", "active_w", "joules_per_flop", "joules_per_byte"}) p[key] = 0;
-    p["limit_w"] = 1;
-    p["source"] = "not reported by this machine; energy is 0";
-    p["date"] = labels_.date;
+    s["source"] = std::string(value_bytes_ == 4 ? "fp32, whatever the key's name: " : "") +
+                  header.at("probe").at("source").as_string() + "; " + header.at("machine").at("processor").as_string();
+    describe_power(header.find("power"));
     hardware_["fit"]["source"] = "orrery calibrate, backend " + backend + ", samples beside this file" +
                                  (report_.noisy() ? "; NOISY: sentinels moved by " + percent(report_.drift) : "");
     hardware_["fit"]["date"] = labels_.date;
     hardware_["all_reduce"] = Value::array();
     hardware_["machine"] = header.at("machine");
+  }
+
+  /// As the device reported it (a step draws what idles and what its work adds); 0 where it did not.
+  void describe_power(const Value* measured) {
+    Value& p = hardware_["power"];
+    for (const auto* key : {"idle_w", "active_w", "joules_per_flop", "joules_per_byte"}) p[key] = 0;
+    p["limit_w"] = 1;
+    p["source"] = "not reported by this machine; energy is 0";
+    p["date"] = labels_.date;
+    if (measured == nullptr) return;
+    for (const auto* key : {"idle_w", "limit_w", "joules_per_flop", "joules_per_byte", "source"}) p[key] = measured->at(key);
+    p["active_w"] = measured->at("idle_w");
   }
 
   /// Reason why no kernel can have been so fast; "" if it can.
@@ -365,10 +374,8 @@ class Fitter {
 
 }  // namespace
 
-bool FitReport::noisy() const { return drift > kDriftLimit; }
-
 Value sweep_header(const SweepPlan& plan, const ModelShape& model, const SweepOptions& options,
-                   const SweepBackend& backend, const SpeedOfLight& probe) {
+                   SweepBackend& backend, const SpeedOfLight& probe) {
   Value v = Value::object();
   v["format"] = "orrery sweep 1";
   v["backend"] = backend.name();
@@ -384,6 +391,17 @@ Value sweep_header(const SweepPlan& plan, const ModelShape& model, const SweepOp
   v["probe"]["bytes_per_s"] = probe.bytes_per_s;
   v["probe"]["cache_bytes"] = probe.cache_bytes;
   v["probe"]["cache_bytes_per_s"] = probe.cache_bytes_per_s;
+  v["probe"]["source"] = backend.probe_source();
+  v["device"]["drift_limit_percent"] = backend.drift_limit();
+  v["condition"] = backend.condition();
+  if (const auto power = backend.power()) {
+    Value& p = v["power"];
+    p["idle_w"] = power->idle_w;
+    p["limit_w"] = power->limit_w;
+    p["joules_per_flop"] = power->joules_per_flop;
+    p["joules_per_byte"] = power->joules_per_byte;
+    p["source"] = power->source;
+  }
   v["machine"] = backend.machine();
   return v;
 }
@@ -406,7 +424,7 @@ std::string text(const FitReport& r) {
   }
   out += "the step law's terms without residual: " + percent(r.terms_mape) + "\n";
   for (const auto& [reason, count] : r.rejected) out += "rejected: " + std::to_string(count) + " " + reason + "\n";
-  out += "sentinels moved by " + percent(r.drift) + (r.noisy() ? ": NOISY, above " + percent(kDriftLimit) : "") + "\n";
+  out += "sentinels moved by " + percent(r.drift) + (r.noisy() ? ": NOISY, above " + percent(r.drift_limit) : "") + "\n";
   return out;
 }
 

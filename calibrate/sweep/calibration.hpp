@@ -30,10 +30,9 @@ struct FitReport {
   std::map<std::string, int> rejected;        ///< reason -> points faster than the device can be
   double drift = 0;                           ///< percent, of the sentinels
   double terms_mape = 0;                      ///< of the steps' law without its residual
-  bool noisy() const;                         ///< drift above the limit
+  double drift_limit = 10;                    ///< percent, of the backend
+  bool noisy() const { return drift > drift_limit; }
 };
-
-inline constexpr double kDriftLimit = 10;     ///< percent, on a shared CPU (kernels.md section 4)
 
 struct Calibration {
   Value hardware;                             ///< as hwmodels/gpus/NAME.json
@@ -46,7 +45,7 @@ struct CalibrationLabels {
 
 /// What is known of the device, for the journal's header.
 Value sweep_header(const SweepPlan& plan, const ModelShape& model, const SweepOptions& options,
-                   const SweepBackend& backend, const SpeedOfLight& probe);
+                   SweepBackend& backend, const SpeedOfLight& probe);
 
 Calibration fit_sweep(const SweepPlan& plan, const Journal& journal, const ModelShape& model,
                       const CalibrationLabels& labels);

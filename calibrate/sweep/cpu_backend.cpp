@@ -1,14 +1,12 @@
 /// The CPU backend of the sweep: the fp32 kernels of kernels/, one thread, its CPU time.
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <utility>
 
 #include "calibrate/clock.hpp"
-#include "calibrate/step/cpu_step_engine.hpp"
+#include "calibrate/live/cpu_device.hpp"
+#include "calibrate/live/live_step_engine.hpp"
 #include "calibrate/sweep/backend.hpp"
 #include "calibrate/sweep/cpu_probe.hpp"
 #include "kernels/attention_decode/attention_decode.hpp"
@@ -27,28 +25,30 @@
 namespace orrery {
 namespace {
 
-constexpr std::size_t kArenaFloats = std::size_t{3} << 21;  // 25 MB, as much as a small model with its KV
+constexpr std::size_t kArenaFloats = std::size_t{3} << 21;  // 25 MB: the largest operand of a point
 constexpr std::int32_t kPage = 16;
 
 std::int64_t whole(double x) { return static_cast<std::int64_t>(x); }
 std::int32_t small(double x) { return static_cast<std::int32_t>(x); }
 
 /// Random numbers that all trials share as weights, inputs and caches, so that preparing one is cheap: points are
-/// visited many times. Buffers of a trial lie in it one behind the other and are used in turn.
+/// visited many times. Buffers of a trial lie in it one behind the other and are used in turn, over as much memory as
+/// the model's weights take: what a step finds in the caches of its processor, a launch is to find there.
 class Arena {
  public:
-  Arena() : floats_(kArenaFloats) {
+  explicit Arena(std::size_t model_floats) : floats_(kArenaFloats), turns_(std::min(model_floats, kArenaFloats)) {
     Rng rng(1, Purpose::kWeights, 1);
     for (float& v : floats_) v = static_cast<float>(rng.uniform() - 0.5);
   }
   /// The buffer of this turn, of `floats`.
   float* at(std::size_t turn, std::size_t floats) {
-    return floats_.data() + floats * (turn % std::max<std::size_t>(1, floats_.size() / floats));
+    return floats_.data() + floats * (turn % std::max<std::size_t>(1, turns_ / floats));
   }
   float* behind(std::size_t offset) { return floats_.data() + offset; }
 
  private:
   std::vector<float> floats_;
+  std::size_t turns_;
 };
 
 class CpuTrial : public Trial {
@@ -391,27 +391,18 @@ class MapTrial final : public Trial {
   VirtualKv pool_;
 };
 
-class StepTrial final : public Trial {
- public:
-  StepTrial(StepEngine& engine, const StepBatch& batch) : engine_(engine), batch_(batch) {}
-  double run(std::int64_t) override { return engine_.run(batch_); }
-  bool repeats() const override { return false; }
-
- private:
-  StepEngine& engine_;
-  const StepBatch& batch_;
-};
-
 class CpuBackend final : public SweepBackend {
  public:
   CpuBackend(const ModelShape& model, const SweepOptions& o)
       : model_(model),
-        engine_(make_cpu_step_engine(model, {.max_sequences = o.max_sequences, .max_context = o.max_context})) {}
+        device_(make_cpu_device(live_model_of(model), {})),
+        engine_(*device_, {.max_sequences = o.max_sequences, .max_context = o.max_context}),
+        arena_(static_cast<std::size_t>(model.parameters())) {}
 
   std::string_view name() const override { return "cpu"; }
   Value machine() const override { return cpu_fingerprint(); }
   double value_bytes() const override { return 4; }
-  std::int64_t row_tile() const override { return engine_->row_tile(); }
+  std::int64_t row_tile() const override { return engine_.row_tile(); }
   double memory_bytes() const override { return cpu_memory_bytes(); }
   double units() const override { return 1; }
   SpeedOfLight probe() override { return probe_cpu(); }
@@ -441,12 +432,13 @@ class CpuBackend final : public SweepBackend {
       case SweepOp::kVariant: return std::make_unique<VariantTrial>(arena_, x);
       case SweepOp::kStep: break;
     }
-    return std::make_unique<StepTrial>(*engine_, p.batch);
+    return std::make_unique<StepTrial>(engine_, p.batch);
   }
 
  private:
   ModelShape model_;
-  std::unique_ptr<StepEngine> engine_;
+  std::unique_ptr<LiveDevice> device_;
+  LiveStepEngine engine_;
   Arena arena_;
 };
 
@@ -454,15 +446,7 @@ constexpr std::int64_t kLargestParameters = 100'000'000;  // 400 MB of fp32; a s
 
 }  // namespace
 
-std::unique_ptr<SweepBackend> make_sweep_backend(std::string_view name, const ModelShape& model,
-                                                 const SweepOptions& options) {
-  if (name == "cuda") {
-    struct stat device{};
-    const bool driver = ::stat("/dev/nvidiactl", &device) == 0;
-    throw ConfigError(std::string("backend cuda: not available in this version: the sweep has no CUDA backend yet") +
-                      (driver ? "" : "; nor has this machine an NVIDIA driver (/dev/nvidiactl is missing)"));
-  }
-  if (name != "cpu") throw ConfigError("backend \"" + std::string(name) + "\": expected cpu or cuda");
+std::unique_ptr<SweepBackend> make_cpu_backend(const ModelShape& model, const SweepOptions& options) {
   if (model.parameters() > kLargestParameters) {
     throw ConfigError("model \"" + model.name + "\": too large for the CPU backend (" +
                       std::to_string(model.parameters() / 1'000'000) + " million parameters, at most 100)");

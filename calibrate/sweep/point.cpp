@@ -10,6 +10,9 @@
 namespace orrery {
 namespace {
 
+/// KV that the points of a GPU read at most, in tokens of a layer: 2 GB of Llama-3.1-8B's.
+constexpr double kMostKvTokens = 524288;
+
 class Planner {
  public:
   Planner(const ModelShape& m, const SweepOptions& o) : m_(m), o_(o), rng_(o.seed, Purpose::kFuzz, 31) {}
@@ -39,27 +42,38 @@ class Planner {
                                                 {hidden, ffn},
                                                 {static_cast<double>(m_.vocabulary), hidden}};
     const std::vector<double> full{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 65, 96, 128, 129, 192, 256},
-        few{1, 3, 8, 24, 65, 192};
+        few{1, 3, 8, 24, 65, 192},
+        server{1,   2,   4,   8,   16,  24,  32,  48,  64,  65,  80,  96,  112,  128,  129,  160,
+               192, 224, 256, 257, 320, 384, 512, 640, 768, 1024, 1536, 2048, 3072, 4096, 8192};
     for (const auto& [n, k] : shapes) {
-      for (const double rows : o_.quick ? few : full) add(SweepOp::kGemm, {rows, n, k});
+      for (const double rows : o_.quick ? few : o_.gpu ? server : full) {
+        if (n < 100000 || rows <= 256) add(SweepOp::kGemm, {rows, n, k});      // the head sees output rows only
+      }
     }
-    for (std::size_t i = 0; i < some(60, 12); ++i) {
-      add(SweepOp::kGemm, {drawn(1, 256), drawn(128, 2048), drawn(128, 2048)});
+    const auto even = [&](double low, double high) { return 64 * std::max(1.0, std::round(drawn(low, high) / 64)); };
+    for (std::size_t i = 0; i < some(o_.gpu ? 200 : 60, 12); ++i) {
+      if (o_.gpu) add(SweepOp::kGemm, {drawn(1, 8192), even(256, 16384), even(256, 16384)});
+      else add(SweepOp::kGemm, {drawn(1, 256), drawn(128, 2048), drawn(128, 2048)});
     }
   }
+
+  /// A context that a batch of such size finds room for.
+  double within(double batch, double context) const { return std::min(context, std::floor(kMostKvTokens / batch)); }
 
   void attention() {
     const double heads = static_cast<double>(m_.heads), kv = static_cast<double>(m_.kv_heads),
                  d = static_cast<double>(m_.head_dim);
     const double longest = static_cast<double>(2 * o_.max_context);
-    for (std::size_t i = 0; i < some(60, 14); ++i) {
+    for (std::size_t i = 0; i < some(o_.gpu ? 150 : 60, 14); ++i) {
       const double q = drawn(2, static_cast<double>(2 * o_.token_budget)), context = i % 3 == 0 ? 0 : drawn(1, longest);
       add(SweepOp::kPrefill, {i % 4 == 0 ? drawn(1, 4) : 1, q, context, heads, kv, d});
     }
-    for (std::size_t i = 0; i < some(60, 14); ++i) {
-      add(SweepOp::kDecode, {drawn(1, static_cast<double>(o_.max_sequences)), drawn(1, longest), heads, kv, d});
+    const double most = static_cast<double>(o_.gpu ? 4 * o_.max_sequences : o_.max_sequences);
+    for (std::size_t i = 0; i < some(o_.gpu ? 150 : 60, 14); ++i) {
+      const double batch = drawn(1, most);
+      add(SweepOp::kDecode, {batch, within(batch, drawn(1, longest)), heads, kv, d});
     }
-    for (std::size_t i = 0; i < some(20, 4); ++i) {  // what a mean context does not say
+    for (std::size_t i = 0; i < some(o_.gpu ? 60 : 20, 4); ++i) {  // what a mean context does not say
       SweepPoint p{SweepOp::kRagged, SweepUse::kTest, {}, {}, {}};
       const double batch = drawn(2, static_cast<double>(o_.max_sequences)), typical = drawn(16, longest / 4);
       double sum = 0;
@@ -79,7 +93,7 @@ class Planner {
     const double d = static_cast<double>(m_.head_dim);
     for (std::size_t i = 0; i < some(10, 4); ++i) {
       const double batch = drawn(1, static_cast<double>(o_.max_sequences));
-      const double context = drawn(64, static_cast<double>(2 * o_.max_context));
+      const double context = within(batch, drawn(64, static_cast<double>(2 * o_.max_context)));
       for (const DecodeVariant v : kDecodeVariants) {
         const bool kivi = v == DecodeVariant::kKivi4 || v == DecodeVariant::kKivi2;
         if (!kivi || m_.head_dim % 32 == 0)
@@ -89,13 +103,14 @@ class Planner {
   }
 
   void small_kernels() {
-    for (const double rows : {1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0}) {
+    for (double rows = 1; rows <= (o_.gpu ? 8192 : 256); rows *= 2) {
       for (const SweepOp op : {SweepOp::kNorm, SweepOp::kRope, SweepOp::kActivation}) add(op, {rows});
     }
   }
 
   void memory() {
-    for (const double bytes : {65536.0, 1048576.0, 8388608.0}) add(SweepOp::kCopy, {bytes});
+    for (const double bytes : o_.gpu ? std::array{1048576.0, 16777216.0, 268435456.0}
+                                     : std::array{65536.0, 1048576.0, 8388608.0}) add(SweepOp::kCopy, {bytes});
     for (const double groups : {8.0, 32.0}) add(SweepOp::kMap, {groups});
   }
 
@@ -118,13 +133,16 @@ class Planner {
     s.seed = hash_combine(o_.seed, 1);
     for (StepBatch& b : random_batches(s)) step(std::move(b), SweepUse::kTest, "random");
     const std::int64_t middle = o_.max_context / 2;
-    for (std::int64_t n = 1; n <= o_.max_sequences; n += o_.quick ? 7 : 2) {
+    const auto along = [&](std::int64_t all, std::int64_t quick, std::int64_t step) {
+      return o_.gpu ? std::max<std::int64_t>(1, all / 12) : o_.quick ? quick : step;
+    };
+    for (std::int64_t n = 1; n <= o_.max_sequences; n += along(o_.max_sequences, 7, 2)) {
       step({{}, std::vector<Tokens>(static_cast<std::size_t>(n), Tokens{middle})}, SweepUse::kTest, "decode batch");
     }
     for (std::int64_t c = 1; c <= o_.max_context; c += o_.quick ? o_.max_context / 4 : o_.max_context / 12) {
       step({{}, std::vector<Tokens>(8, Tokens{c})}, SweepUse::kTest, "decode context");
     }
-    for (std::int64_t q = 1; q <= o_.token_budget; q += o_.quick ? 40 : 11)
+    for (std::int64_t q = 1; q <= o_.token_budget; q += along(o_.token_budget, 40, 11))
       step({{{Tokens{}, Tokens{q}}}, {}}, SweepUse::kTest, "chunk");
   }
 

@@ -71,6 +71,7 @@ struct SweepEntry {
 
 struct SweepOptions {
   bool quick = false;              ///< fewer points: for tests and a first look
+  bool gpu = false;                ///< the rows, contexts and batches of a server; else those of one thread
   std::uint64_t seed = 1;
   std::int64_t max_sequences = 24, token_budget = 128, max_context = 512;   ///< of whole steps
 };

@@ -16,7 +16,7 @@
 
 namespace orrery {
 
-inline constexpr double kSampleSeconds = 5e-4;  ///< a sample takes at least this long: as many launches as that needs
+inline constexpr double kSampleSeconds = 2e-3;  ///< a sample takes at least this long: as many launches as that needs
 
 /// Seconds of one launch. The first launch, which finds buffers cold that no model has cold, is not counted.
 double take_sample(Trial& trial);

@@ -18,6 +18,7 @@ template <class Source, int kHeadDim, bool kUnified>
 DEVICE_KERNEL(kDecodeThreads, 2) decode_kernel(DEVICE_PARAMETER Source source, DecodePass pass) {
   const DecodeRows<Bf16>& a = source.rows;
   const LaunchTile tile = global_load(a.tiles + block_index());
+  if (tile.q_begin == tile.q_end) return;      // fills a launch up to the size of a graph
   const std::int32_t kv_len = global_load(a.kv_len + tile.sequence);
   const auto row0 = static_cast<std::int32_t>(block_index_y()) * kDecodeRows;
   const DecodeTile t{a, tile, row0, pass.only_outside, pass.partial};

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -57,6 +58,13 @@ inline int device_generation() {
   check_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "compute capability");
   return 10 * major + minor;
 }
+inline std::string device_name() {
+  int device = 0;
+  cudaDeviceProp p{};
+  check_cuda(cudaGetDevice(&device), "the current device");
+  check_cuda(cudaGetDeviceProperties(&p, device), "properties of the device");
+  return p.name;
+}
 #else
 inline void* device_allocate(std::size_t bytes, const char* name, bool input) {
   if (!bytes) return nullptr;
@@ -76,6 +84,7 @@ inline void device_fill(void* p, int byte, std::size_t bytes, Stream) { std::mem
 inline bool device_present() { return true; }
 inline int device_processors() { return 4; }
 inline int device_generation() { return 90; }
+inline std::string device_name() { return "emulated GPU"; }
 #endif
 
 template <class T>

@@ -1,11 +1,11 @@
 #include "kernels/engine/decoder.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
 #include "kernels/attention_mixed/attention_mixed.hpp"
 #include "kernels/common/attention_core.hpp"
+#include "kernels/gather/gather_rows.hpp"
 #include "kernels/gemm/gemm.hpp"
 #include "kernels/rmsnorm/rmsnorm.hpp"
 #include "kernels/swiglu/swiglu.hpp"
@@ -67,77 +67,31 @@ std::span<const T> Decoder<T>::step(std::span<const Work> work, KvMemory<T>& mem
   }
   rmsnorm(RmsNormArgs<T>{.x = projected_.data(), .residual = residual_.data(), .weight = weights_.final_norm.data(),
                          .out = normed_.data(), .rows = rows_, .dim = hidden, .eps = eps});
-  head(work);
+  head();
   return logits_;
 }
 
 /// Logits of the items that want them, in their order.
 template <class T>
-void Decoder<T>::head(std::span<const Work> work) {
-  const std::int64_t hidden = shape_.hidden;
-  std::vector<std::int64_t> place(work.size());
-  std::int64_t wanted = 0, row = 0;
-  for (std::size_t i = 0; i < work.size(); ++i) place[i] = work[i].logits ? wanted++ : -1;
+void Decoder<T>::head() {
+  const std::int64_t hidden = shape_.hidden, wanted = static_cast<std::int64_t>(batch_.last.size());
   last_.resize(static_cast<std::size_t>(wanted * hidden));
-  for (std::int32_t i : order_) {
-    row += static_cast<std::int64_t>(work[i].tokens.size());
-    if (place[i] >= 0) std::copy_n(normed_.data() + (row - 1) * hidden, hidden, last_.data() + place[i] * hidden);
-  }
+  gather_rows(GatherArgs<T>{normed_.data(), batch_.last.data(), last_.data(), wanted, hidden});
   linear(last_, weights_.head, wanted, shape_.vocab, hidden, logits_);
 }
 
 /// Puts the batch in order, looks its tokens up and plans its attention.
 template <class T>
 void Decoder<T>::gather(std::span<const Work> work) {
-  order_.clear();
-  for (bool single : {false, true}) {
-    for (std::size_t i = 0; i < work.size(); ++i) {
-      if ((work[i].tokens.size() == 1) == single) order_.push_back(static_cast<std::int32_t>(i));
-    }
-  }
-  for (auto* v : {&row_sequence_, &position_, &context_, &queries_, &length_}) v->clear();
-  q_offset_.assign(1, 0);
-  residual_.clear();
-  std::int32_t sequence = 0;
-  for (std::int32_t i : order_) {
-    const Work& w = work[i];
-    for (std::size_t t = 0; t < w.tokens.size(); ++t) {
-      const auto row = weights_.embedding.begin() + std::ptrdiff_t{w.tokens[t]} * shape_.hidden;
-      residual_.insert(residual_.end(), row, row + shape_.hidden);
-      row_sequence_.push_back(sequence);
-      position_.push_back(w.context + static_cast<std::int32_t>(t));
-    }
-    ++sequence;
-    if (w.tokens.size() == 1) {
-      length_.push_back(w.context + 1);
-    } else {
-      context_.push_back(w.context);
-      queries_.push_back(static_cast<std::int32_t>(w.tokens.size()));
-      q_offset_.push_back(static_cast<std::int32_t>(position_.size()));
-    }
-  }
-  rows_ = static_cast<std::int64_t>(position_.size());
-  chunks_ = static_cast<std::int32_t>(queries_.size());
-  fill_table(work);
-  decode_plan_ =
-      plan_decode({.contexts = length_, .kv_heads = shape_.kv_heads, .block = kKvBlock, .rule = SplitRule::kNone});
-  plan_ = plan_mixed(
-      plan_prefill({.queries = queries_, .contexts = context_, .kv_heads = shape_.kv_heads, .block = kKvBlock}),
-      decode_plan_);
-}
-
-/// Block tables as kernels want them: (sequences in order, max_pages), -1 beyond the end of a table.
-template <class T>
-void Decoder<T>::fill_table(std::span<const Work> work) {
-  std::size_t most = 1;
-  for (const Work& w : work) most = std::max(most, w.blocks.size());
-  table_.assign(work.size() * most, -1);
-  std::size_t sequence = 0;
-  for (std::int32_t i : order_) {
-    const auto blocks = work[i].blocks;
-    std::copy(blocks.begin(), blocks.end(), table_.begin() + static_cast<std::ptrdiff_t>(sequence++ * most));
-  }
-  max_pages_ = static_cast<std::int32_t>(most);
+  batch_.fill(work);
+  rows_ = batch_.rows();
+  residual_.resize(static_cast<std::size_t>(rows_ * shape_.hidden));
+  gather_rows(GatherArgs<T>{weights_.embedding.data(), batch_.tokens.data(), residual_.data(), rows_, shape_.hidden});
+  decode_plan_ = plan_decode(
+      {.contexts = batch_.length, .kv_heads = shape_.kv_heads, .block = kKvBlock, .rule = SplitRule::kNone});
+  plan_ = plan_mixed(plan_prefill({.queries = batch_.queries, .contexts = batch_.context, .kv_heads = shape_.kv_heads,
+                                   .block = kKvBlock}),
+                     decode_plan_);
 }
 
 template <class T>
@@ -148,9 +102,9 @@ void Decoder<T>::attention(std::int32_t layer, KvMemory<T>& memory) {
   rope_append(RopeAppendArgs<T>{.q = q,
                                 .k = q + width,
                                 .v = q + width + keys,
-                                .sequence = row_sequence_.data(),
-                                .position = position_.data(),
-                                .kv = memory.layer(layer, table_.data(), max_pages_),
+                                .sequence = batch_.sequence.data(),
+                                .position = batch_.position.data(),
+                                .kv = memory.layer(layer, batch_.table.data(), batch_.pages),
                                 .cosine = rope_.cosine(),
                                 .sine = rope_.sine(),
                                 .tokens = rows_,
@@ -158,25 +112,25 @@ void Decoder<T>::attention(std::int32_t layer, KvMemory<T>& memory) {
                                 .stride = qkv});
   attended_.resize(static_cast<std::size_t>(rows_ * width));
   SplitSpace<Accum<T>> space(decode_plan_, shape_.heads, d);
-  const std::int64_t first = q_offset_.back();                       // decode rows follow the chunks
+  const std::int64_t first = batch_.q_offset.back();                       // decode rows follow the chunks
   const auto scale = static_cast<Accum<T>>(1 / std::sqrt(static_cast<double>(d)));
   MixedArgs<T> args;
   args.tiles = plan_.tiles.data();
   args.tile_count = static_cast<std::int64_t>(plan_.tiles.size());
-  args.prefill = {.q = q, .out = attended_.data(), .q_offset = q_offset_.data(), .context = context_.data(),
-                  .kv = memory.layer(layer, table_.data(), max_pages_), .sequences = chunks_, .heads = shape_.heads,
+  args.prefill = {.q = q, .out = attended_.data(), .q_offset = batch_.q_offset.data(), .context = batch_.context.data(),
+                  .kv = memory.layer(layer, batch_.table.data(), batch_.pages), .sequences = batch_.chunks(), .heads = shape_.heads,
                   .q_stride = qkv, .scale = scale};
   args.decode.rows = {.q = q + first * qkv,
                       .out = attended_.data() + first * width,
-                      .kv_len = length_.data(),
-                      .batch = static_cast<std::int32_t>(length_.size()),
+                      .kv_len = batch_.length.data(),
+                      .batch = batch_.decodes(),
                       .heads = shape_.heads,
                       .kv_heads = shape_.kv_heads,
                       .head_dim = d,
                       .q_stride = qkv,
                       .scale = scale,
                       .partials = space.partials()};
-  args.decode.kv = memory.layer(layer, table_.data() + std::int64_t{chunks_} * max_pages_, max_pages_);
+  args.decode.kv = memory.layer(layer, batch_.table.data() + std::int64_t{batch_.chunks()} * batch_.pages, batch_.pages);
   attention_mixed(args);
 }
 

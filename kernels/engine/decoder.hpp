@@ -17,19 +17,13 @@
 #include <vector>
 
 #include "kernels/engine/kv_memory.hpp"
+#include "kernels/engine/step_layout.hpp"
 #include "kernels/engine/weights.hpp"
 #include "kernels/grouped_gemm/grouped_gemm.hpp"
 #include "kernels/rope_append/rope_append.hpp"
 #include "sim/base/launch_plan.hpp"
 
 namespace orrery {
-
-/// New tokens of a sequence, behind `context` ones whose KV is in its blocks. A sequence has at most one in a step.
-struct Work {
-  std::int32_t context = 0;
-  std::span<const std::int32_t> tokens{}, blocks{};
-  bool logits = true;                      ///< wanted after the last token; false: this item has no row in the result
-};
 
 template <class T>
 class Decoder {
@@ -40,19 +34,15 @@ class Decoder {
 
  private:
   void gather(std::span<const Work> work);
-  void fill_table(std::span<const Work> work);
   void attention(std::int32_t layer, KvMemory<T>& memory);
-  void head(std::span<const Work> work);
+  void head();
   void dense_ffn(const LayerWeights<T>& w);
   void expert_ffn(const LayerWeights<T>& w);
 
   DecoderShape shape_;
   const Weights<T>& weights_;
   RopeTable<Accum<T>> rope_;
-  // The batch of the step: chunks of several tokens first, then single tokens.
-  std::vector<std::int32_t> order_;                 ///< work items in that order
-  std::vector<std::int32_t> table_, row_sequence_, position_, q_offset_, context_, queries_, length_;
-  std::int32_t max_pages_ = 1, chunks_ = 0;
+  StepLayout batch_;
   LaunchPlan plan_, decode_plan_;
   std::int64_t rows_ = 0;
   // Activations, one row a token.

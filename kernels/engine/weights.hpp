@@ -26,26 +26,52 @@ struct DecoderShape {
   std::int32_t copies() const { return experts > 0 ? experts : 1; }    ///< of the feed-forward matrices
 };
 
-template <class T>
-struct LayerWeights {
-  std::vector<T> attention_norm;               ///< (hidden)
-  std::vector<T> qkv;                          ///< (qkv, hidden): queries, keys, values
-  std::vector<T> out;                          ///< (hidden, heads head_dim)
-  std::vector<T> ffn_norm;                     ///< (hidden)
-  std::vector<T> router;                       ///< (experts, hidden); empty if dense
-  std::vector<T> gate_up;                      ///< (experts or 1, 2 ffn, hidden)
-  std::vector<T> down;                         ///< (experts or 1, hidden, ffn)
+/// The tensors of a layer, whatever holds their numbers: vectors, or device memory (gpu_weights.hpp).
+template <class Tensor>
+struct LayerTensors {
+  Tensor attention_norm;                       ///< (hidden)
+  Tensor qkv;                                  ///< (qkv, hidden): queries, keys, values
+  Tensor out;                                  ///< (hidden, heads head_dim)
+  Tensor ffn_norm;                             ///< (hidden)
+  Tensor router;                               ///< (experts, hidden); empty if dense
+  Tensor gate_up;                              ///< (experts or 1, 2 ffn, hidden)
+  Tensor down;                                 ///< (experts or 1, hidden, ffn)
 };
 
+template <class Tensor>
+struct WeightTensors {
+  Tensor embedding;                            ///< (vocab, hidden)
+  std::vector<LayerTensors<Tensor>> layers;
+  Tensor final_norm;                           ///< (hidden)
+  Tensor head;                                 ///< (vocab, hidden)
+};
+
+/// matrix(tensor, rows, columns) or norm(tensor, n) of every tensor, in the order that numbers them; layers are made.
+template <class Tensor, class Matrix, class Norm>
+void for_each_tensor(const DecoderShape& s, WeightTensors<Tensor>& w, const Matrix& matrix, const Norm& norm) {
+  const std::int64_t hidden = s.hidden;
+  w.layers.resize(static_cast<std::size_t>(s.layers));
+  matrix(w.embedding, std::int64_t{s.vocab}, hidden);
+  for (LayerTensors<Tensor>& l : w.layers) {
+    norm(l.attention_norm, hidden);
+    matrix(l.qkv, std::int64_t{s.qkv()}, hidden);
+    matrix(l.out, hidden, std::int64_t{s.heads} * s.head_dim);
+    norm(l.ffn_norm, hidden);
+    matrix(l.router, std::int64_t{s.experts}, hidden);
+    matrix(l.gate_up, 2ll * s.copies() * s.ffn, hidden);
+    matrix(l.down, s.copies() * hidden, std::int64_t{s.ffn});
+  }
+  norm(w.final_norm, hidden);
+  matrix(w.head, std::int64_t{s.vocab}, hidden);
+}
+
 template <class T>
-struct Weights {
+using LayerWeights = LayerTensors<std::vector<T>>;
+
+template <class T>
+struct Weights : WeightTensors<std::vector<T>> {
   Weights() = default;                         ///< for who fills them from elsewhere
   Weights(const DecoderShape& shape, std::uint64_t seed);
-
-  std::vector<T> embedding;                    ///< (vocab, hidden)
-  std::vector<LayerWeights<T>> layers;
-  std::vector<T> final_norm;                   ///< (hidden)
-  std::vector<T> head;                         ///< (vocab, hidden)
 };
 
 }  // namespace orrery

@@ -7,7 +7,8 @@
 #include <cmath>
 
 #include "calibrate/fit/residual_fit.hpp"
-#include "calibrate/step/cpu_step_engine.hpp"
+#include "calibrate/live/cpu_device.hpp"
+#include "calibrate/live/live_step_engine.hpp"
 #include "calibrate/step/step_calibration.hpp"
 #include "sim/base/rng.hpp"
 
@@ -99,10 +100,10 @@ TEST(StepFit, BatchesAreWithinTheirLimits) {
 
 /// Runs real kernels. Time is the machine's; what is asserted holds on any: more work takes longer, and a law fitted to
 /// it explains most of it.
-TEST(CpuStepEngine, AFittedLawPredictsBatchesThatWereNotFitted) {
-  const ModelShape model = load_model("llama-tiny", {});
-  const auto engine = make_cpu_step_engine(model, {.max_sequences = 8, .max_context = 128});
-  StepCalibrator c(*engine, {.max_sequences = 8, .token_budget = 32, .max_context = 128, .batches = 60});
+TEST(LiveStepEngine, AFittedLawPredictsBatchesThatWereNotFitted) {
+  const auto device = make_cpu_device(live_model("llama-tiny", {}), {});
+  LiveStepEngine engine(*device, {.max_sequences = 8, .max_context = 128});
+  StepCalibrator c(engine, {.max_sequences = 8, .token_budget = 32, .max_context = 128, .batches = 60});
   for (int i = 0; i < 5; ++i) c.round();
   const StepCalibration fit = c.result();
   std::vector<double> times;
@@ -115,15 +116,16 @@ TEST(CpuStepEngine, AFittedLawPredictsBatchesThatWereNotFitted) {
   EXPECT_LT(3 * fit.law.predict(few.shape()) / 2, fit.law.predict(many.shape()));
 }
 
-TEST(CpuStepEngine, RefusesWhatItCannotRun) {
+TEST(LiveStepEngine, RefusesWhatItCannotRun) {
   ModelShape m = load_model("llama-tiny", {});
   m.gated = false;
-  EXPECT_THROW(make_cpu_step_engine(m, {}), ConfigError);
+  EXPECT_THROW(live_model_of(m), ConfigError);
   m.gated = true;
   m.head_dim = 33;
-  EXPECT_THROW(make_cpu_step_engine(m, {}), ConfigError);
-  const auto engine = make_cpu_step_engine(load_model("llama-tiny", {}), {.max_sequences = 2, .max_context = 32});
-  EXPECT_THROW(engine->run({{}, std::vector<Tokens>(2, 60_tok)}), std::length_error);
+  EXPECT_THROW(make_cpu_device(live_model_of(m), {}), ConfigError);
+  const auto device = make_cpu_device(live_model("llama-tiny", {}), {});
+  LiveStepEngine engine(*device, {.max_sequences = 2, .max_context = 32});
+  EXPECT_THROW(engine.run({{}, std::vector<Tokens>(2, 60_tok)}), std::length_error);
 }
 
 }  // namespace

@@ -2,12 +2,21 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
 #include <sstream>
 
+#include "calibrate/live/cuda_device.hpp"
 #include "experiments/cli/cli.hpp"
 #include "experiments/validate_attempt.hpp"
+#include "hwmodels/catalogue.hpp"
+#include "hwmodels/validation.hpp"
 #include "sim/base/rng.hpp"
 #include "tests/source_dir.hpp"
 
@@ -29,8 +38,7 @@ struct World {
     for (const Work& w : work) {
       const auto q = static_cast<double>(w.tokens.size()), context = static_cast<double>(w.context);
       tokens += static_cast<std::int64_t>(w.tokens.size());
-      t +=
-          sequence + token * q + (w.tokens.size() == 1 ? decode_context * (context + 1) : pair * q * (context + q / 2));
+      t += sequence + token * q + (w.tokens.size() == 1 ? decode_context * (context + 1) : pair * q * (context + q / 2));
     }
     Rng rng(1, Purpose::kFuzz, steps++);
     now += factor * t * (1 + noise * (2 * rng.uniform() - 1)) * (1 + drift * std::min(1.0, now / 100));
@@ -69,8 +77,10 @@ class WorldDevice final : public LiveDevice {
   mutable int made_ = 0;
 };
 
-Attempt attempt_in(const World& world, const std::vector<std::string>& sets = {}) {
+Attempt attempt_in(const World& world, const std::vector<std::string>& sets = {}, const Gate* gate = &gate_of("cpu"),
+                   const std::function<Summary(const Summary&)>& hardware = {}) {
   ValidateSetup setup;
+  setup.gate = gate;
   setup.assemble = [&](double rate) {
     std::vector<std::string> all = sets;
     if (rate > 0) all.push_back("/workload/arrival/rate=" + std::to_string(rate));
@@ -79,6 +89,12 @@ Attempt attempt_in(const World& world, const std::vector<std::string>& sets = {}
     return a;
   };
   setup.options = setup.assemble(0).config.validate;
+  if (hardware) {   // a model that predicts what `hardware` makes of a run of the world itself
+    setup.predict = [&](double rate) {
+      const Assembly a = setup.assemble(rate);
+      return hardware(replicate(a, a.config.seed(), {}).outcome.summary);
+    };
+  }
   return attempt(setup, [](const std::string&) {});
 }
 
@@ -163,9 +179,9 @@ TEST(ValidateVerb, RefusesWhatItCannotDo) {
     EXPECT_EQ(run_cli(all, out, err), 1);
     return err.str();
   };
-  EXPECT_EQ(
-      error({"--backend", "cuda"}),
-      "orrery: executor cuda: not available in this version: no engine of the CUDA kernels yet (cpu is available)\n");
+  if (const std::string missing = cuda_missing(); !missing.empty()) {
+    EXPECT_EQ(error({"--backend", "cuda"}), "orrery: executor cuda: " + missing + "; executor cpu runs here\n");
+  }
   EXPECT_EQ(error({"--set", "/validate/load=2", "--set", "/validate/runs=0"}),
             "orrery: /validate/load: expected a number in [0, 0.95], got 2\n"
             "orrery: /validate/runs: expected an integer in [1, 99], got 0\n");
@@ -185,6 +201,116 @@ TEST(Validate, AMetricIsTheMedianOfTheRuns) {
   EXPECT_FALSE(m.holds());
   m.measured = {1.0, 2.0};
   EXPECT_DOUBLE_EQ(m.median(), 1.5);
+}
+
+TEST(Validate, AGpusGateIsNarrowerAndLooksAtStepTimes) {
+  const auto widths = [](const Gate& gate) {
+    std::map<std::string, double> out;
+    for (const GateMetric& m : gate.metrics)
+      if (m.gate > 0) out[m.name] = m.gate;
+    return out;
+  };
+  using Widths = std::map<std::string, double>;
+  EXPECT_EQ(widths(gate_of("cpu")), (Widths{{"throughput", 10}, {"busy time", 10}, {"E2E mean", 10}, {"TTFT p50", 15},
+                                             {"TTFT p99", 20}, {"E2E p99", 20}}));
+  EXPECT_EQ(widths(gate_of("cuda")),
+            (Widths{{"throughput", 3}, {"E2E p50", 5}, {"TPOT p50", 5}, {"TTFT p99", 10}, {"E2E p99", 10}}));
+  EXPECT_EQ(gate_of("cuda").step_mean, 5);
+  EXPECT_EQ(gate_of("cuda").step_p95, 10);
+  EXPECT_EQ(gate_of("cuda").drift, 3);
+  EXPECT_EQ(gate_of("cpu").step_mean, 0);
+}
+
+/// Steps that scatter by more than the gate, about the right mean: everything else holds.
+TEST(Validate, StepTimesBeyondTheGateFail) {
+  World world;
+  world.noise = 0.3;
+  static const Gate strict{.metrics = {}, .step_mean = 0.5, .step_p95 = 10, .drift = 50},
+      loose{.metrics = {}, .step_mean = 0, .step_p95 = 0, .drift = 50};
+  EXPECT_EQ(attempt_in(world, {"/validate/batches=60", "/validate/runs=1"}, &strict).verdict, Attempt::Verdict::kFail);
+  EXPECT_EQ(attempt_in(world, {"/validate/batches=60", "/validate/runs=1"}, &loose).verdict, Attempt::Verdict::kPass);
+}
+
+/// The hardware model of the config is compared on its own, and fails on its own.
+TEST(Validate, AHardwareModelThatIsOffFailsWhereTheLawHolds) {
+  const World world;
+  const auto verdict_with = [&](double factor) {
+    return attempt_in(world, {}, &gate_of("cpu"), [&](const Summary& of_law) {
+      Summary s = of_law;
+      s.latencies.e2e.mean *= factor;
+      return s;
+    });
+  };
+  const Attempt good = verdict_with(1.02), bad = verdict_with(1.3);
+  EXPECT_EQ(good.verdict, Attempt::Verdict::kPass);
+  EXPECT_EQ(good.of_hardware.size(), good.metrics.size());
+  EXPECT_EQ(bad.verdict, Attempt::Verdict::kFail);
+  EXPECT_TRUE(std::all_of(bad.metrics.begin(), bad.metrics.end(), [](const auto& m) { return m.holds(); }));
+}
+
+/// What ships for the H200 is read whole, as far as a machine without one can.
+TEST(ValidateVerb, TheExampleForAGpuLoads) {
+  const std::string config = source_dir("/experiments/examples/validate-h200.json");
+  ErrorList errors;
+  const RunConfig c = read_run_config(load_document(config, {}), errors);
+  EXPECT_EQ(errors.lines(), std::vector<std::string>{});
+  EXPECT_EQ(c.validate.loads, (std::vector<double>{0.5, 0.65, 0.8}));
+  EXPECT_EQ(c.validate.batching, "sarathi, vllm-v1, vllm");
+  for (const char* batching : {"sarathi", "vllm-v1", "vllm"}) {
+    const Assembly a = assemble(load_document(config, {std::string("/policy/batching=") + batching,
+                                                       R"(/hardware="h200-sxm")"}), {}, "model");
+    EXPECT_EQ(a.deployment.facts.blocks, 12288);
+    EXPECT_EQ(a.deployment.facts.model, "llama-3.1-8b");
+  }
+  EXPECT_EQ(live_model("llama-3.1-8b", {}).shape.head_dim, 128);
+}
+
+TEST(ValidateVerb, ARecordNeedsAFileOfTheUsersOwn) {
+  const auto error = [](std::vector<std::string> more) {
+    std::ostringstream out, err;
+    std::vector<std::string> all{"validate", source_dir("/experiments/examples/validate-cpu.json"), "--record"};
+    all.insert(all.end(), more.begin(), more.end());
+    EXPECT_EQ(run_cli(all, out, err), 1);
+    return err.str();
+  };
+  EXPECT_EQ(error({}), "orrery: --record: the config names no hardware model (/hardware)\n");
+  EXPECT_EQ(error({"--set", R"(/hardware="h200-sxm")"}),
+            "orrery: --record: /hardware \"h200-sxm\" is built in; a record goes into a file of your own\n");
+}
+
+/// What a record says is in the summary of every run that it speaks of, and of no other.
+TEST(ValidateVerb, RunsSayWhatTheRecordOfTheirHardwareModelSays) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / ("orrery-record-" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  const std::string path = (folder / "mine.json").string();
+  Value file = find_entry(Catalogue::kGpus, "h200-sxm", {}).value;
+  file["name"] = "mine";
+  const auto trust = [&](const std::vector<std::string>& more) {
+    std::ofstream(path) << to_json(file, 1);
+    std::vector<std::string> all{"run", source_dir("/experiments/examples/validate-h200.json"), "--json", "--set",
+                                 "/hardware=\"" + path + "\"", "--set", "/workload/requests=20"};
+    for (const std::string& set : more) all.insert(all.end(), {"--set", set});
+    std::ostringstream out, err;
+    EXPECT_EQ(run_cli(all, out, err), 0) << err.str();
+    return parse_json(out.str()).at("trust");
+  };
+  EXPECT_FALSE(trust({}).at("validated").as_bool());
+  EXPECT_EQ(trust({}).at("real_engine_check").as_string(), "never compared with a real engine");
+  add_record(file, {.date = "2026-11-24", .machine = "a test", .backend = "cuda", .model = "llama-3.1-8b",
+                    .cost = "operators", .subject = subject_of(file), .cells = {{"sarathi", 0.6, {{"throughput", 0.5}}}}});
+  EXPECT_TRUE(trust({}).at("validated").as_bool());
+  EXPECT_EQ(trust({}).at("real_engine_check").as_string(),
+            "passed 2026-11-24 on a test, executor cuda: sarathi at load 0.6; throughput within 0.5 %");
+  for (const char* set : {"/model=\"llama-2-7b\"", "/engine/preset=\"vllm-0.24\"", "/cluster/tp=2"})
+    EXPECT_FALSE(trust({set}).at("validated").as_bool()) << set;
+  EXPECT_EQ(trust({"/model=\"llama-2-7b\""}).at("real_engine_check").as_string(),
+            "compared with a real engine for other models or costs only");
+  file["specs"]["bf16_tflops"] = 1000;
+  EXPECT_FALSE(trust({}).at("validated").as_bool());
+  EXPECT_EQ(trust({}).at("real_engine_check").as_string(),
+            "the hardware model has changed since it was compared with a real engine");
+  fs::remove_all(folder);
 }
 
 }  // namespace

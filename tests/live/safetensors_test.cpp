@@ -141,10 +141,10 @@ TEST(Safetensors, TheEngineRunsOnAFileAsOnItsSeed) {
   }
   const std::vector<std::int32_t> tokens{3, 1, 4, 1, 5, 9, 2, 6}, blocks{0};
   std::vector<std::int32_t> next;
-  CpuDeviceOptions from_seed, from_file;
+  LiveDeviceOptions from_seed, from_file;
   from_seed.seed = 9;
   from_file.weights = path;
-  for (const CpuDeviceOptions& options : {from_seed, from_file}) {
+  for (const LiveDeviceOptions& options : {from_seed, from_file}) {
     const auto device = make_cpu_device(model, options);
     const auto replica = device->replica({.blocks = 1, .block_tokens = 16});
     for (std::size_t n = 1; n <= tokens.size(); ++n) {
