@@ -443,12 +443,15 @@ std::vector<SloLimit> read_slo(const Value& slo, int request_class, ErrorList& e
 
 namespace {
 
-/// Pools need a policy that places calls; a policy without pools works on one, of /cluster, as events and scaling do.
+/// Pools of different roles need a policy that places calls; where each can do everything, a router does. A policy
+/// without pools works on one, of /cluster, as events and scaling do.
 void check_cluster_policy(RunConfig& c, const ObjectReader& r, ErrorList& errors) {
   if (!c.capacity.given.is_null() && !c.policy.cluster.given && c.pools.empty())
     errors.add("/signals/capacity", "needs a /policy/cluster, which says what becomes of calls when a node goes");
-  if (!c.pools.empty() && !c.policy.cluster.given)
-    errors.add("/policy/cluster", "missing key: with /cluster/pools, a policy says which pool serves a request");
+  const bool mixed = std::all_of(c.pools.begin(), c.pools.end(),
+                                 [](const PoolConfig& p) { return p.role == Role::kMixed; });
+  if (!mixed && !c.policy.cluster.given)
+    errors.add("/policy/cluster", "missing key: with pools of different roles, a policy says which serves a request");
   const bool operated = r.has("events") || r.has("scaling");
   if (!c.pools.empty() || (!c.policy.cluster.given && !operated)) return;
   PoolConfig main;

@@ -396,6 +396,7 @@ Value run_schema(const Registry& registry) {
   p["extends"] = typed("string", "A config that this one changes, relative to this file");
   p["model"] = name_or_object("A model, or {\"name\", \"dtype\", \"kv_dtype\"}");
   p["hardware"] = name_or_object("A device, or {\"name\", \"cost\"}");
+  p["workload"] = workload_schema();
   Value cluster = described_properties<ClusterConfig>();
   cluster["placement"] = object_of(described_properties<PlacementConfig>());
   cluster["pools"] = array_of(pool_schema(registry), "Instances that differ in role, hardware or policies");
@@ -406,7 +407,6 @@ Value run_schema(const Registry& registry) {
   p["signals"] = signals_schema();
   p["engine"] = engine_schema();
   p["policy"] = policy_slots(registry);
-  p["workload"] = workload_schema();
   p["slo"] = slo_schema();
   p["classes"] = classes_schema();
   p["events"] = array_of(event_schema(), "What befalls instances: failures, slow ones, networks, restarts");

@@ -212,10 +212,22 @@ void ObjectReader::finish() {
   }
   for (const Value::Member& m : object_.members()) {
     if (ignored(m.first) || std::find(known_.begin(), known_.end(), m.first) != known_.end()) continue;
-    const std::string hint = did_you_mean(m.first, unused);
-    // A name that is given already is a poor suggestion, but better than none.
-    error(m.first, "unknown key" + (hint.empty() ? did_you_mean(m.first, available) : hint));
+    error(m.first, "unknown key" + hint(m.first, unused, available));
   }
+}
+
+/// A key of this object that means the same or is a slip away; the same key of another object; the nearest of this one
+/// (one that is given already is a poor suggestion, but better than none).
+std::string ObjectReader::hint(const std::string& key, const std::vector<std::string>& unused,
+                               const std::vector<std::string>& available) const {
+  const std::string nearest = nearest_name(key, unused);
+  const bool slip = key.size() >= 3 && !nearest.empty() && edit_distance(key, nearest) <= 1;
+  if (!slip && same_meaning(key, unused).empty() && errors_.elsewhere) {
+    const std::string place = errors_.elsewhere(pointer_, key);
+    if (!place.empty()) return "; did you mean " + place + "?";
+  }
+  const std::string here = did_you_mean(key, unused);
+  return here.empty() ? did_you_mean(key, available) : here;
 }
 
 void JsonDescriber::field(std::string_view name, std::int64_t& value, Range r, std::string_view,

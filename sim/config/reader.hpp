@@ -11,6 +11,7 @@
 /// or wrong. Keys that start with "//" and "$schema" are ignored. The Value must outlive the reader.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,9 @@ class ErrorList {
   const std::vector<std::string>& lines() const { return lines_; }
   /// One ConfigError with all lines.
   void throw_if_any() const;
+
+  /// Where in the config a key belongs that the object at `pointer` does not know; "" if nowhere. Asked for messages.
+  std::function<std::string(std::string_view pointer, std::string_view key)> elsewhere;
 
  private:
   void add_line(std::string line);
@@ -67,6 +71,8 @@ class ObjectReader {
   ErrorList& errors() { return errors_; }
 
  private:
+  std::string hint(const std::string& key, const std::vector<std::string>& unused,
+                   const std::vector<std::string>& available) const;
   const Value& object_;
   ErrorList& errors_;
   std::string pointer_;

@@ -158,12 +158,19 @@ void Recorder::itl_across(Time start, Duration first, Duration step, std::int64_
   }
 }
 
+/// Epochs that ended before anything befell the run: what an incident does to it is a result, not a warm-up.
+std::size_t Recorder::steady_epochs() const {
+  std::size_t n = epochs_.size();
+  for (Time end = last_arrival_; n > 0 && end > config_.steady_until; end = epochs_[n]->begin) --n;
+  return n;
+}
+
 std::size_t Recorder::choose_cut() const {
   std::vector<double> means;
-  for (const auto& e : epochs_) {
+  for (std::size_t i = 0; i < steady_epochs(); ++i) {
     Wide sum = 0;
     std::int64_t count = 0;
-    for (const PerClass& c : e->classes) sum += c.ttft.sum(), count += c.ttft.count();
+    for (const PerClass& c : epochs_[i]->classes) sum += c.ttft.sum(), count += c.ttft.count();
     if (count == 0) return 0;  // an epoch without a completion: there is no steady state to look for
     means.push_back(static_cast<double>(sum) / static_cast<double>(count));
   }
@@ -192,8 +199,9 @@ Summary Recorder::finish(const RunEnd& end) {
     s.warmup_rule = *config_.warmup > Duration{} ? "given" : "none";
   } else {
     s.warmup_s = cut > 0 ? to_seconds(epochs_[cut]->begin) : 0;
-    s.warmup_rule = "auto: MSER on the mean TTFT of " + std::to_string(epochs_.size()) + " epochs cut " +
-                    std::to_string(cut);
+    const std::size_t steady = steady_epochs();
+    s.warmup_rule = "auto: MSER on the mean TTFT of " + std::to_string(steady) + " epochs" +
+                    (steady < epochs_.size() ? " before the first event" : "") + " cut " + std::to_string(cut);
   }
   fill_requests(s, cut);
   fill_kv(s, end.end);

@@ -10,7 +10,7 @@
 ///
 /// Epochs. The arrivals are divided into 16 to 32 epochs of equal numbers of requests (merged in pairs as the run
 /// grows), each with its own histograms. A warm-up given as a time starts a new epoch there; `auto` chooses at the end
-/// how many epochs to cut (Summary::warmup_rule). Per-request metrics belong to the epoch of the arrival; gaps between
+/// how many epochs to cut (Summary::warmup_rule), of those before anything befalls the run. Per-request metrics belong to the epoch of the arrival; gaps between
 /// tokens (ITL) and rates belong to the time at which they end.
 #pragma once
 
@@ -53,6 +53,7 @@ struct RecorderConfig {
   Tokens block_tokens{16};
   Blocks blocks{};                        ///< KV blocks of one station
   std::optional<Duration> warmup{};       ///< none: auto
+  Time steady_until = kNever;             ///< something befalls the run then: `auto` looks at nothing later
   bool exact = false;                     ///< keep every value
   int classes = 1;
   std::vector<SloLimit> slo{};
@@ -213,6 +214,7 @@ class Recorder {
                       const StepRun& run);
   void itl_across(Time start, Duration first, Duration step, std::int64_t k, std::int64_t n);
   void observe(PerClass& c, const Row& row);
+  std::size_t steady_epochs() const;
   std::size_t choose_cut() const;
   void fill_requests(Summary& s, std::size_t cut) const;
   void fill_slo(Summary& s, const std::vector<PerClass>& classes, const PerClass& all, const Histogram& itl) const;

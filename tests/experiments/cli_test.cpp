@@ -198,6 +198,24 @@ TEST_F(Cli, WrongOptionsAreToldWithWhatIsMeant) {
   EXPECT_EQ(error({"validate", kQuickstart, "--against", "log"}), "orrery: --against: not available in this version\n");
 }
 
+/// What a folder holds is enough to repeat any of the shipped examples, whatever mechanisms it uses.
+TEST_F(Cli, EveryExampleCanBeRepeatedFromItsResult) {
+  const std::set<std::string> apart{"azure-2023-conv", "engine-cpu", "validate-cpu"};   // real data, real time
+  int tried = 0;
+  for (const auto& file : fs::directory_iterator(source_dir("/experiments/examples"))) {
+    const std::string name = file.path().stem();
+    if (file.path().extension() != ".json" || apart.contains(name)) continue;
+    const Answer run = orrery({"run", file.path(), "--quiet", "--no-rows", "--out", path(name), "--set",
+                               "/stop/requests=200", "--set", "/stop/drain=false"});
+    ASSERT_THAT(run.code, testing::AnyOf(0, 2)) << name << ": " << run.err;   // 2: an SLO was missed
+    const Answer again = orrery({"rerun", path(name), "--quiet"});
+    EXPECT_EQ(again.code, run.code) << name << ": " << again.err;
+    EXPECT_THAT(again.out, HasSubstr(", the same\n")) << name;
+    ++tried;
+  }
+  EXPECT_GE(tried, 8);
+}
+
 TEST_F(Cli, ConfigJsonSaysEverythingThatTheRunUsed) {
   ASSERT_EQ(orrery(quick({"--out", path("out"), "--seed", "9", "--quiet"})).code, 0);
   const Value config = parse_json_file(path("out/config.json"));

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "experiments/assembly.hpp"
 
 namespace orrery {
@@ -59,6 +61,28 @@ TEST(Pools, ALinkIsNamedOnce) {
   Value v = pools(kPrefill, kDecode);
   v["cluster"]["links"] = parse_json(R"([{"from": "p", "to": "d"}, {"from": "d", "to": "p"}, {"from": "p", "to": "d"}])");
   EXPECT_THAT(errors_of(v), ElementsAre("/cluster/links/2: joins the same pools as /cluster/links/0"));
+}
+
+TEST(Pools, DifferentRolesNeedAPolicy) {
+  Value v = pools(kPrefill, kDecode);
+  v["policy"] = parse_json(R"({"batching": "vllm"})");
+  EXPECT_THAT(errors_of(v), ElementsAre("/policy/cluster: missing key: with pools of different roles, a policy says "
+                                        "which serves a request"));
+}
+
+/// Devices of two kinds behind one router: each instance gets calls, in turn.
+TEST(Pools, ARouterSpreadsCallsOverMixedPools) {
+  Value v = pools(R"({"name": "a", "replicas": 2})", R"({"name": "b", "replicas": 1, "tp": 2})");
+  v["policy"] = parse_json(R"({"batching": "vllm", "router": "round-robin"})");
+  const Assembly a = assembled(v);
+  struct Stations final : RowSink {
+    void row(const Row& r) override { ++calls[r.station.index]; }
+    std::map<std::int32_t, int> calls;
+  } rows;
+  Watch watch;
+  watch.rows = &rows;
+  replicate(a, 1, watch);
+  EXPECT_THAT(rows.calls, ElementsAre(std::pair{0, 7}, std::pair{1, 7}, std::pair{2, 6}));
 }
 
 TEST(Pools, LinksNamePools) {

@@ -144,6 +144,32 @@ TEST(Recorder, AutoWarmupFindsTheRamp) {
   EXPECT_NEAR(s.latencies.ttft.mean, 0.23, 0.01);
 }
 
+/// The same ramp, and an incident from 1100 to 1150 s: it stays in the results. Without being told of it `auto` takes all
+/// that is before its end for a warm-up. With one at 100 s there is nothing that could be a steady state.
+TEST(Recorder, AutoWarmupCutsNoIncident) {
+  const auto cut = [](Time steady_until) {
+    RecorderConfig config = plain();
+    config.warmup.reset();
+    config.steady_until = steady_until;
+    Recorder r(config);
+    for (int i = 0; i < 2400; ++i) {
+      const Time a = at_ms(1000 * i);
+      r.on_arrival(a, request(static_cast<std::uint64_t>(i), a));
+      const bool incident = 1100 <= i && i < 1150;
+      const Duration ttft = i < 300 ? 900ms - i * 2ms : incident ? 940ms : 200ms + (i % 7) * 10ms;
+      r.on_row(done(static_cast<std::uint64_t>(i), a, a, a + ttft, a + 950ms, 2));
+    }
+    return r.finish({.end = at_ms(2400000)});
+  };
+  const Summary untold = cut(kNever), told = cut(at_ms(1100000)), early = cut(at_ms(100000));
+  EXPECT_GE(untold.warmup_s, 1100);
+  EXPECT_GE(told.warmup_s, 250);
+  EXPECT_LE(told.warmup_s, 520);
+  EXPECT_NEAR(told.latencies.ttft.max, 0.94, 1e-9);
+  EXPECT_NE(told.warmup_rule.find("before the first event"), std::string::npos) << told.warmup_rule;
+  EXPECT_EQ(early.warmup_s, 0);
+}
+
 /// One decode or prefill run of a station: k iterations from `start`.
 struct Burst {
   int station;
