@@ -6,7 +6,6 @@
 #include "experiments/live.hpp"
 #include "experiments/placement.hpp"
 #include "experiments/power.hpp"
-#include "experiments/schema.hpp"
 #include "experiments/sources.hpp"
 #include "policies/register.hpp"
 #include "sim/plugin.hpp"
@@ -123,11 +122,7 @@ std::vector<std::string> Assembly::random() const {
 Assembly assemble(Document document, const std::vector<std::string>& plugins, const std::string& executor) {
   Assembly a;
   ErrorList errors;
-  errors.elsewhere = [](std::string_view pointer, std::string_view key) {
-    Registry registry;
-    register_policies(registry);
-    return place_of_key(run_schema(registry), pointer, key);
-  };
+  errors.elsewhere = key_places();
   document = place(std::move(document), plugins, a.placement, errors);
   const std::vector<std::string> preset_keys = apply_preset(document, errors);
   a.config = read_run_config(std::move(document), errors);

@@ -5,6 +5,8 @@
 #include <tuple>
 #include <vector>
 
+#include "experiments/schema.hpp"
+#include "policies/register.hpp"
 #include "sim/config/names.hpp"
 
 namespace orrery {
@@ -69,6 +71,14 @@ std::string place_of_key(const Value& schema, std::string_view pointer, std::str
   std::string out;
   for (const std::string& name : best) out = pointer_to(out, name);
   return out;
+}
+
+KeyPlaces key_places() {
+  return [](std::string_view pointer, std::string_view key) {
+    Registry registry;
+    register_policies(registry);
+    return place_of_key(run_schema(registry), pointer, key);
+  };
 }
 
 }  // namespace orrery

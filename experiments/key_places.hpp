@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "sim/config/reader.hpp"
 #include "sim/config/value.hpp"
 
 namespace orrery {
@@ -17,5 +18,8 @@ namespace orrery {
 /// object itself. Members of a list and of an object with free names stand as "0" and "NAME" where `pointer` does not
 /// say which. "" if no other object has such a key.
 std::string place_of_key(const Value& schema, std::string_view pointer, std::string_view key);
+
+/// The same for a config with the policies of this program.
+KeyPlaces key_places();
 
 }  // namespace orrery

@@ -185,6 +185,7 @@ DeploymentFacts combined_facts(const std::vector<PoolAssembly>& pools) {
   f.real_engine_check = DeploymentFacts{}.real_engine_check;
   for (const PoolAssembly& p : pools) {
     const DeploymentFacts& one = p.deployment.facts;
+    if (one.batch_limit != f.batch_limit) f.batch_limit = 0;   // no limit of all
     f.replicas += one.replicas;
     f.all_gpus += one.gpus();
     f.all_blocks += one.blocks * one.replicas;

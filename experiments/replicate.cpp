@@ -41,6 +41,7 @@ RecorderConfig recorder_config(const Assembly& a, std::uint64_t seed, const KvCo
   r.block_tokens = kv.block_tokens;
   r.blocks = kv.total;
   r.warmup = a.config.warmup;
+  if (!a.workload.steady) r.steady_until = Time{};
   for (const Operation& o : a.config.events)
     if (o.every == Duration{}) r.steady_until = std::min(r.steady_until, o.at);
   r.exact = watch.exact;

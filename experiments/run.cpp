@@ -121,6 +121,22 @@ std::string policy_text(const Value& resolved, const PolicyChoice& choice) {
   return resolved.at("name").as_string() + (parameters.empty() ? "" : " (" + parameters + ")");
 }
 
+/// The same of pools: one text where all agree, else each pool's.
+std::string policy_text(const Assembly& a, const char* slot, PolicyChoice PolicyChoices::*choice) {
+  if (a.pools.empty()) return policy_text(a.resolved_policies.at(slot), a.config.policy.*choice);
+  std::string each;
+  bool alike = true;
+  const auto text_of = [&](const PoolAssembly& p) {
+    return policy_text(p.resolved_policies.at(slot), p.config.policy.*choice);
+  };
+  const std::string first = text_of(a.pools.front());
+  for (const PoolAssembly& p : a.pools) {
+    alike = alike && text_of(p) == first;
+    each += (each.empty() ? "" : ", ") + p.name + " " + text_of(p);
+  }
+  return alike ? first : each;
+}
+
 void add_facts(const Assembly& a, RunResult& r) {
   r.deployment = a.deployment.facts;
   r.inputs = a.deployment.inputs;
@@ -130,9 +146,9 @@ void add_facts(const Assembly& a, RunResult& r) {
   }
   r.plugins = a.config.plugins;
   r.classes = a.class_names();
-  r.batching = policy_text(a.resolved_policies.at("batching"), a.config.policy.batching);
-  r.order = policy_text(a.resolved_policies.at("order"), a.config.policy.order);
-  r.kv = policy_text(a.resolved_policies.at("kv"), a.config.policy.kv);
+  r.batching = policy_text(a, "batching", &PolicyChoices::batching);
+  r.order = policy_text(a, "order", &PolicyChoices::order);
+  r.kv = policy_text(a, "kv", &PolicyChoices::kv);
   r.router = policy_text(a.resolved_policies.at("router"), a.config.policy.router);
   if (!a.pools.empty()) {
     if (const Value* cluster = a.resolved_policies.find("cluster"); cluster != nullptr)

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "experiments/key_places.hpp"
+
 namespace orrery {
 namespace {
 
@@ -79,7 +81,7 @@ std::vector<bool> numbers_of(const std::vector<std::string>& wanted, const std::
 }  // namespace
 
 std::unique_ptr<RequestSource> make_requests(const RunConfig& c, std::uint64_t seed, ResolvedInfo& info) {
-  auto source = make_source(c.workload, seed, c.search, info);
+  auto source = make_source(c.workload, seed, c.search, info, key_places());
   source = limit_source(std::move(source), c.stop);
   if (!c.classes.empty()) source = classify_source(std::move(source), c.classes, info);
   return source;

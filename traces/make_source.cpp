@@ -7,8 +7,9 @@
 namespace orrery {
 
 std::unique_ptr<RequestSource> make_source(const Value& workload, std::uint64_t seed, const SearchPath& path,
-                                           ResolvedInfo& out) {
+                                           ResolvedInfo& out, KeyPlaces elsewhere) {
   ErrorList errors;
+  errors.elsewhere = std::move(elsewhere);
   WorkloadContext context{seed, path, errors, out};
   out = ResolvedInfo{};
   ObjectReader in(workload, errors);

@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/config/reader.hpp"
 #include "sim/config/search_path.hpp"
 #include "sim/config/value.hpp"
 #include "sim/request.hpp"
@@ -41,9 +42,10 @@ struct ResolvedInfo {
   double mean_prompt = 0, mean_output = 0;       ///< expected tokens before clipping, history not counted
   std::int64_t longest_prompt = 0, longest_total = 0;   ///< tokens; 0: no bound known
   bool random = false;                           ///< the seed changes the requests
+  bool steady = true;                            ///< arrivals follow no profile that changes their rate
 };
 
 std::unique_ptr<RequestSource> make_source(const Value& workload, std::uint64_t seed, const SearchPath& path,
-                                           ResolvedInfo& out);
+                                           ResolvedInfo& out, KeyPlaces elsewhere = {});
 
 }  // namespace orrery

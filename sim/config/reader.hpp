@@ -22,6 +22,9 @@
 
 namespace orrery {
 
+/// Where in the config a key belongs that the object at `pointer` does not know; "" if nowhere. Asked for messages only.
+using KeyPlaces = std::function<std::string(std::string_view pointer, std::string_view key)>;
+
 class ErrorList {
  public:
   /// A line that is there already is not told again: what several parts of a config share is wrong once.
@@ -33,8 +36,7 @@ class ErrorList {
   /// One ConfigError with all lines.
   void throw_if_any() const;
 
-  /// Where in the config a key belongs that the object at `pointer` does not know; "" if nowhere. Asked for messages.
-  std::function<std::string(std::string_view pointer, std::string_view key)> elsewhere;
+  KeyPlaces elsewhere;   ///< empty: objects suggest their own keys only
 
  private:
   void add_line(std::string line);

@@ -158,7 +158,8 @@ void Recorder::itl_across(Time start, Duration first, Duration step, std::int64_
   }
 }
 
-/// Epochs that ended before anything befell the run: what an incident does to it is a result, not a warm-up.
+/// Epochs that ended before load or service changed by plan: what an incident or a peak does to a run is a result, not a
+/// warm-up.
 std::size_t Recorder::steady_epochs() const {
   std::size_t n = epochs_.size();
   for (Time end = last_arrival_; n > 0 && end > config_.steady_until; end = epochs_[n]->begin) --n;
@@ -201,7 +202,7 @@ Summary Recorder::finish(const RunEnd& end) {
     s.warmup_s = cut > 0 ? to_seconds(epochs_[cut]->begin) : 0;
     const std::size_t steady = steady_epochs();
     s.warmup_rule = "auto: MSER on the mean TTFT of " + std::to_string(steady) + " epochs" +
-                    (steady < epochs_.size() ? " before the first event" : "") + " cut " + std::to_string(cut);
+                    (steady < epochs_.size() ? " before the first planned change" : "") + " cut " + std::to_string(cut);
   }
   fill_requests(s, cut);
   fill_kv(s, end.end);

@@ -10,7 +10,7 @@
 ///
 /// Epochs. The arrivals are divided into 16 to 32 epochs of equal numbers of requests (merged in pairs as the run
 /// grows), each with its own histograms. A warm-up given as a time starts a new epoch there; `auto` chooses at the end
-/// how many epochs to cut (Summary::warmup_rule), of those before anything befalls the run. Per-request metrics belong to the epoch of the arrival; gaps between
+/// how many epochs to cut (Summary::warmup_rule), of those before load or service change by plan. Per-request metrics belong to the epoch of the arrival; gaps between
 /// tokens (ITL) and rates belong to the time at which they end.
 #pragma once
 
@@ -53,7 +53,7 @@ struct RecorderConfig {
   Tokens block_tokens{16};
   Blocks blocks{};                        ///< KV blocks of one station
   std::optional<Duration> warmup{};       ///< none: auto
-  Time steady_until = kNever;             ///< something befalls the run then: `auto` looks at nothing later
+  Time steady_until = kNever;             ///< load or service change by plan from then on: `auto` looks at nothing later
   bool exact = false;                     ///< keep every value
   int classes = 1;
   std::vector<SloLimit> slo{};

@@ -57,6 +57,17 @@ TEST(Pools, BothPhasesNeedAPool) {
               ElementsAre("/cluster/pools: no pool takes prompts: one needs the role prefill or mixed"));
 }
 
+/// A limit on a batch is told only where it is that of all pools.
+TEST(Pools, OneLimitOfAllOrNone) {
+  const auto limit = [](const char* second) {
+    Value v = pools(R"({"name": "a"})", R"({"name": "b", "policy": {"batching": {"name": "vllm", "max_running": )" +
+                                            std::string(second) + "}}}");
+    return assembled(std::move(v)).deployment.facts.batch_limit;
+  };
+  EXPECT_EQ(limit("256"), 256);
+  EXPECT_EQ(limit("4"), 0);
+}
+
 TEST(Pools, ALinkIsNamedOnce) {
   Value v = pools(kPrefill, kDecode);
   v["cluster"]["links"] = parse_json(R"([{"from": "p", "to": "d"}, {"from": "d", "to": "p"}, {"from": "p", "to": "d"}])");

@@ -166,7 +166,7 @@ TEST(Recorder, AutoWarmupCutsNoIncident) {
   EXPECT_GE(told.warmup_s, 250);
   EXPECT_LE(told.warmup_s, 520);
   EXPECT_NEAR(told.latencies.ttft.max, 0.94, 1e-9);
-  EXPECT_NE(told.warmup_rule.find("before the first event"), std::string::npos) << told.warmup_rule;
+  EXPECT_NE(told.warmup_rule.find("before the first planned change"), std::string::npos) << told.warmup_rule;
   EXPECT_EQ(early.warmup_s, 0);
 }
 

@@ -103,6 +103,7 @@ std::optional<ArrivalChoice> read_arrival(WorkloadContext& c, const Value& v,
     if (!a.think) a.think = Distribution::constant(0);
     a.label = std::to_string(a.users) + " users";
   }
+  c.info.steady = a.process != ArrivalKind::kProfile && a.process != ArrivalKind::kSinusoid;
   refuse_foreign_keys(in, a.process, name);
   in.finish();
   return c.errors.lines().size() == before ? std::optional(std::move(a)) : std::nullopt;

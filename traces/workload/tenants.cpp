@@ -66,6 +66,7 @@ std::unique_ptr<RequestSource> tenant_streams(WorkloadContext& c, ObjectReader& 
     if (own.find("requests") == nullptr) own["requests"] = requests;
     own.anchor(list.items()[i].pointer());
     ErrorList errors;
+    errors.elsewhere = c.errors.elsewhere;
     ResolvedInfo part;
     WorkloadContext stream{hash_combine(c.seed, i + 1), c.path, errors, part};
     ObjectReader reader(own, errors);
@@ -79,6 +80,7 @@ std::unique_ptr<RequestSource> tenant_streams(WorkloadContext& c, ObjectReader& 
     info.inputs.insert(info.inputs.end(), part.inputs.begin(), part.inputs.end());
     info.notes.insert(info.notes.end(), part.notes.begin(), part.notes.end());
     info.rate += part.rate;
+    info.steady = info.steady && part.steady;
     const double weight = part.rate > 0 ? part.rate : 1;
     prompt += weight * part.mean_prompt;
     output += weight * part.mean_output;
