@@ -143,6 +143,8 @@ void add_facts(const Assembly& a, RunResult& r) {
   r.random = a.random();
   r.workload = a.workload.summary;
   r.workload_notes = a.workload.notes;
+  if (a.workload.shares_prefixes && a.config.engine.prefix_cache == "none")
+    r.workload_notes.emplace_back("prompts have prefixes in common, all computed again: /engine/prefix_cache is \"none\"");
   r.resolved = resolved_config(a);
   Value hashed = r.resolved;
   hashed.erase("// found");
@@ -173,10 +175,10 @@ struct Files {
   }
   void open_tables(const Assembly& a) {
     if (folder == nullptr) return;
-    const CsvNames names{a.workload.tenants,
-                         a.config.classes.empty() ? a.workload.classes : a.class_names(),
-                         {a.deployment.facts.model},
-                         "main", a.pool_of_stations()};
+    std::vector<std::string> models = a.workload.models;
+    models.front() = a.deployment.facts.model;   // of requests that name none
+    const CsvNames names{a.workload.tenants, a.config.classes.empty() ? a.workload.classes : a.class_names(),
+                         std::move(models), "main", a.pool_of_stations()};
     if (a.config.global.rows) rows = std::make_unique<RequestsCsv>(folder->file("requests.csv"), names);
     const DeploymentFacts& f = a.deployment.facts;
     TimelineCsv::Config scale;

@@ -345,6 +345,7 @@ Value body_of(const Replication& r, const RunResult& result) {
       add_charges(c, s.class_counts[i].service_share, r);
     }
   }
+  if (!r.by_model.members().empty()) v["by_model"] = r.by_model;
   if (!result.pools.is_null()) {
     v["migrations"] = r.outcome.migrations;
     const auto moves = static_cast<double>(r.outcome.migrations);

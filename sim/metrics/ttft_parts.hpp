@@ -52,7 +52,7 @@ class TtftParts {
 /// By the position of the highest bit and the three bits behind it; below 16 ps by the value.
 inline TtftParts::Sums& TtftParts::group(std::int64_t ttft) {
   const auto value = static_cast<std::uint64_t>(ttft);
-  const int width = std::bit_width(value);
+  const auto width = static_cast<int>(std::bit_width(value));
   const std::size_t octave = width > 4 ? static_cast<std::size_t>(width - 3) : value >> 3;
   const std::size_t eighth = (value >> (width > 4 ? width - 4 : 0)) & 7;
   Octave* found = octaves_[octave].get();
