@@ -214,6 +214,15 @@ TEST_F(Cli, ResultsOfSeveralModelsAreTold) {
   EXPECT_EQ(offered, 300);
 }
 
+TEST_F(Cli, PrefixesThatNobodyCachesAreTold) {
+  const std::string config = write("s.json", R"({"model": "llama-3.1-8b", "workload": {"arrival": {"rate": 9},
+      "lengths": {"prompt": 100, "output": 10}, "requests": 30, "sessions": {"turns": 2, "think": "1s"}}})");
+  const std::string note = "/engine/prefix_cache is \"none\"";
+  EXPECT_THAT(orrery({"run", config}).out, HasSubstr(note));
+  EXPECT_THAT(orrery({"run", config, "--set", "/engine/prefix_cache=hash"}).out, Not(HasSubstr(note)));
+  EXPECT_THAT(orrery(quick()).out, Not(HasSubstr(note)));
+}
+
 TEST_F(Cli, TheHighestRateIsSearchedForOnDemand) {
   const Answer a = orrery(quick({"--max-rate", "--seeds", "2"}));
   EXPECT_EQ(a.code, 0) << a.err;
