@@ -4,6 +4,7 @@
 #include "experiments/assembly.hpp"
 #include "experiments/charges.hpp"
 #include "experiments/incidents.hpp"
+#include "experiments/models.hpp"
 #include "experiments/power.hpp"
 #include "experiments/resample.hpp"
 #include "experiments/sources.hpp"
@@ -135,6 +136,9 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
   else add_stations(a, policies, kv, executors, parts);
   RecorderConfig recording = recorder_config(a, seed, kv, executors.stages(), parts, watch);
   if (tenants) recording.rows = &*tenants;
+  std::optional<ModelResults> models;
+  const std::size_t named = a.workload.models.size() - 1;
+  if (named > 1 && named <= kMostModels) recording.rows = &models.emplace(a.workload.models, recording.rows);
   std::optional<IncidentMeter> incidents;
   if (!a.config.events.empty()) recording.rows = &incidents.emplace(a.config.slo, recording.rows);
   Recorder recorder(std::move(recording));
@@ -176,6 +180,7 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
     out.tenants = tenants->list(out.outcome.charges ? &*out.outcome.charges : nullptr);
     out.service = tenants->service();
   }
+  if (models) out.by_model = models->table();
   if (incidents)
     out.incidents = incident_results(a.config.events, pools->controllers().operations()->incidents(),
                                      pool_names(a.config), *incidents);

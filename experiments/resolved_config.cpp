@@ -25,12 +25,12 @@ Value resolved_config(const Assembly& a) {
   v["model"] = a.deployment.resolved_model;
   v["hardware"] = a.deployment.resolved_hardware;
   v["cluster"] = section(c.cluster);
-  if (!a.pools.empty()) {
+  const Value* cluster = c.document.value.find("cluster");
+  if (cluster != nullptr && cluster->find("pools") != nullptr) {   // else there is one, of the keys above
     v["cluster"].erase("replicas");
     v["cluster"]["pools"] = resolved_pools(a.pools);
-    const Value* given = c.document.value.find("cluster");
     for (const auto* key : {"nodes", "links"})
-      if (given != nullptr && given->find(key) != nullptr) v["cluster"][key] = given->at(key);
+      if (cluster->find(key) != nullptr) v["cluster"][key] = cluster->at(key);
   }
   if (!c.capacity.given.is_null()) v["signals"]["capacity"] = c.capacity.given;
   v["engine"] = section(c.engine);

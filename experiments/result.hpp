@@ -75,6 +75,7 @@ struct Replication {
   std::vector<double>
       alone_s;  ///< of a prompt like those of the slow first tokens: of all, then by class; < 0: unknown
   Value tenants = Value::array();  ///< empty: the workload names none
+  Value by_model = Value::object();  ///< empty: requests are for one model
   TenantService service;           ///< with tenants only
   Value incidents;                 ///< null: the config has no events
 };

@@ -160,6 +160,8 @@ void add_facts(const Assembly& a, RunResult& r) {
   r.random = a.random();
   r.workload = a.workload.summary;
   r.workload_notes = a.workload.notes;
+  if (a.workload.shares_prefixes && a.config.engine.prefix_cache == "none")
+    r.workload_notes.emplace_back("prompts have prefixes in common, all computed again: /engine/prefix_cache is \"none\"");
   r.resolved = resolved_config(a);
   Value hashed = r.resolved;
   hashed.erase("// found");
@@ -191,11 +193,11 @@ struct Files {
   }
   void open_tables(const Assembly& a) {
     if (folder == nullptr) return;
+    std::vector<std::string> models = a.workload.models;
+    models.front() = a.deployment.facts.model;   // of requests that name none
     pool_of = a.pool_of_stations();
-    CsvNames names{a.workload.tenants,
-                   a.config.classes.empty() ? a.workload.classes : a.class_names(),
-                   {a.deployment.facts.model},
-                   "main", pool_of};
+    CsvNames names{a.workload.tenants, a.config.classes.empty() ? a.workload.classes : a.class_names(),
+                   std::move(models), "main", pool_of};
     names.joules = true;
     names.usd = a.deployment.facts.usd_per_hour > 0 || !a.config.signals.price.empty();
     names.grams = a.config.signals.carbon.has_value();

@@ -11,6 +11,7 @@ namespace orrery {
 namespace {
 
 constexpr double kMaxCount = 1e15;
+constexpr std::int64_t kMostInstances = 65536;   // of a pool
 
 std::string from_environment(const char* name) {
   const char* value = std::getenv(name);
@@ -125,7 +126,7 @@ PoolConfig read_pool(const Value& v, const ClusterConfig& cluster, ErrorList& er
   int role = 0;
   r.choice("role", role, {{"mixed", 0}, {"prefill", 1}, {"decode", 2}});
   p.role = static_cast<Role>(role);
-  r.integer("replicas", p.replicas, {1, 65536});
+  r.integer("replicas", p.replicas, {1, static_cast<double>(kMostInstances)});
   r.integer("tp", p.tp, {1, 64});
   r.integer("pp", p.pp, {1, 64});
   r.integer("priority", p.priority, {-32768, 32767});
@@ -257,6 +258,8 @@ void read_prefix_cache(ObjectReader& engine, EngineConfig& out) {
   const Value* v = engine.take("prefix_cache");
   if (v == nullptr) return;
   const std::string pointer = pointer_to(engine.pointer(), "prefix_cache");
+  if (!v->is_string() && !v->is_object())
+    return engine.error("prefix_cache", "expected \"none\", \"hash\", \"radix\" or an object, got " + brief(*v));
   Value object = *v;
   if (v->is_string()) {
     object = Value::object();
@@ -443,6 +446,22 @@ std::vector<SloLimit> read_slo(const Value& slo, int request_class, ErrorList& e
 
 namespace {
 
+/// A pool that a rule may let grow beyond its `replicas` has as many as the rule's `max`; it starts with its own.
+void make_room_for_scaling(const Value& scaling, std::vector<PoolConfig>& pools) {
+  if (!scaling.is_array()) return;
+  for (const Value& rule : scaling.items()) {
+    const Value* pool = rule.is_object() ? rule.find("pool") : nullptr;
+    const Value* most = rule.is_object() ? rule.find("max") : nullptr;
+    if (most == nullptr || most->kind() != Value::Kind::kInt || most->as_int() > kMostInstances) continue;
+    for (PoolConfig& p : pools) {
+      const bool meant = pool == nullptr ? pools.size() == 1 : pool->is_string() && pool->as_string() == p.name;
+      if (!meant || most->as_int() <= p.replicas) continue;
+      if (p.serving < 0) p.serving = p.replicas;
+      p.replicas = most->as_int();
+    }
+  }
+}
+
 /// Pools of different roles need a policy that places calls; where each can do everything, a router does. A policy
 /// without pools works on one, of /cluster, as events and scaling do.
 void check_cluster_policy(RunConfig& c, const ObjectReader& r, ErrorList& errors) {
@@ -510,6 +529,7 @@ RunConfig read_run_config(Document document, ErrorList& errors) {
   if (const Value* v = r.take("power"); v != nullptr) read_power(*v, c, errors);
   r.strings("plugins", c.plugins);
   read_described(r, c.global);
+  if (const Value* v = r.take("scaling"); v != nullptr) make_room_for_scaling(*v, c.pools);
   if (const Value* v = r.take("events"); v != nullptr) c.events = read_events(*v, c.pools, c.links, errors);
   if (const Value* v = r.take("scaling"); v != nullptr) c.scaling = read_scaling(*v, c.pools, errors);
   refuse_reserved(r);

@@ -353,6 +353,7 @@ Value body_of(const Replication& r, const RunResult& result) {
       if (r.outcome.charges) c["charged"] = charged_class(r, i);
     }
   }
+  if (!r.by_model.members().empty()) v["by_model"] = r.by_model;
   if (!result.pools.is_null()) {
     v["migrations"] = r.outcome.migrations;
     const auto moves = static_cast<double>(r.outcome.migrations);

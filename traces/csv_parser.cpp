@@ -81,6 +81,7 @@ class CsvParser final : public RowParser {
     has_sessions = has(Kind::kSession);
     has_think = has(Kind::kThink);
     has_max_tokens = has(Kind::kMaxTokens);
+    has_prefixes = has(Kind::kPrefixId);
     rows_stand_alone_ = !has_max_tokens && !has(Kind::kPrefixId);
   }
 

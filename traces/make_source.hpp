@@ -41,6 +41,7 @@ struct ResolvedInfo {
   double rate = 0;                               ///< expected arrivals (or sessions) per second; 0: closed loop
   double mean_prompt = 0, mean_output = 0;       ///< expected tokens before clipping, history not counted
   std::int64_t longest_prompt = 0, longest_total = 0;   ///< tokens; 0: no bound known
+  bool shares_prefixes = false;                  ///< prompts have stretches in common: turns, prefixes, hash_ids
   bool random = false;                           ///< the seed changes the requests
   bool steady = true;                            ///< arrivals follow no profile that changes their rate
 };

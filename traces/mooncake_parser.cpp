@@ -106,7 +106,7 @@ class MooncakeParser final : public RowParser {
   }
 
   bool hash_ids() {
-    seen_hashes_ = true;
+    seen_hashes_ = has_prefixes = true;
     segments_.clear();
     if (!take('[')) return false;
     if (take(']')) return true;

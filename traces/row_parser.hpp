@@ -31,7 +31,8 @@ class RowParser {
   Time previous{};                    ///< arrival of the row before, for the order
   Duration day_start{};
   bool has_outputs = true;
-  bool has_arrivals = true, has_sessions = false, has_think = false, has_max_tokens = false;
+  bool has_arrivals = true, has_sessions = false, has_think = false, has_max_tokens = false,
+       has_prefixes = false;
 
  protected:
   /// Rejects `value` of a column: "prod.csv:17: prompt_tokens: expected ..., got "abc"".

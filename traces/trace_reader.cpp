@@ -159,6 +159,7 @@ void TraceReader::check(Needs needs) {
   f.has_sessions = p.has_sessions;
   f.has_think = p.has_think;
   f.has_max_tokens = p.has_max_tokens;
+  f.has_prefixes = p.has_prefixes;
   f.day_start = p.day_start;
   rewind();
 }

@@ -70,6 +70,7 @@ struct TraceFacts {
   TraceFormat format{};
   std::int64_t rows = 0;
   bool has_arrivals = false, has_sessions = false, has_think = false, has_max_tokens = false;
+  bool has_prefixes = false;       ///< rows name prefixes that they share
   Time first{}, last{};
   Duration day_start{};            ///< time of day at time 0; 0 for traces in plain seconds
   Wide prompt_sum = 0, output_sum = 0;

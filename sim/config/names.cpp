@@ -42,7 +42,7 @@ constexpr std::string_view kSameMeaning[] = {
     "seeds replications repeats runs",
     "itl_p99 tbt_p99 tbt itl inter_token_latency",
     "tpot_p99 tpot time_per_output_token",
-    "ttft_p99 ttft time_to_first_token",
+    "ttft_p99 ttft p99_ttft time_to_first_token",
     "e2e_p99 e2e e2el latency e2e_latency",
 };
 

@@ -75,7 +75,7 @@ bool ObjectReader::integer(std::string_view key, std::int64_t& out, Range range,
   double wide = std::nan("");
   try {
     if (v->is_number()) wide = v->as_double();
-    else if (dimension != Dimension::kNumber) wide = parse_quantity(*v, dimension);
+    else if (dimension != Dimension::kNumber) check_unit(*v, dimension), wide = parse_quantity(*v, dimension);
   } catch (const ConfigError&) {  // reported below in the field's own words
   }
   if (!(std::abs(wide) <= kInt64Limit) || wide != std::floor(wide) || !inside(wide, range)) {

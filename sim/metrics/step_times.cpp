@@ -16,8 +16,16 @@ Wide line_sum(std::int64_t base, std::int64_t slope, std::int64_t from, std::int
 
 }  // namespace
 
-MemoryBound first_or_last(Wide at_first, Wide slope, std::int64_t k) {
-  const Wide at_last = at_first + slope * (k - 1);
+Ridge Ridge::of(double peak_flops, double peak_bytes) {
+  if (peak_flops <= 0 || peak_bytes <= 0) return {};
+  double flops = peak_flops / peak_bytes;
+  int shift = 0;
+  for (; flops < 512 && shift < 20; ++shift) flops *= 2;
+  return {std::max<std::int64_t>(1, static_cast<std::int64_t>(flops + 0.5)), shift};
+}
+
+MemoryBound first_or_last(std::int64_t first, std::int64_t step, std::int64_t k) {
+  const Wide at_first = first, slope = step, at_last = at_first + slope * (k - 1);
   if ((at_first >= 0) == (at_last >= 0)) return {at_first >= 0 ? k : 0, true};
   if (at_first >= 0) return {static_cast<std::int64_t>(at_first / -slope) + 1, true};
   return {k - static_cast<std::int64_t>((-at_first + slope - 1) / slope), false};
@@ -30,8 +38,7 @@ int StepTimes::kind_of(const Kind& kind) {
   one.decodes = 1_tok;
   one.outputs = 1;
   kinds_.push_back(kind);
-  const auto flops = static_cast<std::int64_t>(kind.peak_flops), bytes = static_cast<std::int64_t>(kind.peak_bytes);
-  rates_.push_back({flops, bytes, flops > 0 && bytes > 0,
+  rates_.push_back({Ridge::of(kind.peak_flops, kind.peak_bytes),
                     kind.cost != nullptr && kind.cost->collectives(one, 0) > Duration{}});
   parts_.emplace_back();
   return static_cast<int>(kinds_.size() - 1);

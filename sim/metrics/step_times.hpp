@@ -26,18 +26,26 @@ struct TimeShares {
   double prompt_memory = 0;         ///< the same of steps with prompt tokens
 };
 
+/// FLOPs a byte above which arithmetic takes longer than memory, as flops / 2^shift of a whole number of ten bits: to a
+/// part in 500, so that 64 bits are enough at every step.
+struct Ridge {
+  std::int64_t flops = 0;        ///< 0: not known
+  int shift = 0;
+  static Ridge of(double peak_flops, double peak_bytes);
+};
+
 /// Of the first k iterations those that wait for memory stand at one end: how many, and whether they come first. An
-/// iteration waits for memory if bytes / peak_bytes >= flops / peak_flops; both grow along lines.
+/// iteration waits for memory if its FLOPs a byte are at most the ridge; FLOPs and bytes grow along lines.
 struct MemoryBound {
   std::int64_t count;
   bool first;
 };
-MemoryBound first_or_last(Wide at_first, Wide slope, std::int64_t k);   ///< where the margin changes its sign
+MemoryBound first_or_last(std::int64_t at_first, std::int64_t slope, std::int64_t k);   ///< where the sign changes
 
-inline MemoryBound memory_bound(const StepRun& run, std::int64_t k, std::int64_t peak_flops, std::int64_t peak_bytes) {
-  const Wide at_first = static_cast<Wide>(run.bytes) * peak_flops - static_cast<Wide>(run.flops) * peak_bytes;
+inline MemoryBound memory_bound(const StepRun& run, std::int64_t k, Ridge ridge) {
+  const std::int64_t at_first = run.bytes * ridge.flops - (run.flops << ridge.shift);
   if (k == 1) return {at_first >= 0, true};
-  const Wide slope = static_cast<Wide>(run.bytes_step) * peak_flops - static_cast<Wide>(run.flops_step) * peak_bytes;
+  const std::int64_t slope = run.bytes_step * ridge.flops - (run.flops_step << ridge.shift);
   if (at_first >= 0 && slope >= 0) return {k, true};
   return first_or_last(at_first, slope, k);
 }
@@ -85,8 +93,8 @@ class StepTimes {
     Bound of[2];                   ///< steps that only decode; with prompt tokens
   };
   struct Rates {
-    std::int64_t flops, bytes;
-    bool known, collective;
+    Ridge ridge;
+    bool collective;
   };
 
   /// Ps of one iteration that belong to collectives and to swapping.
@@ -104,20 +112,21 @@ inline void StepTimes::add(int kind, const StepShape& shape, int stage, std::int
   const Rates& rates = rates_[i];
   Parts& p = parts_[i];
   std::int64_t apart = to_ps(run.host);   // of an iteration
-  p.host += static_cast<Wide>(apart) * k;
+  p.host += apart * k;
   if (rates.collective || (shape.host_in.value() | shape.host_out.value()) != 0)
     apart += moving(kind, shape, stage, k, run);
-  if (!rates.known || (run.flops | run.bytes) == 0) {
-    p.unknown += work.time - static_cast<Wide>(apart) * k;
+  const std::int64_t device = work.time - apart * k;
+  if (rates.ridge.flops == 0 || (run.flops | run.bytes) == 0) {
+    p.unknown += device;
     return;
   }
-  const MemoryBound m = memory_bound(run, k, rates.flops, rates.bytes);
+  const MemoryBound m = memory_bound(run, k, rates.ridge);
   Bound& b = p.of[shape.prefill > Tokens{}];
   if (m.count == k) {
-    b.memory += work.time - static_cast<Wide>(apart) * k;
+    b.memory += device;
     b.bytes += work.bytes;
   } else if (m.count == 0) {
-    b.compute += work.time - static_cast<Wide>(apart) * k;
+    b.compute += device;
     b.flops += work.flops;
   } else {
     add_split(b, m, apart, k, run);

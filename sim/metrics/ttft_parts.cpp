@@ -21,7 +21,6 @@ TtftParts::Octave& TtftParts::open(std::size_t octave) {
 }
 
 void TtftParts::merge(const TtftParts& other) {
-  count_ += other.count_;
   for (std::size_t o = 0; o < kOctaves; ++o) {
     if (other.octaves_[o] == nullptr) continue;
     for (const Sums& from : *other.octaves_[o]) {
@@ -38,8 +37,10 @@ void TtftParts::merge(const TtftParts& other) {
 }
 
 TtftParts::Sums TtftParts::around(double percentile) const {
-  const auto rank = static_cast<std::int64_t>(std::ceil(percentile / 100 * static_cast<double>(count_)));
-  std::int64_t below = 0;
+  std::int64_t count = 0, below = 0;
+  for (const auto& octave : octaves_)
+    for (std::size_t i = 0; octave != nullptr && i < kEighths; ++i) count += (*octave)[i].count;
+  const auto rank = static_cast<std::int64_t>(std::ceil(percentile / 100 * static_cast<double>(count)));
   for (const auto& octave : octaves_) {
     if (octave == nullptr) continue;
     for (const Sums& s : *octave) {

@@ -46,7 +46,6 @@ class TtftParts {
   Octave& open(std::size_t octave);
   Sums& group(std::int64_t ttft);
   std::array<std::unique_ptr<Octave>, kOctaves> octaves_{};
-  std::int64_t count_ = 0;
 };
 
 /// By the position of the highest bit and the three bits behind it; below 16 ps by the value.
@@ -62,7 +61,6 @@ inline TtftParts::Sums& TtftParts::group(std::int64_t ttft) {
 inline void TtftParts::add(const Row& row) {
   const std::int64_t ttft = to_ps(row.ttft());
   Sums& s = group(ttft);
-  ++count_;
   ++s.count;
   s.computed += row.prompt.value() - row.cached.value();
   s.total += ttft;

@@ -55,6 +55,14 @@ Reading read(std::string_view text) {
   return out;
 }
 
+TEST(JsonDescriber, ANumberInQuotesNeedsAUnit) {
+  EXPECT_THAT(read(R"({"keep": "90", "rate": "5", "page": "2000000"})").errors,
+              ElementsAre("/policy/batching/rate: expected a rate like \"12/s\", got \"5\" without a unit",
+                          "/policy/batching/keep: expected a duration like \"200ms\", got \"90\" without a unit",
+                          testing::HasSubstr("/policy/batching/page: expected an integer")));
+  EXPECT_THAT(read(R"({"keep": 90, "rate": 5, "page": 2000000})").errors, ElementsAre());
+}
+
 TEST(JsonDescriber, FillsEveryKindOfField) {
   const Reading r =
       read(R"({"token_budget": 2048, "max_running": 8, "watermark": 0.05, "rate": "90/min", "chunked": false,

@@ -179,11 +179,61 @@ TEST_F(Cli, RerunRepeatsAResultFromItsFolder) {
   EXPECT_EQ(none.err, "orrery: " + path("none") + "/summary.json: cannot open this file\n");
 }
 
+/// Events and rules work on one pool that the config does not name; its config.json must not name it either.
+TEST_F(Cli, EveryExampleRunsAgainFromItsFolder) {
+  for (const auto* name : {"operations", "retry-storm", "spot", "disaggregated", "quickstart"}) {
+    const std::string config = source_dir("/experiments/examples/") + name + ".json", out = path(name);
+    EXPECT_NE(orrery({"run", config, "--set", "/workload/requests=2000", "--out", out, "--quiet"}).code, 1) << name;
+    const Answer again = orrery({"rerun", out, "--quiet"});
+    EXPECT_NE(again.code, 1) << name << ": " << again.err;
+  }
+}
+
 TEST_F(Cli, ARerunOfAMissedSloSaysSoLastWithExitCode2) {
   ASSERT_EQ(orrery(quick({"--out", path("out"), "--quiet", "--set", "/slo/ttft_p99=1us"})).code, 2);
   const Answer a = orrery({"rerun", path("out")});
   EXPECT_EQ(a.code, 2);
   EXPECT_THAT(a.out, HasSubstr(", the same\nSLO missed: ttft_p99"));
+}
+
+TEST_F(Cli, ResultsOfSeveralModelsAreTold) {
+  const std::string config = write("m.json", R"({"model": "llama-3.1-8b", "workload": {"models": {"count": 2, "zipf": 1},
+      "arrival": {"rate": 9}, "lengths": {"prompt": 100, "output": 10}, "requests": 300}})");
+  ASSERT_EQ(orrery({"run", config, "--out", path("out"), "--quiet"}).code, 0);
+  const Value s = parse_json_file(path("out/summary.json"));
+  const std::string rows = read(folder_ / "out" / "requests.csv");
+  std::int64_t offered = 0;
+  for (const std::string name : {"m1", "m2"}) {
+    const Value& one = s.at("by_model").at(name);
+    std::int64_t in_rows = 0;
+    for (std::size_t at = 0; (at = rows.find("," + name + ",", at + 1)) != std::string::npos;) ++in_rows;
+    EXPECT_EQ(one.at("requests").at("completed").as_int(), in_rows);
+    EXPECT_GT(one.at("ttft_s").at("p99").as_double(), 0);
+    offered += one.at("requests").at("offered").as_int();
+  }
+  EXPECT_EQ(offered, 300);
+}
+
+TEST_F(Cli, PrefixesThatNobodyCachesAreTold) {
+  const std::string config = write("s.json", R"({"model": "llama-3.1-8b", "workload": {"arrival": {"rate": 9},
+      "lengths": {"prompt": 100, "output": 10}, "requests": 30, "sessions": {"turns": 2, "think": "1s"}}})");
+  const std::string note = "/engine/prefix_cache is \"none\"";
+  EXPECT_THAT(orrery({"run", config}).out, HasSubstr(note));
+  EXPECT_THAT(orrery({"run", config, "--set", "/engine/prefix_cache=hash"}).out, Not(HasSubstr(note)));
+  EXPECT_THAT(orrery(quick()).out, Not(HasSubstr(note)));
+}
+
+TEST_F(Cli, TheHighestRateIsSearchedForOnDemand) {
+  const Answer a = orrery(quick({"--max-rate", "--seeds", "2"}));
+  EXPECT_EQ(a.code, 0) << a.err;
+  EXPECT_THAT(a.out, HasSubstr(" | max rate at this SLO "));
+  const Value s = parse_json(orrery(quick({"--max-rate", "--seeds", "2", "--json"})).out);
+  const Value& m = s.at("headroom").at("max_rate");
+  EXPECT_GT(m.at("of_offered").as_double(), 1) << "the quickstart meets its SLO";
+  EXPECT_EQ(m.at("by_seed").items().size(), 2u);
+  EXPECT_EQ(m.at("interval").items().size(), 2u);
+  EXPECT_EQ(orrery(quick({"--max-rate", "--set", "/slo=null"})).err, "orrery: --max-rate: needs limits in /slo\n");
+  EXPECT_EQ(orrery(quick({})).out.find("max rate"), std::string::npos);
 }
 
 TEST_F(Cli, WrongOptionsAreToldWithWhatIsMeant) {

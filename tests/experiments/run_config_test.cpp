@@ -114,6 +114,17 @@ TEST(RunConfig, PowerDomainsNameTheirPoolsBudgetAndServers) {
                   "/power/1/pools: domain \"a\" and this one have servers in common"));
 }
 
+TEST(RunConfig, ARuleMayLetAPoolGrow) {
+  const Reading r = read(R"({"model": "m", "workload": {}, "policy": {"cluster": "shortest-queue"},
+      "cluster": {"pools": [{"name": "chat", "replicas": 12}, {"name": "code", "replicas": 3, "serving": 2}]},
+      "scaling": [{"pool": "chat", "min": 8, "max": 16}, {"pool": "code", "max": 3}]})");
+  EXPECT_THAT(r.errors, IsEmpty());
+  EXPECT_EQ(r.config.pools[0].replicas, 16);
+  EXPECT_EQ(r.config.pools[0].serving, 12) << "it starts with its own";
+  EXPECT_EQ(r.config.pools[1].replicas, 3);
+  EXPECT_EQ(r.config.pools[1].serving, 2);
+}
+
 TEST(RunConfig, SignalsAreNumbersFilesOrObjects) {
   const Reading r = read(
       R"({"model": "m", "workload": {}, "signals": {"carbon": {"file": "es.csv", "column": "ES", "start": "800h",

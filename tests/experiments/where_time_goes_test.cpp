@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 
 #include "experiments/assembly.hpp"
 #include "experiments/document.hpp"
@@ -156,20 +159,37 @@ TEST(MaxRate, IsTheServiceRateOfADeterministicQueue) {
   EXPECT_EQ(v.find("interval"), nullptr);
 }
 
+/// The same calls and gaps as a trace: sped up, it has the same answer.
 TEST(MaxRate, SpeedsATraceUp) {
-  const Assembly generated = assembly(kOneAtATime);
+  const std::string file = (std::filesystem::temp_directory_path() /
+                            ("orrery-max-rate-" + std::to_string(::getpid()) + ".csv")).string();
+  {
+    std::ofstream trace(file);
+    trace << "arrival_s,prompt_tokens,output_tokens\n";
+    for (int i = 1; i <= 300; ++i) trace << i << ",500,40\n";
+  }
+  Value config = parse_json(kOneAtATime);
+  config["workload"] = parse_json("{\"trace\": \"" + file + "\"}");
+  const MaxRate traced = find_max_rate(assembly(to_json(config)), {1}, {}, "vllm");
+  const MaxRate drawn = find_max_rate(assembly(kOneAtATime), {1}, {}, "vllm");
+  std::filesystem::remove(file);
+  EXPECT_NEAR(traced.per_s[0], drawn.per_s[0], 0.02 * drawn.per_s[0]);
+}
+
+TEST(MaxRate, SaysWhichRatesCannotBeVaried) {
   Assembly a = assembly(kOneAtATime);
+  EXPECT_EQ(max_rate_obstacle(a), "");
   a.config.workload = parse_json(R"({"trace": "none.csv"})");
   EXPECT_EQ(max_rate_obstacle(a), "");
   a.config.workload = parse_json(R"({"trace": "none.csv", "scale": {"factor": 2, "method": "resample"}})");
   EXPECT_EQ(max_rate_obstacle(a), "needs \"method\": \"speedup\" in /workload/scale");
   a.config.workload = parse_json(R"({"trace": "none.csv", "sessions": "closed"})");
   EXPECT_EQ(max_rate_obstacle(a), "the requests of closed sessions come when those before them are done");
-  a.config.workload = parse_json(R"({"arrival": {"process": "closed", "users": 3}, "lengths": "alpaca-like"})");
-  EXPECT_EQ(max_rate_obstacle(a), "needs arrivals with a rate, or a trace");
   a.config.slo.clear();
   EXPECT_EQ(max_rate_obstacle(a), "needs limits in /slo");
-  EXPECT_EQ(max_rate_obstacle(generated), "");
+  Value closed = parse_json(kOneAtATime);
+  closed["workload"]["arrival"] = parse_json(R"({"process": "closed", "users": 3})");
+  EXPECT_EQ(max_rate_obstacle(assembly(to_json(closed))), "needs arrivals with a rate, or a trace");
 }
 
 TEST(MaxRate, IsZeroWhereNoRateMeetsTheSlo) {

@@ -120,17 +120,29 @@ StepRun drawn(Rng& rng) {
   return run;
 }
 
+TEST(StepTimes, TheRidgeIsKeptToAPartIn500) {
+  for (const double flops : {1e11, 312e12, 989e12, 2.25e15, 5e15}) {
+    for (const double bytes : {5e9, 2.04e12, 4.8e12, 8e12}) {
+      const Ridge r = Ridge::of(flops, bytes);
+      const double kept = static_cast<double>(r.flops) / static_cast<double>(std::int64_t{1} << r.shift);
+      EXPECT_NEAR(kept * bytes / flops, 1, 1.0 / 500) << flops << ' ' << bytes;
+    }
+  }
+  EXPECT_EQ(Ridge::of(0, 1).flops, 0);
+}
+
 TEST(StepTimes, IterationsThatWaitForMemoryStandAtOneEnd) {
   Rng rng(1, Purpose::kFuzz, 0);
   int mixed = 0;
   for (int n = 0; n < 3000; ++n) {
     const StepRun run = drawn(rng);
-    const std::int64_t k = 1 + below(rng, 60), flops = 1 + below(rng, 3), bytes = 1 + below(rng, 3);
-    const MemoryBound m = memory_bound(run, k, flops, bytes);
+    const std::int64_t k = 1 + below(rng, 60);
+    const Ridge ridge = Ridge::of(static_cast<double>(1 + below(rng, 3)), static_cast<double>(1 + below(rng, 3)));
+    const MemoryBound m = memory_bound(run, k, ridge);
     mixed += m.count > 0 && m.count < k;
     for (std::int64_t j = 0; j < k; ++j) {
       const StepRun one = iteration(run, j);
-      ASSERT_EQ(one.bytes * flops >= one.flops * bytes, m.first ? j < m.count : j >= k - m.count) << n << ' ' << j;
+      ASSERT_EQ(one.bytes * ridge.flops >= one.flops << ridge.shift, m.first ? j < m.count : j >= k - m.count) << n << ' ' << j;
     }
   }
   EXPECT_GT(mixed, 100);   // or nothing was tested

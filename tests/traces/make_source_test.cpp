@@ -40,6 +40,27 @@ TEST(Workload, DefaultsAreWrittenOut) {
   EXPECT_GT(info.workload.at("arrival").at("cv").as_double(), 1);
 }
 
+TEST(Workload, SaysWhetherPromptsHaveAnythingInCommon) {
+  const auto shares = [](const std::string& rest, const SearchPath& path = {}) {
+    return resolve("{" + rest + "}", path).shares_prefixes;
+  };
+  EXPECT_FALSE(shares(R"("lengths": "azure-code-2023")"));
+  EXPECT_TRUE(shares(R"("lengths": "mooncake-conversation")"));
+  const std::string drawn = R"("arrival": {"rate": 1}, "lengths": {"prompt": 9, "output": 9})";
+  EXPECT_FALSE(shares(drawn));
+  EXPECT_TRUE(shares(drawn + R"(, "sessions": {"turns": 2, "think": 1})"));
+  EXPECT_TRUE(shares(drawn + R"(, "prefixes": [{"tokens": 5, "share": 1}])"));
+  Folder folder;
+  const SearchPath path{{folder.path()}};
+  folder.write("plain.csv", "arrival_s,prompt_tokens,output_tokens\n0,9,1\n");
+  folder.write("turns.csv", "arrival_s,prompt_tokens,output_tokens,session\n0,9,1,1\n");
+  folder.write("named.csv", "arrival_s,prompt_tokens,output_tokens,prefix_id,prefix_tokens\n0,9,1,a,5\n");
+  folder.write("ids.jsonl", R"({"timestamp": 0, "input_length": 9, "output_length": 1, "hash_ids": [1]})" "\n");
+  EXPECT_FALSE(shares(R"("trace": "plain.csv")", path));
+  for (const char* file : {"turns.csv", "named.csv", "ids.jsonl"})
+    EXPECT_TRUE(shares("\"trace\": \"" + std::string(file) + "\"", path)) << file;
+}
+
 TEST(Workload, WhatItResolvesToResolvesToItself) {
   for (
       const char* text :

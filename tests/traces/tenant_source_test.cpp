@@ -69,7 +69,9 @@ TEST(Tenants, StreamsAreMergedByTime) {
   for (std::size_t i = 0; i < seen.requests.size(); ++i) {
     const Request& r = seen.requests[i];
     EXPECT_EQ(r.number, i);
-    if (i > 0) EXPECT_GE(r.arrival, seen.requests[i - 1].arrival);
+    if (i > 0) {
+      EXPECT_GE(r.arrival, seen.requests[i - 1].arrival);
+    }
     EXPECT_EQ(r.prompt_tokens.value(), r.tenant == 2 ? 20 : 10);
     fast += r.tenant == 2;
   }

@@ -95,6 +95,7 @@ std::unique_ptr<RequestSource> generated_workload(WorkloadContext& c, ObjectRead
                            " are not generated beside prefixes, sessions or a closed loop");
     }
   }
+  info.shares_prefixes = sessions || !prefixes.empty() || reuse;
   Lengths drawn(lengths.model, lengths.rules, c.seed);
   if (arrival->process == ArrivalKind::kClosed || sessions) {
     SessionRules rules = sessions.value_or(SessionRules{});

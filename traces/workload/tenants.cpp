@@ -81,6 +81,7 @@ std::unique_ptr<RequestSource> tenant_streams(WorkloadContext& c, ObjectReader& 
     info.notes.insert(info.notes.end(), part.notes.begin(), part.notes.end());
     info.rate += part.rate;
     info.steady = info.steady && part.steady;
+    info.shares_prefixes = info.shares_prefixes || part.shares_prefixes;
     const double weight = part.rate > 0 ? part.rate : 1;
     prompt += weight * part.mean_prompt;
     output += weight * part.mean_output;

@@ -102,6 +102,7 @@ std::unique_ptr<RequestSource> trace_workload(WorkloadContext& c, ObjectReader& 
   if (arrival && rules.requests < 0) rules.requests = rows;
   const bool resamples = rules.factor != 1 && rules.method == ScaleMethod::kResample;
   info.workload = workload;
+  info.shares_prefixes = f.has_sessions || f.has_prefixes || !rules.prefixes.empty();
   info.requests = rules.requests >= 0 || !resamples ? (rules.requests >= 0 ? rules.requests : rows) : -1;
   if (info.requests >= 0) info.workload["requests"] = info.requests;
   info.inputs.push_back({*file, std::string(name_of(f.format)), f.rows, f.content_hash});
