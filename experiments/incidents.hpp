@@ -1,10 +1,11 @@
 /// What incidents did to the service: from the rows of the requests, by when they were asked for.
 ///
 /// Time is cut into windows of 10 s. A window is bad if a smaller share of its requests is good than the service level
-/// asks for (the largest percentile of its limits; 99 % without limits, and then a request is good if it was answered); one
-/// without requests is not bad. The service has recovered where the first three windows in a row begin, from the
+/// asks for (the largest percentile of its limits; 99 % without limits, and then a request is good if it was answered);
+/// one without requests is not bad. The service has recovered where the first three windows in a row begin, from the
 /// incident on, that are not bad: after 0 s if nobody noticed it. Minutes lost and requests missed are those of the bad
-/// windows before that, so they are part of what comes of an overload that the incident began, and of one that was there.
+/// windows before that, so they are part of what comes of an overload that the incident began, and of one that was there. A run
+/// whose last windows are good, and fewer than three, has not shown whether the service has recovered.
 ///
 ///   IncidentMeter meter(slo, next);    rows -> meter;    meter.results(operations, incidents, pools)
 ///
@@ -30,9 +31,11 @@ class IncidentMeter final : public RowSink {
   /// Rows are passed on to `next`, which may be null.
   IncidentMeter(std::vector<SloLimit> slo, RowSink* next);
   void row(const Row& row) override;
-  /// Of the bad windows from `at` until the service has recovered. `after` is kNever if it has not by the last arrival.
+  enum class Recovery : std::uint8_t { kSeen, kNot, kNotSeen };   ///< kNot: the last window is bad
+  /// Of the bad windows from `at` until the service has recovered, or the last arrival.
   struct Harm {
-    Duration after{};
+    Recovery recovery = Recovery::kNotSeen;
+    Duration after{};             ///< if it is seen
     std::int64_t missed = 0;
     Duration bad{};
   };
@@ -51,5 +54,9 @@ class IncidentMeter final : public RowSink {
 /// For summary.json: one entry an incident, in order of time.
 Value incident_results(const std::vector<Operation>& operations, const std::vector<Incident>& incidents,
                        const std::vector<std::string>& pools, const IncidentMeter& meter);
+
+/// Several replications' results together, one entry an event that happened: counts and sums over all, means and maxima of
+/// the times that are known, and how often the service recovered, did not, or the run ended before that was seen.
+Value incident_totals(const std::vector<Value>& replications);
 
 }  // namespace orrery

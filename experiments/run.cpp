@@ -208,7 +208,8 @@ struct Files {
     scale.stages = a.deployment.cost != nullptr ? a.deployment.cost->stages() : 1;
     scale.blocks = f.blocks_total();
     scale.idle_milliwatts = static_cast<std::int64_t>(f.idle_watts * 1e3);
-    scale.usd_per_hour = f.usd_per_hour;
+    const bool by_node = a.capacity && a.config.capacity.usd_per_hour > 0;
+    scale.usd_per_hour = by_node ? 0 : f.usd_per_hour;   // nodes come during the run
     timeline = std::make_unique<TimelineCsv>(folder->file("timeline.csv"), scale);
     actions = std::make_unique<ActionsCsv>(folder->file("actions.csv"), a.pool_of_stations());
   }

@@ -139,10 +139,21 @@ std::string head_line(const Value& s) {
 std::string pools_text(const Value& pools) {
   std::string out;
   for (const Value& p : pools.items())
-    out += (out.empty() ? "" : " | ") + p.at("name").as_string() + " " + std::to_string(p.at("replicas").as_int()) +
-           " x " + p.at("hardware").as_string() + " tp" + std::to_string(p.at("tp").as_int()) + " " +
-           p.at("role").as_string();
+    out += (out.empty() ? "" : " | ") + p.at("name").as_string() + " " +
+           std::to_string(p.at("replicas").as_int()) + " x " + p.at("hardware").as_string() + " tp" +
+           std::to_string(p.at("tp").as_int()) + " " + p.at("role").as_string();
   return out;
+}
+
+std::string incident_whom(const Value& i) {
+  const std::string& pool = i.at("pool").as_string();
+  if (i.find("to") != nullptr) return "the link from " + pool + " to " + i.at("to").as_string();
+  return std::to_string(i.at("instances").as_int()) + " x " + pool;
+}
+
+std::string incident_harm(const Value& i) {
+  return grouped(i.at("requests_hurt").as_int()) + " requests hurt, " + grouped(i.at("requests_missed").as_int()) +
+         " missed, " + significant(i.at("slo_minutes_lost").as_double(), 3) + " SLO minutes lost";
 }
 
 /// "at 1,200 s fail of 2 x chat, noticed after 10 s, restored 900 s, service recovered 960 s; 120 requests hurt, ..."
@@ -151,28 +162,88 @@ std::string incident_text(const Value& i) {
     const Value& v = i.at(key);
     return v.is_null() ? std::string(never) : what + significant(v.as_double(), 4) + " s";
   };
-  const std::string& pool = i.at("pool").as_string();
-  const std::string whom = i.find("to") != nullptr
-                               ? "the link from " + pool + " to " + i.at("to").as_string()
-                               : std::to_string(i.at("instances").as_int()) + " x " + pool;
-  return "at " + significant(i.at("at_s").as_double(), 6) + " s " + i.at("what").as_string() + " of " + whom +
+  const Value& recovered = i.at("recovered_s");
+  std::string service = ", service not recovered";
+  if (!recovered.is_null()) service = ", service recovered " + significant(recovered.as_double(), 4) + " s";
+  else if (i.at("recovered").as_string() == "not seen") service = ", recovery not seen";
+  return "at " + significant(i.at("at_s").as_double(), 6) + " s " + i.at("what").as_string() + " of " + incident_whom(i) +
          after("detect_s", ", noticed after ", "") + after("restored_s", ", restored ", ", not restored") +
-         after("recovered_s", ", service recovered ", ", service not recovered") + "; " +
-         grouped(i.at("requests_hurt").as_int()) + " requests hurt, " + grouped(i.at("requests_missed").as_int()) +
-         " missed, " + significant(i.at("slo_minutes_lost").as_double(), 3) + " SLO minutes lost";
+         service + "; " + incident_harm(i);
 }
 
-/// The first of the incidents, and how many more there are.
+/// "12 x fail of chat (23 instances); restored 900 s on average, at most 1,020 s; service recovered 40 s on average, at most 90 s
+/// (in 9, not in 2, not seen in 1); ..."
+std::string total_text(const Value& t) {
+  const auto times = [&](const char* key, const char* what) -> std::string {
+    const Value& v = t.at(key);
+    if (v.at("count").as_int() == 0) return "";
+    return what + significant(v.at("mean").as_double(), 4) + " s on average, at most " +
+           significant(v.at("max").as_double(), 4) + " s";
+  };
+  const auto in = [&](const char* key, const std::string& what) -> std::string {
+    const std::int64_t n = t.at("recovered").at(key).as_int();
+    return n > 0 ? what + " in " + std::to_string(n) : "";
+  };
+  return grouped(t.at("count").as_int()) + " x " + t.at("what").as_string() + " of " + incident_whom(t) +
+         times("detect_s", "; noticed after ") + times("restored_s", "; restored ") +
+         times("recovered_s", "; service recovered ") + in("yes", ",") + in("no", "; service not recovered") +
+         in("not_seen", "; recovery not seen") + "; " + incident_harm(t);
+}
+
+/// The first of the incidents, and how many more there are; of several replications, what they come to by event.
 std::string incident_lines(const Value& s) {
   constexpr std::size_t kShown = 8;
   std::string out;
   const Value* incidents = find_path(s, "incidents");
   if (incidents == nullptr) return out;
+  if (s.at("seeds").items().size() > 1) {
+    for (const Value& t : s.at("incidents_by_event").items()) out += line(out.empty() ? "incidents" : "", total_text(t));
+    return out;
+  }
   const auto all = incidents->items();
   for (std::size_t i = 0; i < all.size() && i < kShown; ++i)
     out += line(i == 0 ? "incidents" : "", incident_text(all[i]));
   if (all.size() > kShown) out += line("", "and " + std::to_string(all.size() - kShown) + " more, in summary.json");
   return out;
+}
+
+/// "row-1: mean 512 W, peak 620 W, 88.6 % of its budget, rises at most 12 % in 40 s | 3 caps, 40 s capped | no brake"
+std::string domain_text(const Value& p) {
+  const auto watts = [&](const char* key) { return significant(p.at(key).as_double(), 4) + " W"; };
+  const std::int64_t caps = p.at("caps").as_int(), brakes = p.at("brakes").as_int();
+  return "mean " + watts("mean_w") + ", peak " + watts("peak_w") + ", " + percent(p.at("peak_fraction").as_double()) +
+         " of the budget of " + watts("budget_w") + ", rises at most " + percent(p.at("max_rise_40s").as_double()) +
+         " in 40 s | " + (caps == 0 ? "no cap" : grouped(caps) + (caps == 1 ? " cap, " : " caps, ") +
+                                                    significant(p.at("capped_s").as_double(), 3) + " s capped") +
+         (brakes == 0 ? " | no brake" : " | BRAKED " + grouped(brakes) + (brakes == 1 ? " time, " : " times, ") +
+                                            significant(p.at("braked_s").as_double(), 3) + " s");
+}
+
+std::string power_lines(const Value& s) {
+  const Value* power = find_path(s, "power");
+  if (power == nullptr) return "";
+  const Value* domains = power->find("domains");
+  if (domains == nullptr) return line("power", domain_text(*power));
+  std::string out;
+  for (const Value::Member& m : domains->members())
+    out += line(out.empty() ? "power" : "", m.first + ": " + domain_text(m.second));
+  return out;
+}
+
+/// What the search for the pools found.
+std::string placement_line(const Value& s) {
+  const Value* p = find_path(s, "placement");
+  if (p == nullptr) return "";
+  std::string pools;
+  for (const Value& one : p->at("pools").items()) {
+    pools += (pools.empty() ? "" : " | ") + std::to_string(one.at("replicas").as_int()) + " x " + one.at("name").as_string() +
+             " tp" + std::to_string(one.at("tp").as_int());
+    if (one.at("pp").as_int() > 1) pools += " pp" + std::to_string(one.at("pp").as_int());
+  }
+  return line("placement", p->at("algorithm").as_string() + ": " + pools + " on " + grouped(p->at("gpus").as_int()) +
+                               " GPUs | goodput " + significant(p->at("goodput_rps").as_double(), 4) + " req/s, " +
+                               significant(p->at("goodput_per_gpu").as_double(), 3) + " per GPU | found by " +
+                               grouped(p->at("simulations").as_int()) + " simulations");
 }
 
 std::string deployment_lines(const Value& s) {
@@ -206,7 +277,7 @@ std::string deployment_lines(const Value& s) {
     workload += " (" + notes + ")";
   const std::string convention = text_at(s, "metrics_convention");
   const std::string metrics = convention == "vllm" ? "" : line("metrics", "as " + convention + " defines them");
-  return metrics + line("model", what) + line("workload", workload) + line("policy", policy) +
+  return metrics + line("model", what) + placement_line(s) + line("workload", workload) + line("policy", policy) +
          line("engine", engine + " | " + short_source(text_at(s, "deployment.host"), ""));
 }
 
@@ -248,8 +319,10 @@ std::string rate_lines(const Value& s) {
            ") | ";
   }
   const double joules = number_at(s, "energy.joules_per_output_token");
-  cost += (joules > 0 ? "energy " + significant(joules, 3) + " J per output token" : "energy not known") + " | busy " +
-          percent(number_at(s, "utilisation.busy"));
+  cost += joules > 0 ? "energy " + significant(joules, 3) + " J per output token" : "energy not known";
+  if (find_path(s, "carbon") != nullptr)
+    cost += " | " + significant(number_at(s, "carbon.grams_per_1k_output_tokens"), 3) + " gCO2 per 1k output tokens";
+  cost += " | busy " + percent(number_at(s, "utilisation.busy"));
   for (const auto& [key, label] : {std::pair{"utilisation.mfu", " MFU "}, std::pair{"utilisation.mbu", " MBU "}}) {
     if (find_path(s, key) != nullptr) cost += label + percent(number_at(s, key));
   }
@@ -421,7 +494,8 @@ std::string missed_slo(const Value& summary) {
 
 std::string screen_of(const Value& s, const std::string& more) {
   std::string out = head_line(s) + deployment_lines(s) + latency_table(s) + requests_line(s) + rate_lines(s) +
-                    state_line(s) + incident_lines(s) + time_lines(s) + headroom_line(s) + trust_lines(s) + more;
+                    state_line(s) + power_lines(s) + incident_lines(s) + time_lines(s) + headroom_line(s) +
+                    trust_lines(s) + more;
   const std::string missed = missed_slo(s);
   return missed.empty() ? out : out + missed + "\n";
 }

@@ -5,6 +5,7 @@
 
 #include "experiments/charges.hpp"
 #include "experiments/combine.hpp"
+#include "experiments/incidents.hpp"
 #include "experiments/max_rate.hpp"
 #include "experiments/run_config.hpp"
 
@@ -315,7 +316,11 @@ Value body_of(const Replication& r, const RunResult& result) {
     v["cost"]["usd_per_hour"] = d.usd_per_hour;
     v["cost"]["source"] = result.priced_by.empty() ? d.price_source : result.priced_by;
   }
-  if (r.outcome.grams >= 0) v["carbon"]["grams"] = r.outcome.grams;
+  if (r.outcome.grams >= 0) {
+    v["carbon"]["grams"] = r.outcome.grams;
+    const auto output = static_cast<double>(s.tokens.output);
+    v["carbon"]["grams_per_1k_output_tokens"] = output > 0 ? r.outcome.grams * 1e3 / output : 0.0;
+  }
   if (r.outcome.charges) v["charged"] = charged(r.outcome.charges->requests, *r.outcome.charges);
   if (!r.outcome.power.empty()) v["power"] = power(r.outcome.power);
   v["trust"] = trust(s, d);
@@ -544,7 +549,12 @@ Value summary_of(const RunResult& r) {
   v["policy"]["router"] = r.router;
   if (!r.cluster.empty()) v["policy"]["cluster"] = r.cluster;
   if (!r.pools.is_null()) v["pools"] = r.pools;
-  if (!r.replications.front().incidents.is_null()) v["incidents"] = r.replications.front().incidents;
+  if (!r.replications.front().incidents.is_null()) {
+    v["incidents"] = r.replications.front().incidents;
+    std::vector<Value> all;
+    for (const Replication& one : r.replications) all.push_back(one.incidents);
+    v["incidents_by_event"] = incident_totals(all);
+  }
   if (!r.placement.is_null()) v["placement"] = r.placement;
   v["workload"]["text"] = r.workload;
   v["workload"]["notes"] = strings(r.workload_notes);

@@ -23,6 +23,8 @@ void ClusterEngine::add_nodes() {
 void ClusterEngine::change_node(const NodeEvent& e) {
   Node& n = nodes_[static_cast<std::size_t>(e.node)];
   if (n.state != Node::kOff) node_time_[static_cast<std::size_t>(e.node)] += now_ - n.since;
+  const bool there = e.what != NodeChange::kGone;
+  if (there != (n.state != Node::kOff)) run_->recorder->on_node(now_, there);
   n.state = e.what == NodeChange::kAdded ? Node::kUp : e.what == NodeChange::kAnnounced ? Node::kAnnounced : Node::kOff;
   n.since = now_;
   n.deadline = e.what == NodeChange::kAnnounced ? e.deadline : kNever;

@@ -43,7 +43,10 @@ Simulation::Simulation(SimulationParts parts)
     power_ = std::make_unique<PowerEngine>(*parts_.power, meter_, stations_.size());
     run_.steps = power_.get();
   }
-  if (parts_.tariff) tariff_ = std::make_unique<Tariff>(*parts_.tariff, meter_, stations_.size());
+  if (parts_.tariff) {
+    tariff_ = std::make_unique<Tariff>(*parts_.tariff, meter_, stations_.size());
+    tell_prices(Time{});
+  }
   seen_ = loads_;
   wants_done_ = parts_.source->wants_done();
   if (parts_.router) staleness_ = parts_.router->staleness();
@@ -81,8 +84,18 @@ Time Simulation::next_of_meters() const {
 
 /// What was spent until now costs what held until now; then orders and telemetry.
 void Simulation::run_meters(Time now) {
-  if (tariff_ && tariff_->next() <= now) tariff_->settle(now);
+  if (tariff_ && tariff_->next() <= now) {
+    tariff_->settle(now);
+    tell_prices(now);
+  }
   if (power_ && power_->next() <= now) power_->run(now);
+}
+
+/// The timeline's money follows the signals.
+void Simulation::tell_prices(Time now) {
+  for (std::size_t i = 0; i < stations_.size(); ++i)
+    if (const StepSignal* price = tariff_->price(i))
+      parts_.recorder->on_price(now, stations_[i]->id(), price->at(now));
 }
 
 void Simulation::run_cluster(Time now) {

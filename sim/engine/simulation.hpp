@@ -140,6 +140,7 @@ class Simulation final : private LeaveListener, private ClusterHost, private Met
   void run_cluster(Time now);
   Time next_of_meters() const;
   void run_meters(Time now);
+  void tell_prices(Time now);
   void settle_touched(Time now);
   void plan_touched(Time now);
   void settle_and_plan(Time now);

@@ -29,6 +29,7 @@ class Tariff {
   /// The end of the run: steps that have not ended do not count, as in the rest of the result.
   void finish(Time end);
   double usd(std::size_t station) const;       ///< negative: no signal prices it
+  const StepSignal* price(std::size_t station) const { return parts_.price[station]; }   ///< null: no signal
   double grams() const;
   double grams(std::size_t station) const;
   bool has_carbon() const { return parts_.carbon != nullptr; }

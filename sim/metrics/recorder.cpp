@@ -50,6 +50,9 @@ Recorder::Recorder(RecorderConfig config) : config_(std::move(config)) {
                           config_.usd_per_hour / static_cast<double>(config_.stations)});
   for (std::size_t i = 0; i < stations_.size(); ++i)
     stations_[i].kind = times_.kind_of({spec(i).peak_flops, spec(i).peak_bytes, spec(i).stages, spec(i).cost});
+  paid_.resize(stations_.size());
+  for (std::size_t i = 0; i < paid_.size() && config_.usd_per_node_hour == 0; ++i)
+    paid_[i].price = static_cast<std::int64_t>(spec(i).usd_per_hour * 1e9);
   service_.resize(static_cast<std::size_t>(config_.classes));
   limits_.resize(static_cast<std::size_t>(config_.classes), {kNoLimit, kNoLimit, kNoLimit, kNoLimit});
   for (const SloLimit& slo : config_.slo)

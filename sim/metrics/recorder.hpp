@@ -99,8 +99,21 @@ class Recorder {
   /// A station is there from now on, or is not. For the timeline; stations are there at first.
   void on_presence(Time now, StationId station, bool there) {
     if (!timeline_) return;
-    const auto price = static_cast<std::int64_t>(spec(static_cast<std::size_t>(station.index)).usd_per_hour * 1e9);
-    timeline_->away(now, there ? -1 : 1, there ? -price : price);
+    Paid& p = paid_[static_cast<std::size_t>(station.index)];
+    p.there = there;
+    timeline_->away(now, there ? -1 : 1, there ? -p.price : p.price);
+  }
+  /// A station costs so much from now on, 1e-9 USD an hour. For the timeline.
+  void on_price(Time now, StationId station, std::int64_t price) {
+    if (!timeline_) return;
+    Paid& p = paid_[static_cast<std::size_t>(station.index)];
+    if (p.there) timeline_->away(now, 0, p.price - price);
+    p.price = price;
+  }
+  /// A node of the capacity trace is there from now on, or is not; none is at first. For the timeline.
+  void on_node(Time now, bool there) {
+    const auto price = static_cast<std::int64_t>(config_.usd_per_node_hour * 1e9 + 0.5);
+    if (timeline_ && price > 0) timeline_->away(now, 0, there ? -price : price);
   }
   /// For the timeline; a no-op without one.
   void on_first_token(Time now, Time arrival) {
@@ -237,6 +250,8 @@ class Recorder {
 
   RecorderConfig config_;
   std::unique_ptr<Timeline> timeline_;
+  struct Paid { std::int64_t price = 0; bool there = true; };
+  std::vector<Paid> paid_;                  ///< by station: price in 1e-9 USD an hour; for the timeline
   std::vector<Limits> limits_;              ///< by class
 
   // Requests.

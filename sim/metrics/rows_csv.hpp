@@ -83,7 +83,7 @@ class TimelineCsv final : public TimelineSink {
     int stages = 1;
     std::int64_t blocks = 0;           ///< KV blocks of all replicas
     std::int64_t idle_milliwatts = 0;  ///< of one replica
-    double usd_per_hour = 0;           ///< of all replicas
+    double usd_per_hour = 0;           ///< of all replicas, as if they were there all the time (Window::saved)
   };
   TimelineCsv(const std::string& path, Config config);
   void window(Window& window) override;

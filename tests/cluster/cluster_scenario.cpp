@@ -10,6 +10,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "policies/routing/round_robin.hpp"
 #include "sim/engine/keep_alive.hpp"
 #include "sim/engine/operations.hpp"
 #include "sim/engine/scaler.hpp"
@@ -110,7 +111,7 @@ class Built {
     if (!operations_.empty()) parts.controllers.push_back(&events_.emplace_back(operations_, 1));
     for (Scaler& s : scalers_) parts.controllers.push_back(&s);
     for (KeepAlive& k : keepers_) parts.controllers.push_back(&k);
-    if (!parts.policy) parts.router = costs_.router.get();
+    if (!parts.policy) parts.router = costs_.router ? costs_.router.get() : &alone_;
     if (domain_) finish_power(scenario.stations);
   }
   Built(const Built&) = delete;
@@ -258,6 +259,7 @@ class Built {
   }
 
   ScenarioPolicies costs_;
+  RoundRobin alone_{{}};      ///< of one instance
   std::unique_ptr<ClusterPolicy> policy_;
   std::vector<std::unique_ptr<ScalingRule>> rules_;
   std::unique_ptr<PowerPolicy> power_policy_;

@@ -28,6 +28,7 @@
 /// Errors throw std::invalid_argument with file:line.
 #pragma once
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,8 @@ struct ClusterScenario {
   struct Line { int number; std::vector<std::string> words; };
   std::vector<Line> cluster, expect, does, never;
 };
+
+inline void PrintTo(const ClusterScenario& s, std::ostream* out) { *out << s.title; }
 
 std::vector<ClusterScenario> read_cluster_scenarios(const std::string& path);
 std::vector<ClusterScenario> parse_cluster_scenarios(const std::string& text, const std::string& name);

@@ -153,6 +153,51 @@ TEST_F(Cli, OutHasAllFilesAndTheSummaryOfTheScreen) {
   EXPECT_EQ(read(folder_ / "out" / "actions.csv"), "t_s,controller,action,pool,replica,request,value,estimate_s\n");
 }
 
+double number(const std::string& summary, const char* path) {
+  return find_path(parse_json(summary), path)->as_double();
+}
+
+/// The sum of a column of a table of the folder `out`.
+double column_sum(const std::string& table, const std::string& column) {
+  std::istringstream in(table);
+  std::string line;
+  std::getline(in, line);
+  const auto fields = [](const std::string& text) {
+    std::vector<std::string> out;
+    std::istringstream words(text);
+    for (std::string field; std::getline(words, field, ',');) out.push_back(field);
+    return out;
+  };
+  const std::vector<std::string> names = fields(line);
+  const auto at = static_cast<std::size_t>(std::find(names.begin(), names.end(), column) - names.begin());
+  double sum = 0;
+  while (std::getline(in, line))
+    if (const std::vector<std::string> row = fields(line); at < row.size() && !row[at].empty()) sum += std::stod(row[at]);
+  return sum;
+}
+
+/// Nodes that come and go are paid for while they are there, and a price that changes when it does. The last window counts whole.
+TEST_F(Cli, TheTimelineCostsWhatTheRunCosts) {
+  const std::string nodes = R"("policy": {"cluster": "shortest-queue"},
+      "signals": {"capacity": {"rows": ["0,add,3", "20,notice,1", "40,add,2"], "grace": "5s", "usd_per_hour": 36}})";
+  write("price.csv", "t_s,usd\n0,3.6\n17,36\n31,0\n40,7.2\n");
+  const std::string price = R"("cluster": {"replicas": 4}, "signals": {"price": "price.csv"})";
+  for (const std::string& more : {nodes, price}) {
+    const std::string config = write("run.json", R"({"model": "llama-3.1-8b", "hardware": "h200-sxm", )" + more + R"(,
+      "workload": {"arrival": {"process": "poisson", "rate": 5}, "lengths": {"prompt": 100, "output": 10}, "requests": 300}})");
+    const Answer a = orrery({"run", config, "--out", path("out"), "--force", "--json"});
+    ASSERT_EQ(a.code, 0) << a.err;
+    const double usd = number(a.out, "cost.usd");
+    EXPECT_GT(usd, 0.1);
+    EXPECT_NEAR(column_sum(read(folder_ / "out" / "timeline.csv"), "usd"), usd, 4 * 36.0 / 3600) << more;
+    const double requests = column_sum(read(folder_ / "out" / "requests.csv"), "usd");
+    EXPECT_NEAR(requests, number(a.out, "charged.usd"), 1e-6);
+    EXPECT_LE(requests, usd);
+    EXPECT_NEAR(column_sum(read(folder_ / "out" / "replicas.csv"), "step_usd"), requests, 1e-6);
+    EXPECT_NEAR(column_sum(read(folder_ / "out" / "replicas.csv"), "joules"), number(a.out, "energy.joules"), 0.01);
+  }
+}
+
 TEST_F(Cli, AnOutputThatExistsIsKeptWithoutForce) {
   ASSERT_EQ(orrery(quick({"--out", path("out"), "--quiet"})).code, 0);
   const Answer again = orrery(quick({"--out", path("out")}));

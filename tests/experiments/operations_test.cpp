@@ -192,6 +192,7 @@ TEST(Incidents, HarmIsFromTheIncidentUntilThirtyGoodSeconds) {
     meter.row(answered(arrival, i >= 35 && i < 75 ? 2s : 100ms));
   }
   const auto harm = meter.harm(Time{} + 32s);
+  EXPECT_EQ(harm.recovery, IncidentMeter::Recovery::kSeen);
   EXPECT_EQ(harm.after, 48s);
   EXPECT_EQ(harm.missed, 40);
   EXPECT_EQ(harm.bad, 50s);   // 30-40, 40-50, 50-60, 60-70, 70-80
@@ -206,8 +207,40 @@ TEST(Incidents, AServiceThatIsBadToTheEndHasNotRecovered) {
     if (i >= 50) r.status = Status::kTimedOut;
     meter.row(r);
   }
-  EXPECT_EQ(meter.harm(Time{} + 45s).after, kNever - Time{});
+  EXPECT_EQ(meter.harm(Time{} + 45s).recovery, IncidentMeter::Recovery::kNot);
   EXPECT_EQ(meter.harm(Time{} + 45s).missed, 50);
+}
+
+/// Windows until 200 s, the bad ones from 150 s to 180 s: two good ones follow, and nobody knows what the third would be.
+TEST(Incidents, ARunThatEndsTooEarlyDoesNotSayWhetherTheServiceRecovered) {
+  IncidentMeter meter({{Metric::kTtft, 99, 1s, -1}}, nullptr);
+  for (int i = 0; i < 200; ++i) meter.row(answered(Time{} + i * 1s, i >= 150 && i < 180 ? 2s : 100ms));
+  const auto harm = meter.harm(Time{} + 150s);
+  EXPECT_EQ(harm.recovery, IncidentMeter::Recovery::kNotSeen);
+  EXPECT_EQ(harm.missed, 30);
+  EXPECT_EQ(meter.harm(Time{} + 185s).recovery, IncidentMeter::Recovery::kNotSeen);   // nothing bad, for 20 s
+  EXPECT_EQ(meter.harm(Time{} + 500s).recovery, IncidentMeter::Recovery::kNotSeen);   // nobody asks any more
+  for (int i = 200; i < 210; ++i) meter.row(answered(Time{} + i * 1s, 100ms));
+  EXPECT_EQ(meter.harm(Time{} + 150s).recovery, IncidentMeter::Recovery::kSeen);
+  EXPECT_EQ(meter.harm(Time{} + 150s).after, 30s);
+}
+
+TEST(Incidents, ReplicationsAddUpByEvent) {
+  const auto incident = [](int event, const char* recovered, const char* after, int hurt) {
+    return R"({"event": )" + std::to_string(event) + R"(, "what": "fail", "pool": "main", "instances": 2, "at_s": 5,
+        "detect_s": 1, "restored_s": null, "recovered": ")" + recovered + R"(", "recovered_s": )" + after +
+           R"(, "requests_hurt": )" + std::to_string(hurt) + R"(, "requests_missed": 10, "slo_minutes_lost": 0.5})";
+  };
+  const Value first = parse_json("[" + incident(1, "yes", "20", 3) + "," + incident(0, "no", "null", 1) + "]"),
+              second = parse_json("[" + incident(1, "yes", "60", 4) + "," + incident(1, "not seen", "null", 5) + "]");
+  const Value t = incident_totals({first, second, Value::array()});
+  ASSERT_EQ(t.items().size(), 2U);
+  EXPECT_EQ(to_json(t.items()[1], -1),
+            R"({"event":1,"what":"fail","pool":"main","count":3,"instances":6,"requests_hurt":12,"requests_missed":30,)"
+            R"("slo_minutes_lost":1.5,"detect_s":{"count":3,"mean":1.0,"max":1.0},"restored_s":{"count":0},)"
+            R"("recovered_s":{"count":2,"mean":40.0,"max":60.0},"recovered":{"yes":2,"no":0,"not_seen":1}})");
+  EXPECT_EQ(t.items()[0].at("count").as_int(), 1);
+  EXPECT_EQ(t.items()[0].at("recovered").at("no").as_int(), 1);
 }
 
 struct Storm {

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "experiments/assembly.hpp"
+#include "experiments/screen.hpp"
+#include "experiments/summary.hpp"
 
 namespace orrery {
 namespace {
@@ -69,6 +71,19 @@ TEST(PlacementKey, ARateIsServedWithAsManyInstancesAsItTakes) {
       assembled(config(R"({"algorithm": "distserve-high", "gpus": 16, "rate": "12/s", "simulated": "20s"})"));
   EXPECT_GE(a.placement.at("goodput_rps").as_double(), 12);
   EXPECT_LT(a.deployment.facts.all_gpus, 16);
+}
+
+TEST(PlacementKey, TheScreenSaysWhatWasFound) {
+  Value s = parse_json(R"({"algorithm": "distserve-low", "gpus": 10, "goodput_rps": 12.34, "goodput_per_gpu": 1.234, "simulations": 84,
+      "pools": [{"name": "prefill", "replicas": 2, "tp": 4, "pp": 1}, {"name": "decode", "replicas": 1, "tp": 1, "pp": 2}]})");
+  const Assembly a = assembled(config(kFour));
+  RunResult r;
+  r.config_path = "x.json";
+  r.placement = s;
+  r.replications.push_back(replicate(a, 1, {}));
+  EXPECT_THAT(screen_of(summary_of(r)),
+              HasSubstr("\n placement  distserve-low: 2 x prefill tp4 | 1 x decode tp1 pp2 on 10 GPUs | goodput 12.34 req/s, "
+                        "1.23 per GPU | found by 84 simulations\n"));
 }
 
 TEST(PlacementKey, ErrorsNameWhatIsMissing) {

@@ -5,12 +5,14 @@
 #include <fstream>
 
 #include "experiments/assembly.hpp"
+#include "experiments/screen.hpp"
 #include "experiments/summary.hpp"
 
 namespace orrery {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr const char* kRow = R"({
   "model": "bloom-176b", "hardware": {"name": "a100-80g", "cost": "splitwise"},
@@ -139,6 +141,22 @@ TEST(Signals, WhatRequestsAreChargedAddsUpByClassAndTenant) {
     for (const Value& t : s.at("tenants").items()) tenants += number(t, "charged." + key);
     EXPECT_NEAR(tenants, all, 1e-12 * all) << key;
   }
+}
+
+TEST(Screen, HasALineOfPowerAndTheCarbonOfATokenWhereTheyAreKnown) {
+  const std::string row = R"(, "power": [{"domain": "row", "budget": "9kW", "cap_delay": "10s", "policy": "polca"}])";
+  const std::string plain = screen_of(summary_with("")), capped = screen_of(summary_with(row));
+  EXPECT_THAT(plain, Not(HasSubstr("\n power ")));
+  EXPECT_THAT(plain, Not(HasSubstr("gCO2")));
+  EXPECT_THAT(capped, HasSubstr("\n power "));
+  EXPECT_THAT(capped, HasSubstr(" of the budget of 9,000 W, rises at most "));
+  EXPECT_THAT(capped, HasSubstr(" s capped | no brake\n"));
+  const std::string two = screen_of(summary_with(R"(, "power": [{"domain": "a", "pools": ["high"], "budget": "45kW"},
+      {"domain": "b", "pools": ["low"], "budget": "45kW"}], "signals": {"carbon": 300})"));
+  EXPECT_THAT(two, HasSubstr("a: mean "));
+  EXPECT_THAT(two, HasSubstr("b: mean "));
+  EXPECT_THAT(two, HasSubstr(" | no cap | no brake\n"));
+  EXPECT_THAT(two, HasSubstr(" gCO2 per 1k output tokens | busy "));
 }
 
 TEST(Signals, AFileIsReadFromItsStart) {
