@@ -88,12 +88,25 @@ std::string subject_of(const Value& file) {
   return out;
 }
 
-void add_record(Value& file, const ValidationRecord& record) {
+void add_record(Value& file, ValidationRecord record) {
+  constexpr double kSameLoad = 0.05;
   Value kept = Value::array();
   if (const Value* before = file.find(kKey)) {
     for (const Value& v : before->items()) {
-      const bool same = v.at("model").as_string() == record.model && v.at("cost").as_string() == record.cost;
-      if (!same && v.at("subject").as_string() == record.subject) kept.push_back(v);
+      if (v.at("subject").as_string() != record.subject) continue;
+      const ValidationRecord old = record_from(v);
+      if (old.model != record.model || old.cost != record.cost) {
+        kept.push_back(v);
+      } else if (old.backend == record.backend && old.machine == record.machine) {
+        const std::size_t fresh = record.cells.size();
+        for (const ValidationRecord::Cell& c : old.cells) {
+          const auto again = std::any_of(record.cells.begin(), record.cells.begin() + static_cast<std::ptrdiff_t>(fresh),
+                                         [&](const ValidationRecord::Cell& n) {
+                                           return n.batching == c.batching && std::abs(n.load - c.load) < kSameLoad;
+                                         });
+          if (!again) record.cells.push_back(c);
+        }
+      }
     }
   }
   kept.push_back(to_value(record));

@@ -3,7 +3,7 @@
 /// than by records) has none.
 ///
 ///   ValidationRecord r{.date = "2026-11-24", .machine = "NVIDIA H200", ..., .subject = subject_of(file)};
-///   add_record(file, r);                        // replaces one of the same model and cost
+///   add_record(file, r);                        // beside what was compared before, of the same numbers
 ///   records_from_json(file);                    // those that hold
 #pragma once
 
@@ -32,7 +32,9 @@ struct ValidationRecord {
 
 /// A hash of all of the file but its records; 16 hex digits.
 std::string subject_of(const Value& file);
-void add_record(Value& file, const ValidationRecord& record);
+/// Records of other numbers go. One of the same model and cost is replaced; of the same engine and machine, comparisons
+/// under other policies and loads stay, so that a validation can be done in parts.
+void add_record(Value& file, ValidationRecord record);
 /// Throws ConfigError for records that cannot be read. `stale`: records were there, but of other numbers.
 std::vector<ValidationRecord> records_from_json(const Value& file, bool& stale);
 

@@ -13,9 +13,12 @@
 #include "calibrate/live/device.hpp"
 #include "calibrate/live/live_model.hpp"
 #include "kernels/device/device.hpp"
+#include "kernels/gemm/choice.hpp"
 
 namespace orrery::ORRERY_GPU {
 
 std::unique_ptr<LiveDevice> make_gpu_device(const LiveModel& model, const LiveDeviceOptions& options);
+/// Which product such a device takes for how many rows; measured when it was made.
+const GemmTable& product_table(const LiveDevice& gpu_device);
 
 }  // namespace orrery::ORRERY_GPU

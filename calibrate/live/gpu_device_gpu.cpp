@@ -5,6 +5,7 @@
 #include "calibrate/weights/load.hpp"
 #include "kernels/engine/gpu_decoder.hpp"
 #include "kernels/gemm/large_product.hpp"
+#include "kernels/gemm/profile_products.hpp"
 #include "sim/config/value.hpp"
 
 namespace orrery::ORRERY_GPU {
@@ -62,7 +63,7 @@ class GpuDevice final : public LiveDevice {
       : shape_(shape),
         weights_(o.weights.empty() ? make_gpu_weights(shape, o.seed, stream_)
                                    : upload_weights(shape, load_weights<Bf16>(SafetensorsFile(o.weights), shape))),
-        product_({}, std::ref(large_), device_processors()) {}
+        product_(profiled(), std::ref(large_), device_processors()) {}
 
   std::unique_ptr<LiveReplica> replica(const Kv& kv) const override {
     return std::make_unique<GpuReplica>(shape_, weights_, product_, stream_, kv);
@@ -71,8 +72,32 @@ class GpuDevice final : public LiveDevice {
   std::string hardware() const override { return device_name(); }
   std::string clock() const override { return "wall clock, the device idle before and after a step"; }
   std::int32_t vocabulary() const override { return shape_.vocab; }
+  const GemmTable& products() const { return product_.table(); }
 
  private:
+  /// Measured on a GPU; on the emulator times mean nothing, and the defaults stay.
+  GemmTable profiled() {
+    GemmTable table;
+#if defined(ORRERY_GPU_CUDA)
+    if (std::int64_t{shape_.vocab} < 2 * kMostFlatRows) return table;         // too few numbers to multiply with
+    const std::int64_t hidden = shape_.hidden, width = std::int64_t{shape_.heads} * shape_.head_dim;
+    const auto measure = [&](std::int64_t n, std::int64_t k, const auto& tensor) {
+      if (kMostFlatRows * k > std::int64_t{shape_.vocab} * hidden) return;
+      std::vector<const Bf16*> all;
+      for (const auto& layer : weights_.layers) all.push_back(tensor(layer).data());
+      table.set(profile_products(n, k, all, weights_.embedding.data(), std::ref(large_), stream_));
+    };
+    using Layer = LayerTensors<DeviceBuffer<Bf16>>;
+    measure(shape_.qkv(), hidden, [](const Layer& l) -> const auto& { return l.qkv; });
+    measure(hidden, width, [](const Layer& l) -> const auto& { return l.out; });
+    measure(shape_.vocab, hidden, [&](const Layer&) -> const auto& { return weights_.head; });
+    if (shape_.experts > 0) return table;
+    measure(2ll * shape_.ffn, hidden, [](const Layer& l) -> const auto& { return l.gate_up; });
+    measure(hidden, shape_.ffn, [](const Layer& l) -> const auto& { return l.down; });
+#endif
+    return table;
+  }
+
   DecoderShape shape_;
   mutable DeviceStream stream_;              ///< replicas run in turn
   GpuWeights weights_;
@@ -81,6 +106,8 @@ class GpuDevice final : public LiveDevice {
 };
 
 }  // namespace
+
+const GemmTable& product_table(const LiveDevice& device) { return dynamic_cast<const GpuDevice&>(device).products(); }
 
 std::unique_ptr<LiveDevice> make_gpu_device(const LiveModel& model, const LiveDeviceOptions& o) {
   const std::string who = "model \"" + model.name + "\": the CUDA engine: ";

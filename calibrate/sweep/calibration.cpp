@@ -77,6 +77,7 @@ class Fitter {
     describe_device();
     for (const SweepOp op : {SweepOp::kGemm, SweepOp::kPrefill, SweepOp::kDecode}) fit_one(op);
     ragged();
+    mixed();
     variants();
     small_kernels();
     memory();
@@ -205,6 +206,22 @@ class Fitter {
       noise.push_back(noise_of(samples(i)));
     }
     report("ragged decode", Op::kDecode, rows, predicted, noise);
+  }
+
+  /// A chunk and decodes in one launch, priced as the two apart, as the cost model does; no fit has seen them.
+  void mixed() {
+    std::vector<Sample> rows;
+    std::vector<double> predicted, noise;
+    for (std::size_t i = 0; i < plan_.points.size(); ++i) {
+      const SweepPoint& p = plan_.points[i];
+      if (p.op != SweepOp::kMixed) continue;
+      const ChunkShape& c = p.batch.chunks.front();
+      const Shape chunk{1, static_cast<double>(c.q.value()), static_cast<double>(c.context.value()), p.x[2], p.x[3], p.x[4]};
+      rows.push_back({p.x, median(i)});
+      predicted.push_back(models_.at(SweepOp::kPrefill).seconds(chunk) + models_.at(SweepOp::kDecode).seconds(p.x));
+      noise.push_back(noise_of(samples(i)));
+    }
+    report("chunk beside decodes, as two", Op::kDecode, rows, predicted, noise);
   }
 
   /// One factor a variant, on the decode attention over what of the context is quantised; errors are those of the factor

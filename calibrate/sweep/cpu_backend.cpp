@@ -9,7 +9,9 @@
 #include "calibrate/live/live_step_engine.hpp"
 #include "calibrate/sweep/backend.hpp"
 #include "calibrate/sweep/cpu_probe.hpp"
+#include "calibrate/sweep/scattered_tables.hpp"
 #include "kernels/attention_decode/attention_decode.hpp"
+#include "kernels/attention_mixed/attention_mixed.hpp"
 #include "kernels/attention_prefill/attention_prefill.hpp"
 #include "kernels/common/attention_core.hpp"
 #include "kernels/copy_blocks/copy_blocks.hpp"
@@ -89,17 +91,18 @@ class GemmTrial final : public CpuTrial {
   std::vector<float> y_;
 };
 
-/// Paged keys and values, of another pool each turn; pages lie in random order, as after some time of serving.
+/// Paged keys and values, of another pool each turn; pages lie in random order, as after some time of serving. No page
+/// that nobody reads lies between them: turns would pass over less memory than it seems, and find it in a nearer cache.
 struct Pools {
   Pools(Arena& arena_, const std::vector<std::int64_t>& tokens, std::int32_t kv_heads_, std::int32_t head_dim_)
       : arena(arena_), kv_heads(kv_heads_), head_dim(head_dim_) {
-    for (const std::int64_t t : tokens) max_pages = std::max(max_pages, small(static_cast<double>(ceil_div(t, kPage))));
-    const auto pages = static_cast<std::size_t>(max_pages) * tokens.size();
+    std::size_t pages = 0;
+    for (const std::int64_t t : tokens) {
+      max_pages = std::max(max_pages, small(static_cast<double>(ceil_div(t, kPage))));
+      pages += static_cast<std::size_t>(ceil_div(t, kPage));
+    }
     each = pages * kPage * static_cast<std::size_t>(kv_heads * head_dim);
-    table.resize(pages);
-    std::iota(table.begin(), table.end(), 0);
-    Rng rng(1, Purpose::kFuzz, 5);
-    for (std::size_t i = pages; i > 1; --i) std::swap(table[i - 1], table[rng.below(i)]);
+    table = scattered_tables(tokens, kPage, max_pages);
   }
   PagedKv<float> at(std::size_t turn) {
     float* const k = arena.at(turn, 2 * each);
@@ -271,6 +274,57 @@ class PrefillTrial final : public CpuTrial {
   std::vector<float> out_;
 };
 
+/// A chunk and decodes in one launch.
+class MixedTrial final : public CpuTrial {
+ public:
+  MixedTrial(Arena& arena, const SweepPoint& p)
+      : chunk_(p.batch.chunks.front()), heads_(small(p.x[2])), d_(small(p.x[4])),
+        pools_(arena, tokens_of(p), small(p.x[3]), d_), queries_{small(static_cast<double>(chunk_.q.value()))},
+        context_{small(static_cast<double>(chunk_.context.value()))}, offset_{0, queries_[0]}, length_(lengths_of(p)),
+        decodes_(plan_decode({.contexts = length_, .kv_heads = small(p.x[3]), .block = kKvBlock, .rule = SplitRule::kNone})),
+        plan_(plan_mixed(plan_prefill({.queries = queries_, .contexts = context_, .kv_heads = small(p.x[3]), .block = kKvBlock}),
+                         decodes_)),
+        space_(decodes_, heads_, d_),
+        out_((length_.size() + static_cast<std::size_t>(queries_[0])) * static_cast<std::size_t>(heads_ * d_)) {
+    const float* const q = arena.behind(0);
+    const std::int64_t first = std::int64_t{queries_[0]} * heads_ * d_;      // decode rows follow the chunk
+    const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d_)));
+    args_.prefill = {.q = q, .out = out_.data(), .q_offset = offset_.data(), .context = context_.data(), .kv = {},
+                     .sequences = 1, .heads = heads_, .q_stride = 0, .scale = scale};
+    args_.decode.rows = {.q = q + first, .out = out_.data() + first, .kv_len = length_.data(),
+                         .batch = small(static_cast<double>(length_.size())), .heads = heads_, .kv_heads = small(p.x[3]),
+                         .head_dim = d_, .q_stride = 0, .scale = scale, .partials = space_.partials()};
+    args_.tiles = plan_.tiles.data();
+    args_.tile_count = static_cast<std::int64_t>(plan_.tiles.size());
+  }
+
+ private:
+  static std::vector<std::int64_t> tokens_of(const SweepPoint& p) {
+    const ChunkShape& c = p.batch.chunks.front();
+    std::vector<std::int64_t> out{c.context.value() + c.q.value()};
+    for (const Tokens t : p.batch.decodes) out.push_back(t.value());
+    return out;
+  }
+  static std::vector<std::int32_t> lengths_of(const SweepPoint& p) {
+    std::vector<std::int32_t> out;
+    for (const Tokens t : p.batch.decodes) out.push_back(small(static_cast<double>(t.value())));
+    return out;
+  }
+  void launch(std::size_t turn) override {
+    args_.prefill.kv = args_.decode.kv = pools_.at(turn);
+    args_.decode.kv.table += args_.decode.kv.max_pages;                      // the chunk's table is the first
+    attention_mixed(args_);
+  }
+  ChunkShape chunk_;
+  std::int32_t heads_, d_;
+  Pools pools_;
+  std::vector<std::int32_t> queries_, context_, offset_, length_;
+  LaunchPlan decodes_, plan_;
+  SplitSpace<float> space_;
+  std::vector<float> out_;
+  MixedArgs<float> args_;
+};
+
 class NormTrial final : public CpuTrial {
  public:
   NormTrial(Arena& arena, std::int64_t rows, std::int64_t dim)
@@ -430,6 +484,7 @@ class CpuBackend final : public SweepBackend {
       case SweepOp::kCopy: return std::make_unique<CopyTrial>(x[0]);
       case SweepOp::kMap: return std::make_unique<MapTrial>(model_, x[0]);
       case SweepOp::kVariant: return std::make_unique<VariantTrial>(arena_, x);
+      case SweepOp::kMixed: return std::make_unique<MixedTrial>(arena_, p);
       case SweepOp::kStep: break;
     }
     return std::make_unique<StepTrial>(engine_, p.batch);

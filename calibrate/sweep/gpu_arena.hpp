@@ -1,7 +1,7 @@
 /// What the trials of a GPU sweep share, so that preparing one is cheap: random numbers that serve as weights, inputs and
 /// KV, buffers of a trial one behind the other, taken in turn; memory for results; the engine's linear layers.
 ///
-///   GpuArena arena(4 << 30);   const Bf16* w = arena.at(turn, n * k);   Bf16* y = arena.out(m * n);
+///   GpuArena arena(4 << 30, table);   const Bf16* w = arena.at(turn, n * k);   Bf16* y = arena.out(m * n);
 ///
 /// out() and partials() give the same memory to whoever asks next: one trial lives at a time.
 #pragma once
@@ -20,8 +20,9 @@ namespace orrery::ORRERY_GPU {
 
 class GpuArena {
  public:
-  explicit GpuArena(std::size_t bytes)
-      : clock(stream), product({}, std::ref(large_), device_processors()), numbers_(bytes / sizeof(Bf16), "arena") {
+  /// `table`: which product the engine takes.
+  GpuArena(std::size_t bytes, const GemmTable& table)
+      : clock(stream), product(table, std::ref(large_), device_processors()), numbers_(bytes / sizeof(Bf16), "arena") {
     make_weights({weight_key(1, 1), 0, 1}, numbers_.data(), static_cast<std::int64_t>(numbers_.size()), stream.get());
     stream.wait();
   }

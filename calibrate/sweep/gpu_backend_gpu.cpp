@@ -57,7 +57,7 @@ class GpuBackend final : public SweepBackend {
   GpuBackend(const ModelShape& model, const SweepOptions& o)
       : model_(model), facts_(device_facts()), device_(make_gpu_device(live_model_of(model), {})),
         engine_(*device_, {.max_sequences = o.max_sequences, .max_context = o.max_context}),
-        arena_(kArenaBytes) {}
+        arena_(kArenaBytes, product_table(*device_)) {}
 
   std::string_view name() const override { return "cuda"; }
   double value_bytes() const override { return 2; }

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <numeric>
 
+#include "calibrate/sweep/scattered_tables.hpp"
 #include "kernels/attention_decode/attention_decode_gpu.hpp"
+#include "kernels/attention_mixed/attention_mixed_gpu.hpp"
 #include "kernels/attention_prefill/attention_prefill_gpu.hpp"
 #include "kernels/common/attention_core.hpp"
 #include "kernels/copy_blocks/copy_blocks_gpu.hpp"
@@ -68,14 +70,13 @@ class Pools {
  public:
   Pools(GpuArena& arena, const std::vector<std::int32_t>& tokens, std::int32_t kv_heads, std::int32_t head_dim)
       : arena_(arena), kv_heads_(kv_heads), head_dim_(head_dim) {
-    for (const std::int32_t t : tokens) max_pages_ = std::max(max_pages_, (t + kPage - 1) / kPage);
-    const std::size_t pages = static_cast<std::size_t>(max_pages_) * tokens.size();
-    each_ = static_cast<std::int64_t>(pages) * kPage * kv_heads * head_dim;
-    std::vector<std::int32_t> table(pages);
-    std::iota(table.begin(), table.end(), 0);
-    Rng rng(1, Purpose::kFuzz, 5);
-    for (std::size_t i = pages; i > 1; --i) std::swap(table[i - 1], table[rng.below(i)]);
-    table_ = DeviceBuffer<std::int32_t>(table, "block table");
+    std::int64_t pages = 0;
+    for (const std::int32_t t : tokens) {
+      max_pages_ = std::max(max_pages_, (t + kPage - 1) / kPage);
+      pages += (t + kPage - 1) / kPage;
+    }
+    each_ = pages * kPage * kv_heads * head_dim;
+    table_ = DeviceBuffer<std::int32_t>(scattered_tables({tokens.begin(), tokens.end()}, kPage, max_pages_), "block table");
   }
   PagedKv<Bf16> at(std::size_t turn) const {
     Bf16* const k = arena_.at(turn, 2 * each_);
@@ -235,6 +236,62 @@ class PrefillTrial final : public GpuTrial {
   Bf16* out_;
 };
 
+/// A chunk and decodes: by the mixed kernel, or, where prompts have kernels of their own, one after the other, as the
+/// engine does.
+class MixedTrial final : public GpuTrial {
+ public:
+  MixedTrial(GpuArena& arena, const SweepPoint& p)
+      : GpuTrial(arena), queries_(small(static_cast<double>(p.batch.chunks.front().q.value()))),
+        heads_(small(p.x[2])), kv_heads_(small(p.x[3])), d_(small(p.x[4])), pools_(arena, tokens_of(p), kv_heads_, d_),
+        rows_(arena, lengths_of(p), heads_, kv_heads_, d_),
+        context_(std::vector<std::int32_t>{tokens_of(p)[0] - queries_}, "contexts"),
+        offset_(std::vector<std::int32_t>{0, queries_}, "offsets") {
+    const std::vector<std::int32_t> q{queries_}, before{tokens_of(p)[0] - queries_}, lengths = lengths_of(p);
+    const LaunchPlan prefill = plan_prefill({.queries = q, .contexts = before, .kv_heads = kv_heads_, .block = kKvBlock,
+                                             .rows = prefill_tile_tokens(heads_ / kv_heads_)});
+    const LaunchPlan decodes =
+        plan_decode({.contexts = lengths, .kv_heads = kv_heads_, .units = device_processors(), .block = kKvBlock});
+    prefill_tiles_ = DeviceBuffer<LaunchTile>(prefill.tiles, "tiles");
+    tiles_ = DeviceBuffer<LaunchTile>(plan_mixed(prefill, decodes).tiles, "tiles");
+    const std::int64_t width = std::int64_t{heads_} * d_, all = queries_ + static_cast<std::int64_t>(lengths.size());
+    Bf16* const out = arena.out(all * width);
+    args_.prefill = {.q = arena.at(0, all * width), .out = out, .q_offset = offset_.data(), .context = context_.data(),
+                     .kv = {}, .sequences = 1, .heads = heads_, .q_stride = 0, .scale = scale_of(d_),
+                     .tiles = prefill_tiles_.data(), .tile_count = static_cast<std::int64_t>(prefill.tiles.size())};
+    args_.decode.rows = rows_.args;
+    args_.decode.rows.q = args_.prefill.q + queries_ * width;
+    args_.decode.rows.out = out + queries_ * width;
+    args_.tiles = tiles_.data();
+    args_.tile_count = static_cast<std::int64_t>(tiles_.size());
+  }
+
+ private:
+  static std::vector<std::int32_t> lengths_of(const SweepPoint& p) {
+    std::vector<std::int32_t> out;
+    for (const Tokens t : p.batch.decodes) out.push_back(small(static_cast<double>(t.value())));
+    return out;
+  }
+  static std::vector<std::int32_t> tokens_of(const SweepPoint& p) {
+    std::vector<std::int32_t> out = lengths_of(p);
+    const ChunkShape& c = p.batch.chunks.front();
+    out.insert(out.begin(), small(static_cast<double>(c.context.value() + c.q.value())));
+    return out;
+  }
+  void launch(std::size_t turn) override {
+    args_.prefill.kv = args_.decode.kv = pools_.at(turn);
+    args_.decode.kv.table += args_.decode.kv.max_pages;                      // the chunk's table is the first
+    if (!prefill_warpgroups_can(args_.prefill)) return attention_mixed(args_, stream());
+    attention_prefill_warpgroups(args_.prefill, queries_, stream());
+    attention_decode(args_.decode, stream());
+  }
+  std::int32_t queries_, heads_, kv_heads_, d_;
+  Pools pools_;
+  Rows rows_;
+  DeviceBuffer<std::int32_t> context_, offset_;
+  DeviceBuffer<LaunchTile> prefill_tiles_, tiles_;
+  MixedArgs<Bf16> args_;
+};
+
 /// The small kernels of a layer: a residual norm, rope with append, activation.
 class SmallTrial final : public GpuTrial {
  public:
@@ -354,6 +411,7 @@ std::unique_ptr<Trial> make_gpu_trial(GpuArena& arena, const ModelShape& model, 
     case SweepOp::kCopy: return std::make_unique<CopyTrial>(arena, x[0]);
     case SweepOp::kMap: return std::make_unique<MapTrial>(model, x[0]);
     case SweepOp::kVariant: return std::make_unique<VariantTrial>(arena, x);
+    case SweepOp::kMixed: return std::make_unique<MixedTrial>(arena, p);
     case SweepOp::kStep: break;
   }
   return nullptr;

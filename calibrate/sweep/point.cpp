@@ -73,18 +73,28 @@ class Planner {
       const double batch = drawn(1, most);
       add(SweepOp::kDecode, {batch, within(batch, drawn(1, longest)), heads, kv, d});
     }
-    for (std::size_t i = 0; i < some(o_.gpu ? 60 : 20, 4); ++i) {  // what a mean context does not say
-      SweepPoint p{SweepOp::kRagged, SweepUse::kTest, {}, {}, {}};
-      const double batch = drawn(2, static_cast<double>(o_.max_sequences)), typical = drawn(16, longest / 4);
-      double sum = 0;
-      for (double b = 0; b < batch; ++b) {
-        p.batch.decodes.push_back(
-            Tokens{static_cast<std::int64_t>(std::min(longest, drawn(std::max(1.0, typical / 4), 4 * typical)))});
-        sum += static_cast<double>(p.batch.decodes.back().value());
-      }
-      p.x = {batch, sum / batch, heads, kv, d};
-      points_.push_back(std::move(p));
+    for (std::size_t i = 0; i < some(o_.gpu ? 60 : 20, 4); ++i) unequal(SweepOp::kRagged, longest);
+    for (std::size_t i = 0; i < some(o_.gpu ? 40 : 15, 4); ++i) unequal(SweepOp::kMixed, longest);
+  }
+
+  /// What a mean context does not say; and a prompt's chunk in the same launch, which the two apart do not say.
+  void unequal(SweepOp op, double longest) {
+    const double heads = static_cast<double>(m_.heads), kv = static_cast<double>(m_.kv_heads),
+                 d = static_cast<double>(m_.head_dim);
+    SweepPoint p{op, SweepUse::kTest, {}, {}, {}};
+    const double batch = drawn(2, static_cast<double>(o_.max_sequences)), typical = drawn(16, longest / 4);
+    double sum = 0;
+    for (double b = 0; b < batch; ++b) {
+      p.batch.decodes.push_back(
+          Tokens{static_cast<std::int64_t>(std::min(longest, drawn(std::max(1.0, typical / 4), 4 * typical)))});
+      sum += static_cast<double>(p.batch.decodes.back().value());
     }
+    p.x = {batch, sum / batch, heads, kv, d};
+    if (op == SweepOp::kMixed) {
+      const double q = drawn(16, static_cast<double>(o_.token_budget)), context = drawn(1, longest / 2);
+      p.batch.chunks.push_back({Tokens{static_cast<std::int64_t>(context)}, Tokens{static_cast<std::int64_t>(q)}});
+    }
+    points_.push_back(std::move(p));
   }
 
   /// Kernels of the values of engine.kernels and engine.kv_format, over few shapes: one factor each comes of it.

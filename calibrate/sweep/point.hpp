@@ -32,12 +32,13 @@ enum class SweepOp : std::uint8_t {
   kCopy,
   kMap,
   kVariant,
+  kMixed,
   kStep
 };
 
 constexpr std::string_view name(SweepOp op) {
   constexpr std::string_view names[] = {"gemm",       "prefill", "decode", "ragged decode",  "norm", "rope",
-                                        "activation", "copy",    "map",    "decode variant", "step"};
+                                        "activation", "copy",    "map",    "decode variant", "mixed", "step"};
   return names[static_cast<std::size_t>(op)];
 }
 
@@ -53,10 +54,10 @@ struct SweepPoint {
   SweepOp op = SweepOp::kGemm;
   SweepUse use = SweepUse::kFit;
   /// kGemm, kPrefill, kDecode: as in laws.hpp. kRagged: batch, mean context. kNorm, kRope, kActivation: rows.
-  /// kVariant: as kDecode, and the DecodeVariant as the sixth. kCopy: bytes. kMap: page groups. kStep: tokens, decodes,
+  /// kVariant: as kDecode, and the DecodeVariant as the sixth. kMixed: as kRagged, of the decodes beside the batch's chunk. kCopy: bytes. kMap: page groups. kStep: tokens, decodes,
   /// chunks (its batch is below).
   Shape x{};
-  StepBatch batch;                 ///< of kStep; the decodes of kRagged
+  StepBatch batch;                 ///< of kStep and kMixed; the decodes of kRagged
   std::string_view family;         ///< of a kTest step: "random", "decode batch", "decode context", "chunk"
 };
 

@@ -16,9 +16,10 @@
 
 namespace orrery {
 
-inline constexpr double kSampleSeconds = 2e-3;  ///< a sample takes at least this long: as many launches as that needs
+inline constexpr double kSampleSeconds = 3e-3;  ///< a sample takes at least this long: as many launches as that needs
 
-/// Seconds of one launch. The first launch, which finds buffers cold that no model has cold, is not counted.
+/// Seconds of one launch. As many launches before, which bring the buffers to where a model's steps find them, do not
+/// count: whole steps are measured likewise (live_step_engine.hpp), and their operators are to add up to them.
 double take_sample(Trial& trial);
 
 /// A file of JSON lines: a header that says what is measured where, then one line a sample, complete before anybody is

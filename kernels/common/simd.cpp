@@ -45,6 +45,7 @@ struct TileShape {
 };
 
 /// out[i * ldo + j] = dot(x[i], w[j]) for all of m x n. Each number is computed as dot_tile does, whatever its tile.
+/// Two rows that fill no tile have one of their own: as single ones they take as long as three.
 template <class Isa, class A>
 KERNEL_INLINE void dot_block_body(const A* const* x, std::int64_t m, const A* const* w, std::int64_t n,
                                   std::int64_t k, A* out, std::int64_t ldo) {
@@ -53,6 +54,10 @@ KERNEL_INLINE void dot_block_body(const A* const* x, std::int64_t m, const A* co
   for (; j + C <= n; j += C) {
     std::int64_t i = 0;
     for (; i + R <= m; i += R) dot_tile<Isa, R, C>(x + i, w + j, k, out + i * ldo + j, ldo);
+    if (i + 2 == m) {
+      dot_tile<Isa, 2, C>(x + i, w + j, k, out + i * ldo + j, ldo);
+      i = m;
+    }
     for (; i < m; ++i) dot_tile<Isa, 1, C>(x + i, w + j, k, out + i * ldo + j, ldo);
   }
   for (; j < n; ++j)

@@ -44,6 +44,8 @@ class DeviceGemm {
     }
   }
 
+  const GemmTable& table() const { return table_; }
+
   /// What run() takes.
   GemmImpl choose(const GemmArgs<Bf16>& a) const {
     const GemmImpl wanted = a.impl == GemmImpl::kAuto ? table_.choose(a.m, a.n, a.k) : a.impl;

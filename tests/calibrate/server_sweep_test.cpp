@@ -50,6 +50,13 @@ class KnownServer final : public SweepBackend {
     double s_;
   };
 
+  double mixed(const SweepPoint& p) const {
+    const ChunkShape& c = p.batch.chunks.front();
+    return h_.prefill.seconds({1, static_cast<double>(c.q.value()), static_cast<double>(c.context.value()), p.x[2], p.x[3],
+                               p.x[4]}) +
+           h_.decode.seconds(p.x);
+  }
+
   double seconds(const SweepPoint& p) const {
     Shape x = p.x;
     switch (p.op) {
@@ -62,6 +69,7 @@ class KnownServer final : public SweepBackend {
       case SweepOp::kActivation: return 2e-6 + 1e-9 * x[0];
       case SweepOp::kCopy: return x[0] / 50e9;
       case SweepOp::kMap: return x[0] * 8e-6;
+      case SweepOp::kMixed: return mixed(p);
       case SweepOp::kVariant: x[5] = 0; return 0.6 * h_.decode.seconds(x);
       case SweepOp::kStep: break;
     }

@@ -3,6 +3,8 @@
 #include <stdexcept>
 
 #include "kernels/gemm/device_gemm.hpp"
+#include "kernels/gemm/large_product.hpp"
+#include "kernels/gemm/profile_products.hpp"
 #include "tests/gpu_kernels/gpu_check.hpp"
 
 namespace orrery::ORRERY_GPU {
@@ -126,6 +128,22 @@ TEST(FlatPlan, FillsTheProcessorsWithinItsBounds) {
   EXPECT_EQ(flat_plan(8, 4096, 4096, 132).splits, 8);                // 32 tiles, 256 blocks
   EXPECT_EQ(flat_plan(64, 4096, 4096, 132).splits, 4);               // partial sums bound it
   EXPECT_EQ(flat_plan(8, 40000, 4096, 132).splits, 1);               // enough tiles
+}
+
+/// Everything is launched, in ranges that each can do; the thresholds are in order.
+TEST_F(FlatGemm, ProductsAreProfiledOnTheWeightsThemselves) {
+  const int n = 64, k = 128;
+  const DeviceBuffer<Bf16> a(random_vector<Bf16>(n * k, "a"), "a"), b(random_vector<Bf16>(n * k, "b"), "b"),
+      x(random_vector<Bf16>(64 * k, "x"), "x");
+  const std::vector<const Bf16*> weights{a.data(), b.data()};
+  LargeProduct large;
+  DeviceStream stream;
+  const GemmThresholds t = profile_products(n, k, weights, x.data(), std::ref(large), stream);
+  EXPECT_EQ(t.n, n);
+  EXPECT_EQ(t.k, k);
+  EXPECT_LE(t.gemv_below, t.flat_below);
+  EXPECT_LE(t.gemv_below, kMostGemvRows + 1);
+  EXPECT_LE(t.flat_below, kMostFlatRows + 1);
 }
 
 }  // namespace

@@ -41,6 +41,24 @@ TEST(Validation, OneOfTheSameModelAndCostIsReplacedOthersStay) {
   EXPECT_EQ(read[1].date, "2026-12-01");
 }
 
+TEST(Validation, PartsOfOneValidationComeTogether) {
+  Value v = file();
+  ValidationRecord first = record(v), second = record(v);
+  first.cells = {{"sarathi", 0.5, {{"throughput", 0.4}}}, {"sarathi", 0.8, {{"throughput", 0.6}}}};
+  second.cells = {{"vllm", 0.5, {{"throughput", 2.5}}}, {"sarathi", 0.51, {{"throughput", 0.1}}}};   // once more
+  add_record(v, first);
+  add_record(v, second);
+  bool stale = false;
+  const auto read = records_from_json(v, stale);
+  ASSERT_EQ(read.size(), 1u);
+  EXPECT_EQ(read[0].cells.size(), 3u);
+  EXPECT_EQ(read[0].text(), "passed 2026-11-24 on AMD EPYC, executor cpu: vllm, sarathi at load 0.5 to 0.8; throughput "
+                            "within 2.5 %");
+  second.machine = "another";                                                  // nothing of it can stand for this one
+  add_record(v, second);
+  EXPECT_EQ(records_from_json(v, stale).at(0).cells.size(), 2u);
+}
+
 TEST(Validation, AFileThatChangedHasNoneAndSaysSo) {
   Value v = file();
   add_record(v, record(v));

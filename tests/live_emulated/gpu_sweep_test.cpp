@@ -32,6 +32,10 @@ TEST(EmulatedSweep, EveryKindOfPointIsPreparedAndRun) {
   SweepPoint ragged = point(SweepOp::kRagged, {3, 40, 4, 2, 64});
   ragged.batch.decodes = {Tokens{5}, Tokens{100}, Tokens{15}};
   points.push_back(ragged);
+  SweepPoint mixed = ragged;
+  mixed.op = SweepOp::kMixed;
+  mixed.batch.chunks = {{Tokens{20}, Tokens{30}}};
+  points.push_back(mixed);
   SweepPoint step = point(SweepOp::kStep, {22, 2, 1});
   step.batch = {{{Tokens{4}, Tokens{20}}}, {Tokens{9}, Tokens{30}}};
   points.push_back(step);
@@ -70,7 +74,7 @@ TEST(EmulatedSweep, AServersPointsFitTheDevice) {
       largest = std::max(largest, 2 * x[0] * (x[1] + 16) * x[3] * x[4]);
     }
     if (p.op == SweepOp::kPrefill) largest = std::max(largest, 2 * x[0] * (x[1] + x[2] + 16) * x[4] * x[5]);
-    if (p.op == SweepOp::kRagged) {
+    if (p.op == SweepOp::kRagged || p.op == SweepOp::kMixed) {
       double longest = 0;
       for (const Tokens t : p.batch.decodes) longest = std::max(longest, static_cast<double>(t.value()));
       largest = std::max(largest, 2 * x[0] * (longest + 16) * x[3] * x[4]);
