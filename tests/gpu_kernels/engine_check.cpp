@@ -204,6 +204,21 @@ TEST_F(Engine, GraphsServeAgainAndSwappedBlocksAreTheSame) {
   EXPECT_EQ(b.gpu.graphs(), 1u);
 }
 
+/// A prompt longer than what there is room for: memory grows, and graphs that know the old places are made anew.
+TEST_F(Engine, GraphsAreMadeAnewWhenMemoryGrows) {
+  Beside b(kDense, 16);
+  b.step({{0, 20}});
+  b.step({{0, 1}});
+  EXPECT_EQ(b.gpu.graphs(), 1u);
+  b.step({{1, 300}});
+  EXPECT_EQ(b.gpu.graphs(), 0u);
+  b.step({{0, 1}, {1, 1}});
+  b.step({{0, 1}});
+  EXPECT_EQ(b.gpu.graphs(), 2u);
+  EXPECT_EQ(b.near(), 1.0);
+  EXPECT_GT(b.gpu.preparing_seconds(), 0);
+}
+
 TEST_F(Engine, NumbersOfRowsThatHaveAGraph) {
   std::vector<std::int32_t> rows;
   for (const std::int32_t n : {1, 2, 3, 4, 5, 8, 9, 64, 65, 256}) rows.push_back(graph_rows(n));
