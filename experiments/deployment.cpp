@@ -135,7 +135,8 @@ void fill_facts(const Deployment& d, const RunConfig& c, const ModelChoice& mode
 /// Does a record speak of these prices: this model on one device, by this cost, with the device's own host terms and
 /// kernels? `validate` compares nothing else.
 void check_validation(const Hardware& h, const RunConfig& c, const std::string& cost, DeploymentFacts& f) {
-  if (h.stale_validations) f.real_engine_check = "the hardware model has changed since it was compared with a real engine";
+  if (h.stale_validations)
+    f.real_engine_check = "the hardware model has changed since it was compared with a real engine";
   if (!h.validations.empty()) f.real_engine_check = "compared with a real engine for other models or costs only";
   const Kernels& k = c.engine.variants.kernels;
   const bool plain = c.cluster.tp == 1 && c.cluster.pp == 1 && c.engine.preset.empty() &&
@@ -146,7 +147,8 @@ void check_validation(const Hardware& h, const RunConfig& c, const std::string& 
   for (const ValidationRecord& r : h.validations) {
     if (r.model != f.model || r.cost != cost) continue;
     f.validated = plain;
-    f.real_engine_check = plain ? r.text() : "passed with one device, no engine preset and the device's own kernels only";
+    f.real_engine_check =
+        plain ? r.text() : "passed with one device, no engine preset and the device's own kernels only";
   }
 }
 

@@ -30,8 +30,9 @@ LiveChoice read_live_model(const std::string& executor, const RunConfig& c, Erro
   if (m.name.empty()) errors.add("/model/name", "missing key");
   const bool given = r.string("dtype", m.options.dtype);
   if (given && m.options.dtype != "bf16" && (executor != "cpu" || m.options.dtype != "fp32")) {
-    r.error("dtype", executor == "cpu" ? "expected \"fp32\" or \"bf16\" for a live executor, got \"" + m.options.dtype + "\""
-                                       : "expected \"bf16\" for executor cuda, got \"" + m.options.dtype + "\"");
+    r.error("dtype", executor == "cpu"
+                         ? "expected \"fp32\" or \"bf16\" for a live executor, got \"" + m.options.dtype + "\""
+                         : "expected \"bf16\" for executor cuda, got \"" + m.options.dtype + "\"");
   }
   if (std::string kv; r.string("kv_dtype", kv) && kv != "auto" && kv != m.options.dtype)
     r.error("kv_dtype", "a live executor keeps KV in the format of the weights");
@@ -105,8 +106,8 @@ std::shared_ptr<const LiveDevice> device_for(const std::string& executor, const 
                                              const LiveDeviceOptions& o) {
   static std::mutex mutex;
   static std::map<std::string, std::weak_ptr<const LiveDevice>> alive;
-  const std::string key = executor + '\n' + model.name + '\n' + model.origin + '\n' + o.dtype + '\n' + o.weights + '\n' +
-                          std::to_string(o.seed);
+  const std::string key = executor + '\n' + model.name + '\n' + model.origin + '\n' + o.dtype + '\n' + o.weights +
+                          '\n' + std::to_string(o.seed);
   const std::lock_guard lock(mutex);
   if (auto device = alive[key].lock()) return device;
   std::shared_ptr<const LiveDevice> made = executor == "cpu" ? make_cpu_device(model, o) : make_cuda_device(model, o);

@@ -1,5 +1,5 @@
-/// The deployment of a run whose steps a real engine runs (--executor cpu|cuda): the model on a device instead of a cost
-/// model. What a step takes is measured on the device's clock.
+/// The deployment of a run whose steps a real engine runs (--executor cpu|cuda): the model on a device instead of a
+/// cost model. What a step takes is measured on the device's clock.
 ///
 ///   DeploymentParts d = make_live_deployment("cpu", config, policies, errors);   // d.device: null after errors
 #pragma once

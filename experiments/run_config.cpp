@@ -400,7 +400,8 @@ void describe(Describer& d, ValidateConfig& v) {
   d.field("runs", v.runs, {1, 99}, "Real runs, whose median is compared");
   d.field("batches", v.batches, {40, 1000}, "Batches that the law of a step is fitted to");
   d.field("loads", v.loads, {0.05, 0.95}, "Several loads, one after the other, instead of one");
-  d.field("batching", v.batching, "Batching policies, one after the other, separated by commas; empty: /policy/batching");
+  d.field("batching", v.batching,
+          "Batching policies, one after the other, separated by commas; empty: /policy/batching");
 }
 
 void describe(Describer& d, GlobalConfig& g) {

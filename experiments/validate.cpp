@@ -56,9 +56,9 @@ void print_attempt(const Attempt& a, std::size_t number, const Gate& gate, std::
   }
   const StepCalibration& c = a.calibration;
   out << " step time    held-out batches: mean " << significant(c.held_out.mape, 3) << " %, p95 "
-      << significant(c.held_out.p95, 3) << " %" << step_gate(c, gate) << " | steps of the runs: mean " << significant(a.run_steps.mape, 3)
-      << " %, p95 " << significant(a.run_steps.p95, 3) << " %, sum " << signed_percent(a.run_steps.bias)
-      << " | repeats of a batch differ by " << significant(c.noise, 2) << " %\n"
+      << significant(c.held_out.p95, 3) << " %" << step_gate(c, gate) << " | steps of the runs: mean "
+      << significant(a.run_steps.mape, 3) << " %, p95 " << significant(a.run_steps.p95, 3) << " %, sum "
+      << signed_percent(a.run_steps.bias) << " | repeats of a batch differ by " << significant(c.noise, 2) << " %\n"
       << " machine      drift of the sentinels " << significant(c.drift, 3) << " % (more than "
       << significant(gate.drift, 2) << " % is noisy)\n"
       << " decisions    " << a.parity << " of " << a.runs
@@ -183,7 +183,8 @@ Value hardware_of(const Assembly& a) {
 /// By the config's hardware model, whose numbers are of the format it was measured in.
 Summary predicted_by(const ValidateOptions& o, const Cell& cell, double rate) {
   Document document = document_of(o, cell, rate);
-  if (const Value* model = document.value.find("model"); model->is_object()) document.value["model"] = model->at("name");
+  if (const Value* model = document.value.find("model"); model->is_object())
+    document.value["model"] = model->at("name");
   const Assembly a = assemble(std::move(document), o.plugins, "model");
   return replicate(a, a.config.seed(), {}).outcome.summary;
 }
@@ -230,8 +231,13 @@ CatalogueEntry file_to_record(const Assembly& a) {
 }
 
 ValidationRecord record_of(const ValidateOptions& o, const Assembly& a, const std::vector<Cell>& cells) {
-  ValidationRecord r{.date = today(), .machine = "", .backend = o.backend, .model = a.deployment.facts.model, .cost = "",
-                     .subject = "", .cells = {}};
+  ValidationRecord r{.date = today(),
+                     .machine = "",
+                     .backend = o.backend,
+                     .model = a.deployment.facts.model,
+                     .cost = "",
+                     .subject = "",
+                     .cells = {}};
   const std::string& hardware = a.deployment.facts.hardware;
   r.machine = hardware.substr(0, hardware.find(" (executor"));
   r.cost = hardware_of(a).at("cost").as_string();
@@ -268,8 +274,8 @@ Value value_of(const Cell& cell) {
 void print_together(const std::vector<Cell>& cells, std::ostream& out) {
   if (cells.size() == 1) return;
   for (const Cell& c : cells)
-    out << padded(c.batching.empty() ? "the config's policy" : c.batching, 22) << "load " << significant(c.load, 2) << "  "
-        << c.verdict << '\n';
+    out << padded(c.batching.empty() ? "the config's policy" : c.batching, 22) << "load " << significant(c.load, 2)
+        << "  " << c.verdict << '\n';
 }
 
 }  // namespace

@@ -2,10 +2,10 @@
 ///
 ///   int code = validate_verb({.config = "validate-cpu.json", .backend = "cpu"}, out, err);   // 0: agree, or too noisy
 ///
-/// Attempts are repeated: the first that passes is the answer; two that fail are a failure (exit code 2); three that are
-/// too noisy to tell are reported as skipped (0). /validate/loads and /validate/batching make several comparisons, all of
-/// which must pass. Where the config names a hardware model, its predictions must, too, and `record` writes into that
-/// model's file what passed (hwmodels/validation.hpp).
+/// Attempts are repeated: the first that passes is the answer; two that fail are a failure (exit code 2); three that
+/// are too noisy to tell are reported as skipped (0). /validate/loads and /validate/batching make several comparisons,
+/// all of which must pass. Where the config names a hardware model, its predictions must, too, and `record` writes into
+/// that model's file what passed (hwmodels/validation.hpp).
 #pragma once
 
 #include <iosfwd>

@@ -132,10 +132,11 @@ const Gate& gate_of(const std::string& backend) {
   const auto metric = [](const char* name, const char* unit, double gate, double (*of)(const Summary&)) {
     return GateMetric{name, unit, gate, of};
   };
-  const auto made = [&](double throughput, double busy, double e2e_mean, double e2e_p50, double ttft_p50, double tpot_p50,
-                        double p99) {
+  const auto made = [&](double throughput, double busy, double e2e_mean, double e2e_p50, double ttft_p50,
+                        double tpot_p50, double p99) {
     return std::vector<GateMetric>{
-        metric("throughput", "req/s", throughput, [](const Summary& s) { return static_cast<double>(s.requests[0]) / s.duration_s; }),
+        metric("throughput", "req/s", throughput,
+               [](const Summary& s) { return static_cast<double>(s.requests[0]) / s.duration_s; }),
         metric("busy time", "s", busy, [](const Summary& s) { return s.busy * s.duration_s; }),
         metric("E2E mean", "ms", e2e_mean, [](const Summary& s) { return 1e3 * s.latencies.e2e.mean; }),
         metric("E2E p50", "ms", e2e_p50, [](const Summary& s) { return 1e3 * s.latencies.e2e.p50; }),

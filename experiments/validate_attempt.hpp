@@ -5,8 +5,9 @@
 ///   ValidateSetup setup = ...;                       // what the config comes to
 ///   Attempt a = attempt(setup, 1, progress);         // a.metrics, a.verdict
 ///
-/// Measured = median over the runs; where the machine drifts more than the gate allows, the attempt is noisy. Every gate
-/// must also catch three broken laws. Where the config names a hardware model, what that predicts is compared, too.
+/// Measured = median over the runs; where the machine drifts more than the gate allows, the attempt is noisy. Every
+/// gate must also catch three broken laws. Where the config names a hardware model, what that predicts is compared,
+/// too.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,9 @@ struct GateMetric {
 };
 
 /// What a prediction must hold. On a CPU, on the CPU time of the engine's thread at a load of 0.6 to 0.8 (kernels.md
-/// section 4), throughput, busy time and mean E2E within 10 %, TTFT p50 15 %, p99 20 %; on a GPU (section 3.5) throughput
-/// within 3 %, p50 of E2E and TPOT 5 %, p99 10 %, step times 5 % in the mean and 10 % at p95 on batches left out of fits.
+/// section 4), throughput, busy time and mean E2E within 10 %, TTFT p50 15 %, p99 20 %; on a GPU (section 3.5)
+/// throughput within 3 %, p50 of E2E and TPOT 5 %, p99 10 %, step times 5 % in the mean and 10 % at p95 on batches left
+/// out of fits.
 struct Gate {
   std::vector<GateMetric> metrics;
   double step_mean = 0, step_p95 = 0;        ///< percent; 0: shown only

@@ -47,7 +47,8 @@ ValidationRecord record_from(const Value& v) {
   r.subject = v.at("subject").as_string();
   for (const Value& c : v.at("cells").items()) {
     ValidationRecord::Cell cell{c.at("batching").as_string(), c.at("load").as_double(), {}};
-    for (const Value::Member& m : c.at("error_percent").members()) cell.errors.emplace_back(m.first, m.second.as_double());
+    for (const Value::Member& m : c.at("error_percent").members())
+      cell.errors.emplace_back(m.first, m.second.as_double());
     r.cells.push_back(std::move(cell));
   }
   if (r.cells.empty()) throw ConfigError(v.at("cells").where() + ": a record without comparisons");
@@ -65,7 +66,8 @@ std::string ValidationRecord::text() const {
     low = std::min(low, c.load);
     high = std::max(high, c.load);
     for (const auto& [metric, percent] : c.errors) {
-      const auto found = std::find_if(worst.begin(), worst.end(), [&, m = metric](const auto& w) { return w.first == m; });
+      const auto found =
+          std::find_if(worst.begin(), worst.end(), [&, m = metric](const auto& w) { return w.first == m; });
       if (found == worst.end()) worst.emplace_back(metric, std::abs(percent));
       else found->second = std::max(found->second, std::abs(percent));
     }
@@ -100,10 +102,11 @@ void add_record(Value& file, ValidationRecord record) {
       } else if (old.backend == record.backend && old.machine == record.machine) {
         const std::size_t fresh = record.cells.size();
         for (const ValidationRecord::Cell& c : old.cells) {
-          const auto again = std::any_of(record.cells.begin(), record.cells.begin() + static_cast<std::ptrdiff_t>(fresh),
-                                         [&](const ValidationRecord::Cell& n) {
-                                           return n.batching == c.batching && std::abs(n.load - c.load) < kSameLoad;
-                                         });
+          const auto again =
+              std::any_of(record.cells.begin(), record.cells.begin() + static_cast<std::ptrdiff_t>(fresh),
+                          [&](const ValidationRecord::Cell& n) {
+                            return n.batching == c.batching && std::abs(n.load - c.load) < kSameLoad;
+                          });
           if (!again) record.cells.push_back(c);
         }
       }

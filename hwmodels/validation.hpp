@@ -1,6 +1,6 @@
-/// The record of a passed `orrery validate` in a hardware model's file: what was compared with a real engine, when, where,
-/// and how far the prediction was off. It holds for the numbers it was made with: a file that has changed since (other
-/// than by records) has none.
+/// The record of a passed `orrery validate` in a hardware model's file: what was compared with a real engine, when,
+/// where, and how far the prediction was off. It holds for the numbers it was made with: a file that has changed since
+/// (other than by records) has none.
 ///
 ///   ValidationRecord r{.date = "2026-11-24", .machine = "NVIDIA H200", ..., .subject = subject_of(file)};
 ///   add_record(file, r);                        // beside what was compared before, of the same numbers
@@ -26,7 +26,8 @@ struct ValidationRecord {
   std::string subject;                  ///< subject_of() the file
   std::vector<Cell> cells;
 
-  /// "passed 2026-11-24 on NVIDIA H200 (executor cuda), sarathi and vllm at loads 0.5 to 0.8: throughput within 1.2 %, ..."
+  /// "passed 2026-11-24 on NVIDIA H200 (executor cuda), sarathi and vllm at loads 0.5 to 0.8: throughput within 1.2 %,
+  /// ..."
   std::string text() const;
 };
 

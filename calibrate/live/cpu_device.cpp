@@ -104,7 +104,8 @@ std::unique_ptr<LiveDevice> device_of(const LiveModel& model, const LiveDeviceOp
 std::unique_ptr<LiveDevice> make_cpu_device(const LiveModel& model, const LiveDeviceOptions& o) {
   if (model.parameters() > kMostCpuParameters) {
     throw ConfigError("model \"" + model.name + "\": " + std::to_string(model.parameters()) +
-                      " parameters are too many for the CPU engine (at most " + std::to_string(kMostCpuParameters) + ")");
+                      " parameters are too many for the CPU engine (at most " + std::to_string(kMostCpuParameters) +
+                      ")");
   }
   try {
     if (o.dtype.empty() || o.dtype == "fp32") return device_of<float>(model, o);

@@ -1,7 +1,7 @@
 /// A device that runs the steps of a live executor (live_executor.hpp): the CPU (cpu_device.hpp), a GPU
 /// (cuda_device.hpp). The executor decides what a step holds; a device knows memory and kernels: it makes the weights,
-/// holds the KV pool, copies blocks, plans and runs the launches of a step, chooses the next tokens, and tells the time.
-/// One model on it, with one set of weights, serves several replicas in turn.
+/// holds the KV pool, copies blocks, plans and runs the launches of a step, chooses the next tokens, and tells the
+/// time. One model on it, with one set of weights, serves several replicas in turn.
 ///
 ///   auto device = make_cpu_device(model, options);                    // cpu_device.hpp
 ///   auto replica = device->replica({.blocks = 256, .block_tokens = 16});

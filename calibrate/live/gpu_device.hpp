@@ -1,5 +1,5 @@
-/// The decoder of the GPU kernels (kernels/engine/gpu_decoder.hpp) as a device of live executors: bf16, one stream, wall
-/// clock with the device idle at both ends of a step. Compiled twice: for a GPU (orrery::gpu_cuda; reached through
+/// The decoder of the GPU kernels (kernels/engine/gpu_decoder.hpp) as a device of live executors: bf16, one stream,
+/// wall clock with the device idle at both ends of a step. Compiled twice: for a GPU (orrery::gpu_cuda; reached through
 /// cuda_device.hpp) and for the emulator, on which tests run it.
 ///
 ///   auto device = gpu::make_gpu_device(model, {.seed = 1});          // weights are made on the device

@@ -55,7 +55,7 @@ class SweepBackend {
   virtual double units() const = 0;                  ///< processors that share a launch
   virtual SpeedOfLight probe() = 0;                  ///< what nothing on the device can beat
   virtual std::string probe_source() const { return "multiply-adds in registers and reads of memory, measured"; }
-  virtual double drift_limit() const { return 10; }  ///< percent of the sentinels; 10: a CPU with neighbours (kernels.md 4)
+  virtual double drift_limit() const { return 10; }  ///< percent of the sentinels; 10: a CPU with neighbours
   virtual Value condition() const { return Value::object(); }   ///< clocks, power, temperature as they are now
   virtual std::optional<SweptPower> power() { return std::nullopt; }   ///< measured now; none: not reported
   virtual std::unique_ptr<Trial> prepare(const SweepPoint& point) = 0;

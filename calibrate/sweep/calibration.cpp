@@ -120,7 +120,8 @@ class Fitter {
     p["source"] = "not reported by this machine; energy is 0";
     p["date"] = labels_.date;
     if (measured == nullptr) return;
-    for (const auto* key : {"idle_w", "limit_w", "joules_per_flop", "joules_per_byte", "source"}) p[key] = measured->at(key);
+    for (const auto* key : {"idle_w", "limit_w", "joules_per_flop", "joules_per_byte", "source"})
+      p[key] = measured->at(key);
     p["active_w"] = measured->at("idle_w");
   }
 
@@ -216,7 +217,8 @@ class Fitter {
       const SweepPoint& p = plan_.points[i];
       if (p.op != SweepOp::kMixed) continue;
       const ChunkShape& c = p.batch.chunks.front();
-      const Shape chunk{1, static_cast<double>(c.q.value()), static_cast<double>(c.context.value()), p.x[2], p.x[3], p.x[4]};
+      const Shape chunk{1,     static_cast<double>(c.q.value()), static_cast<double>(c.context.value()), p.x[2], p.x[3],
+                        p.x[4]};
       rows.push_back({p.x, median(i)});
       predicted.push_back(models_.at(SweepOp::kPrefill).seconds(chunk) + models_.at(SweepOp::kDecode).seconds(p.x));
       noise.push_back(noise_of(samples(i)));
@@ -441,7 +443,8 @@ std::string text(const FitReport& r) {
   }
   out += "the step law's terms without residual: " + percent(r.terms_mape) + "\n";
   for (const auto& [reason, count] : r.rejected) out += "rejected: " + std::to_string(count) + " " + reason + "\n";
-  out += "sentinels moved by " + percent(r.drift) + (r.noisy() ? ": NOISY, above " + percent(r.drift_limit) : "") + "\n";
+  out +=
+      "sentinels moved by " + percent(r.drift) + (r.noisy() ? ": NOISY, above " + percent(r.drift_limit) : "") + "\n";
   return out;
 }
 

@@ -278,12 +278,19 @@ class PrefillTrial final : public CpuTrial {
 class MixedTrial final : public CpuTrial {
  public:
   MixedTrial(Arena& arena, const SweepPoint& p)
-      : chunk_(p.batch.chunks.front()), heads_(small(p.x[2])), d_(small(p.x[4])),
-        pools_(arena, tokens_of(p), small(p.x[3]), d_), queries_{small(static_cast<double>(chunk_.q.value()))},
-        context_{small(static_cast<double>(chunk_.context.value()))}, offset_{0, queries_[0]}, length_(lengths_of(p)),
-        decodes_(plan_decode({.contexts = length_, .kv_heads = small(p.x[3]), .block = kKvBlock, .rule = SplitRule::kNone})),
-        plan_(plan_mixed(plan_prefill({.queries = queries_, .contexts = context_, .kv_heads = small(p.x[3]), .block = kKvBlock}),
-                         decodes_)),
+      : chunk_(p.batch.chunks.front()),
+        heads_(small(p.x[2])),
+        d_(small(p.x[4])),
+        pools_(arena, tokens_of(p), small(p.x[3]), d_),
+        queries_{small(static_cast<double>(chunk_.q.value()))},
+        context_{small(static_cast<double>(chunk_.context.value()))},
+        offset_{0, queries_[0]},
+        length_(lengths_of(p)),
+        decodes_(
+            plan_decode({.contexts = length_, .kv_heads = small(p.x[3]), .block = kKvBlock, .rule = SplitRule::kNone})),
+        plan_(plan_mixed(
+            plan_prefill({.queries = queries_, .contexts = context_, .kv_heads = small(p.x[3]), .block = kKvBlock}),
+            decodes_)),
         space_(decodes_, heads_, d_),
         out_((length_.size() + static_cast<std::size_t>(queries_[0])) * static_cast<std::size_t>(heads_ * d_)) {
     const float* const q = arena.behind(0);
@@ -291,9 +298,16 @@ class MixedTrial final : public CpuTrial {
     const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d_)));
     args_.prefill = {.q = q, .out = out_.data(), .q_offset = offset_.data(), .context = context_.data(), .kv = {},
                      .sequences = 1, .heads = heads_, .q_stride = 0, .scale = scale};
-    args_.decode.rows = {.q = q + first, .out = out_.data() + first, .kv_len = length_.data(),
-                         .batch = small(static_cast<double>(length_.size())), .heads = heads_, .kv_heads = small(p.x[3]),
-                         .head_dim = d_, .q_stride = 0, .scale = scale, .partials = space_.partials()};
+    args_.decode.rows = {.q = q + first,
+                         .out = out_.data() + first,
+                         .kv_len = length_.data(),
+                         .batch = small(static_cast<double>(length_.size())),
+                         .heads = heads_,
+                         .kv_heads = small(p.x[3]),
+                         .head_dim = d_,
+                         .q_stride = 0,
+                         .scale = scale,
+                         .partials = space_.partials()};
     args_.tiles = plan_.tiles.data();
     args_.tile_count = static_cast<std::int64_t>(plan_.tiles.size());
   }

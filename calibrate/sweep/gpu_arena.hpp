@@ -1,5 +1,5 @@
-/// What the trials of a GPU sweep share, so that preparing one is cheap: random numbers that serve as weights, inputs and
-/// KV, buffers of a trial one behind the other, taken in turn; memory for results; the engine's linear layers.
+/// What the trials of a GPU sweep share, so that preparing one is cheap: random numbers that serve as weights, inputs
+/// and KV, buffers of a trial one behind the other, taken in turn; memory for results; the engine's linear layers.
 ///
 ///   GpuArena arena(4 << 30, table);   const Bf16* w = arena.at(turn, n * k);   Bf16* y = arena.out(m * n);
 ///

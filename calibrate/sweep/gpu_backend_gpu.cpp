@@ -32,8 +32,10 @@ DeviceFacts device_facts() {
   };
   std::size_t free = 0, all = 0;
   check_cuda(cudaMemGetInfo(&free, &all), "memory of the device");
-  return {.memory_bytes = static_cast<double>(all), .l2_bytes = attribute(cudaDevAttrL2CacheSize),
-          .clock_hz = 1e3 * attribute(cudaDevAttrClockRate), .memory_clock_hz = 1e3 * attribute(cudaDevAttrMemoryClockRate),
+  return {.memory_bytes = static_cast<double>(all),
+          .l2_bytes = attribute(cudaDevAttrL2CacheSize),
+          .clock_hz = 1e3 * attribute(cudaDevAttrClockRate),
+          .memory_clock_hz = 1e3 * attribute(cudaDevAttrMemoryClockRate),
           .bus_bytes = attribute(cudaDevAttrGlobalMemoryBusWidth) / 8};
 }
 std::int64_t runtime_version() {
@@ -48,8 +50,8 @@ DeviceFacts device_facts() { return {1e9, 1e6, 1e9, 1e9, 32}; }
 std::int64_t runtime_version() { return 0; }
 #endif
 
-/// Dense 16-bit floating-point operations a cycle of one processor: 312 TFLOP/s of 108 at 1.41 GHz (A100), 989 of 132 at
-/// 1.83 GHz (H100 SXM), data sheets. Others are taken to be no faster than the last.
+/// Dense 16-bit floating-point operations a cycle of one processor: 312 TFLOP/s of 108 at 1.41 GHz (A100), 989 of 132
+/// at 1.83 GHz (H100 SXM), data sheets. Others are taken to be no faster than the last.
 double flops_a_cycle(int generation) { return generation / 10 == 8 ? 2048 : 4096; }
 
 class GpuBackend final : public SweepBackend {
@@ -116,7 +118,9 @@ class GpuBackend final : public SweepBackend {
 #if defined(ORRERY_GPU_CUDA)
     const auto nvml = management();
     if (!nvml || nvml->joules() < 0 || nvml->condition().watts < 0) return std::nullopt;
-    const auto now = [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); };
+    const auto now = [] {
+      return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    };
     SweptPower p;
     arena_.stream.wait();
     std::this_thread::sleep_for(std::chrono::seconds(1));

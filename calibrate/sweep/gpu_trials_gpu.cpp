@@ -76,7 +76,8 @@ class Pools {
       pages += (t + kPage - 1) / kPage;
     }
     each_ = pages * kPage * kv_heads * head_dim;
-    table_ = DeviceBuffer<std::int32_t>(scattered_tables({tokens.begin(), tokens.end()}, kPage, max_pages_), "block table");
+    table_ =
+        DeviceBuffer<std::int32_t>(scattered_tables({tokens.begin(), tokens.end()}, kPage, max_pages_), "block table");
   }
   PagedKv<Bf16> at(std::size_t turn) const {
     Bf16* const k = arena_.at(turn, 2 * each_);
@@ -162,7 +163,8 @@ class VariantTrial final : public GpuTrial {
     table_ = DeviceBuffer<std::int32_t>(table, "pages");
     step_ = DeviceBuffer<Half>(groups, "scales");
     device_fill(step_.data(), 0x21, groups * sizeof(Half), nullptr);          // about 0.01
-    recent_ = DeviceBuffer<Bf16>(contexts_.size() * static_cast<std::size_t>(kSweptResidual * kv_heads_ * d_), "recent");
+    recent_ =
+        DeviceBuffer<Bf16>(contexts_.size() * static_cast<std::size_t>(kSweptResidual * kv_heads_ * d_), "recent");
     device_fill(recent_.data(), 0x3e, recent_.size() * sizeof(Bf16), nullptr);
   }
   void launch(std::size_t turn) override {
@@ -176,10 +178,20 @@ class VariantTrial final : public GpuTrial {
       return fp8_decode({rows_.args, codes, scale_.data(), scale_.data()}, stream());
     }
     kivi_decode({rows_.args,
-                 {.k_codes = k, .k_scale = step_.data(), .k_zero = step_.data(), .v_codes = v, .v_scale = step_.data(),
-                  .v_zero = step_.data(), .k_recent = recent_.data(), .v_recent = recent_.data(), .table = table_.data(),
-                  .max_pages = pages_, .kv_heads = kv_heads_, .head_dim = d_,
-                  .bits = variant_ == DecodeVariant::kKivi4 ? 4 : 2, .residual = static_cast<std::int32_t>(kSweptResidual)}},
+                 {.k_codes = k,
+                  .k_scale = step_.data(),
+                  .k_zero = step_.data(),
+                  .v_codes = v,
+                  .v_scale = step_.data(),
+                  .v_zero = step_.data(),
+                  .k_recent = recent_.data(),
+                  .v_recent = recent_.data(),
+                  .table = table_.data(),
+                  .max_pages = pages_,
+                  .kv_heads = kv_heads_,
+                  .head_dim = d_,
+                  .bits = variant_ == DecodeVariant::kKivi4 ? 4 : 2,
+                  .residual = static_cast<std::int32_t>(kSweptResidual)}},
                 stream());
   }
 
@@ -296,8 +308,14 @@ class MixedTrial final : public GpuTrial {
 class SmallTrial final : public GpuTrial {
  public:
   SmallTrial(GpuArena& arena, const ModelShape& m, SweepOp op, std::int64_t rows)
-      : GpuTrial(arena), op_(op), rows_(rows), hidden_(m.hidden), ffn_(m.ffn), heads_(small(static_cast<double>(m.heads))),
-        kv_heads_(small(static_cast<double>(m.kv_heads))), d_(small(static_cast<double>(m.head_dim))),
+      : GpuTrial(arena),
+        op_(op),
+        rows_(rows),
+        hidden_(m.hidden),
+        ffn_(m.ffn),
+        heads_(small(static_cast<double>(m.heads))),
+        kv_heads_(small(static_cast<double>(m.kv_heads))),
+        d_(small(static_cast<double>(m.head_dim))),
         pools_(arena, {small(static_cast<double>(rows))}, kv_heads_, d_),
         out_(arena.out(rows * std::max<std::int64_t>(2 * hidden_, ffn_))) {
     if (op != SweepOp::kRope) return;
@@ -398,7 +416,8 @@ std::unique_ptr<Trial> make_gpu_trial(GpuArena& arena, const ModelShape& model, 
     case SweepOp::kGemm: return std::make_unique<GemmTrial>(arena, x);
     case SweepOp::kPrefill: return std::make_unique<PrefillTrial>(arena, x);
     case SweepOp::kDecode:
-      return std::make_unique<DecodeTrial>(arena, std::vector<std::int32_t>(static_cast<std::size_t>(x[0]), small(x[1])),
+      return std::make_unique<DecodeTrial>(arena,
+                                           std::vector<std::int32_t>(static_cast<std::size_t>(x[0]), small(x[1])),
                                            small(x[2]), small(x[3]), small(x[4]));
     case SweepOp::kRagged: {
       std::vector<std::int32_t> contexts;

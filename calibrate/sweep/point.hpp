@@ -53,9 +53,9 @@ enum class SweepUse : std::uint8_t { kFit, kTest };   ///< kTest: never seen by 
 struct SweepPoint {
   SweepOp op = SweepOp::kGemm;
   SweepUse use = SweepUse::kFit;
-  /// kGemm, kPrefill, kDecode: as in laws.hpp. kRagged: batch, mean context. kNorm, kRope, kActivation: rows.
-  /// kVariant: as kDecode, and the DecodeVariant as the sixth. kMixed: as kRagged, of the decodes beside the batch's chunk. kCopy: bytes. kMap: page groups. kStep: tokens, decodes,
-  /// chunks (its batch is below).
+  /// kGemm, kPrefill, kDecode: as in laws.hpp. kRagged: batch, mean context. kNorm, kRope, kActivation: rows. kVariant:
+  /// as kDecode, and the DecodeVariant as the sixth. kMixed: as kRagged, of the decodes beside the batch's chunk.
+  /// kCopy: bytes. kMap: page groups. kStep: tokens, decodes, chunks (its batch is below).
   Shape x{};
   StepBatch batch;                 ///< of kStep and kMixed; the decodes of kRagged
   std::string_view family;         ///< of a kTest step: "random", "decode batch", "decode context", "chunk"

@@ -1,5 +1,5 @@
-/// Block tables of sequences that share a pool: pages 0 to N - 1, each in one table, in random order, as after some time
-/// of serving; N is what the sequences need and no more.
+/// Block tables of sequences that share a pool: pages 0 to N - 1, each in one table, in random order, as after some
+/// time of serving; N is what the sequences need and no more.
 ///
 ///   scattered_tables({100, 7}, 16, 7);      // two rows of 7: seven pages, then one and six that are not read (-1)
 #pragma once

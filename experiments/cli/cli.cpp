@@ -204,7 +204,9 @@ class Program {
                        [this] { return calibrate_verb(calibrate_, out_, err_); });
     v->add_option("--backend", calibrate_.backend, "whose kernels")->check(one_of({"cpu", "cuda"}));
     v->add_option("--out", calibrate_.out, "hardware model to write; its samples lie beside it")->type_name("HW.json");
-    v->add_option("--model", calibrate_.model, "whose shapes and whole steps (default: llama-tiny, on a GPU llama-3.1-8b)")->type_name("NAME");
+    v->add_option("--model", calibrate_.model,
+                  "whose shapes and whole steps (default: llama-tiny, on a GPU llama-3.1-8b)")
+        ->type_name("NAME");
     v->add_flag("--quick", calibrate_.quick, "fewer points");
     v->add_flag("--force", calibrate_.force, "measure anew where samples are there");
     v->add_option("--from", calibrate_.from, "logs of an engine (not available in this version)")->type_name("FILE");

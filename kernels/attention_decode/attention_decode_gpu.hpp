@@ -3,9 +3,9 @@
 ///   gpu::attention_decode(DecodeArgs<Bf16>{rows, kv}, stream);
 ///
 /// bf16, head size 64 or 128, at most 64 query heads a KV head (blocks of 16 share a pass over the KV). Tiles of the
-/// plan are thread blocks; tiles with q_begin = q_end do nothing, so that launches of one size serve plans of many. Rows
-/// of one split are written at once, others by a second, small kernel. Unified maximum: a second pass over the rows that
-/// left the band; two launches more, which return at once if there are none.
+/// plan are thread blocks; tiles with q_begin = q_end do nothing, so that launches of one size serve plans of many.
+/// Rows of one split are written at once, others by a second, small kernel. Unified maximum: a second pass over the
+/// rows that left the band; two launches more, which return at once if there are none.
 #pragma once
 
 #include "kernels/attention_decode/attention_decode.hpp"

@@ -1,5 +1,5 @@
-/// Times of launches by the device's own clock: recorded as one graph, so that the host's part does not count, between two
-/// events. Without a GPU the host's CPU time of running them, which means nothing.
+/// Times of launches by the device's own clock: recorded as one graph, so that the host's part does not count, between
+/// two events. Without a GPU the host's CPU time of running them, which means nothing.
 ///
 ///   DeviceClock clock(stream);
 ///   double s = clock.seconds(20, [&](std::int64_t i) { kernel(args[i], stream.get()); });     // of all twenty

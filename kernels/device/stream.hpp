@@ -111,7 +111,8 @@ template <class T>
 class PinnedBuffer {
  public:
   PinnedBuffer() = default;
-  explicit PinnedBuffer(std::size_t n) : size_(n), data_(n ? static_cast<T*>(pinned_allocate(n * sizeof(T))) : nullptr) {}
+  explicit PinnedBuffer(std::size_t n)
+      : size_(n), data_(n ? static_cast<T*>(pinned_allocate(n * sizeof(T))) : nullptr) {}
   PinnedBuffer(PinnedBuffer&& other) noexcept
       : size_(std::exchange(other.size_, 0)), data_(std::exchange(other.data_, nullptr)) {}
   PinnedBuffer& operator=(PinnedBuffer&& other) noexcept {

@@ -117,9 +117,15 @@ void Decoder<T>::attention(std::int32_t layer, KvMemory<T>& memory) {
   MixedArgs<T> args;
   args.tiles = plan_.tiles.data();
   args.tile_count = static_cast<std::int64_t>(plan_.tiles.size());
-  args.prefill = {.q = q, .out = attended_.data(), .q_offset = batch_.q_offset.data(), .context = batch_.context.data(),
-                  .kv = memory.layer(layer, batch_.table.data(), batch_.pages), .sequences = batch_.chunks(), .heads = shape_.heads,
-                  .q_stride = qkv, .scale = scale};
+  args.prefill = {.q = q,
+                  .out = attended_.data(),
+                  .q_offset = batch_.q_offset.data(),
+                  .context = batch_.context.data(),
+                  .kv = memory.layer(layer, batch_.table.data(), batch_.pages),
+                  .sequences = batch_.chunks(),
+                  .heads = shape_.heads,
+                  .q_stride = qkv,
+                  .scale = scale};
   args.decode.rows = {.q = q + first * qkv,
                       .out = attended_.data() + first * width,
                       .kv_len = batch_.length.data(),
@@ -130,7 +136,8 @@ void Decoder<T>::attention(std::int32_t layer, KvMemory<T>& memory) {
                       .q_stride = qkv,
                       .scale = scale,
                       .partials = space.partials()};
-  args.decode.kv = memory.layer(layer, batch_.table.data() + std::int64_t{batch_.chunks()} * batch_.pages, batch_.pages);
+  args.decode.kv =
+      memory.layer(layer, batch_.table.data() + std::int64_t{batch_.chunks()} * batch_.pages, batch_.pages);
   attention_mixed(args);
 }
 

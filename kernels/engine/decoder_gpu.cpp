@@ -314,8 +314,17 @@ void GpuDecoder::attention(std::int32_t index, const GpuStepSizes& s, const OnDe
   const std::int64_t chunk_rows = s.rows - s.decodes;                // decode rows follow the chunks
   const PagedKv<Bf16> kv = memory_.layer(index, at.table, s.pages);
   Bf16* const q = qkv_.data();
-  rope_append({.q = q, .k = q + width, .v = q + width + keys, .sequence = at.sequence, .position = at.position, .kv = kv,
-               .cosine = cosine_.data(), .sine = sine_.data(), .tokens = s.rows, .heads = shape_.heads, .stride = qkv},
+  rope_append({.q = q,
+               .k = q + width,
+               .v = q + width + keys,
+               .sequence = at.sequence,
+               .position = at.position,
+               .kv = kv,
+               .cosine = cosine_.data(),
+               .sine = sine_.data(),
+               .tokens = s.rows,
+               .heads = shape_.heads,
+               .stride = qkv},
               stream_.get());
   MixedArgs<Bf16> a;
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d)));
@@ -328,7 +337,8 @@ void GpuDecoder::attention(std::int32_t index, const GpuStepSizes& s, const OnDe
                    .partials = {}};
   if (s.parts > 0) {
     const std::int64_t parts = std::int64_t{s.parts} * shape_.heads;
-    a.decode.rows.partials = {partial_.data(), partial_.data() + parts * d, partial_.data() + parts * (d + 1), at.offset};
+    a.decode.rows.partials = {partial_.data(), partial_.data() + parts * d, partial_.data() + parts * (d + 1),
+                              at.offset};
   }
   a.decode.kv = memory_.layer(index, at.table + std::int64_t{s.chunks} * s.pages, s.pages);
   if (s.chunks > 0 && s.decodes > 0 && !uses_warpgroups()) {

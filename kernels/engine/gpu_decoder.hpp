@@ -11,8 +11,8 @@
 /// other content. A graph is made when its size first comes; preparing_seconds() says how long that has taken, for who
 /// measures steps: an engine in service has made them when it starts.
 ///
-/// Sequences longer than a processor's share are split along the KV, and which product is taken depends on the number of
-/// rows, so the last bits of a row depend on its batch (the CPU engine's do not).
+/// Sequences longer than a processor's share are split along the KV, and which product is taken depends on the number
+/// of rows, so the last bits of a row depend on its batch (the CPU engine's do not).
 ///
 /// The shape must be one of gpu_shape_error(). The weights and the product outlive the decoder; one stream. Throws
 /// CudaError. O(tokens + blocks) on the host beside the launches.
@@ -46,7 +46,7 @@ constexpr std::int32_t graph_rows(std::int32_t decodes) {
 struct GpuStepSizes {
   std::int32_t rows = 0, chunks = 0, decodes = 0, pages = 1, wanted = 0;
   std::int32_t prefill_tiles = 0, decode_tiles = 0;
-  std::int32_t parts = 0;                  ///< rows of partial attention results, of all heads each; 0: nothing is split
+  std::int32_t parts = 0;  ///< rows of partial attention results, of all heads each; 0: nothing is split
   friend auto operator<=>(const GpuStepSizes&, const GpuStepSizes&) = default;
 };
 

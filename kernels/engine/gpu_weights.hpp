@@ -1,5 +1,5 @@
-/// The weights of a decoder in device memory, in bf16: made there from a seed, the same numbers as Weights<Bf16> has, or
-/// copied from the host.
+/// The weights of a decoder in device memory, in bf16: made there from a seed, the same numbers as Weights<Bf16> has,
+/// or copied from the host.
 ///
 ///   const GpuWeights seeded = make_gpu_weights(shape, 1, stream);
 ///   const GpuWeights loaded = upload_weights(shape, load_weights<Bf16>(file, shape));

@@ -7,7 +7,8 @@ namespace {
 std::vector<const std::vector<Bf16>*> tensors_of(const Weights<Bf16>& w) {
   std::vector<const std::vector<Bf16>*> all{&w.embedding};
   for (const LayerWeights<Bf16>& l : w.layers)
-    for (const auto* t : {&l.attention_norm, &l.qkv, &l.out, &l.ffn_norm, &l.router, &l.gate_up, &l.down}) all.push_back(t);
+    for (const auto* t : {&l.attention_norm, &l.qkv, &l.out, &l.ffn_norm, &l.router, &l.gate_up, &l.down})
+      all.push_back(t);
   all.push_back(&w.final_norm);
   all.push_back(&w.head);
   return all;

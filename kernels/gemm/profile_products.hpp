@@ -1,5 +1,6 @@
-/// Which product is fastest for how few rows, measured on the weights that will be used (FlashDecoding++, section 5): one
-/// row at a time, flat, and the large one, over the layers' matrices in turn, so that none finds its weights in the cache.
+/// Which product is fastest for how few rows, measured on the weights that will be used (FlashDecoding++, section 5):
+/// one row at a time, flat, and the large one, over the layers' matrices in turn, so that none finds its weights in the
+/// cache.
 ///
 ///   GemmTable table;
 ///   table.set(profile_products(4096, 4096, matrices_of_all_layers, x, large, stream));

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# On a machine with a GPU: builds the kernels and the program for it, checks each kernel and the engine against the double
-# reference (new random inputs, poisoned outputs), measures the kernels against their baselines, calibrates a hardware
-# model, validates it against the CUDA engine under three policies at three loads, and leaves what is to be committed.
+# On a machine with a GPU: builds the kernels and the program for it, checks each kernel and the engine against the
+# double reference (new random inputs, poisoned outputs), measures the kernels against their baselines, calibrates a
+# hardware model, validates it against the CUDA engine under three policies at three loads, and leaves what is to be
+# committed.
 #
 #   kernels/gpu_session/run.sh OUT [PACKAGES] [--stage NAME] [--build-only] [--sanitize]
 #
@@ -155,8 +156,9 @@ if wanted calibrate; then
 fi
 for policy in $policies; do
   if wanted "validate-$policy"; then
-    LINES_SHOWN=2 json "validate-$policy${LOADS:+-$LOADS}" "$program" validate "$examples/validate-h200.json" --backend cuda --json --record \
-      --set "/validate/batching=\"$policy\"" --set "/validate/loads=[${LOADS:-0.5,0.65,0.8}]" --set "/hardware={\"name\": \"$hardware\", \"cost\": \"steps\"}"
+    LINES_SHOWN=2 json "validate-$policy${LOADS:+-$LOADS}" "$program" validate "$examples/validate-h200.json" \
+      --backend cuda --json --record --set "/validate/batching=\"$policy\"" \
+      --set "/validate/loads=[${LOADS:-0.5,0.65,0.8}]" --set "/hardware={\"name\": \"$hardware\", \"cost\": \"steps\"}"
   fi
 done
 if wanted results; then

@@ -52,8 +52,8 @@ class KnownServer final : public SweepBackend {
 
   double mixed(const SweepPoint& p) const {
     const ChunkShape& c = p.batch.chunks.front();
-    return h_.prefill.seconds({1, static_cast<double>(c.q.value()), static_cast<double>(c.context.value()), p.x[2], p.x[3],
-                               p.x[4]}) +
+    return h_.prefill.seconds(
+               {1, static_cast<double>(c.q.value()), static_cast<double>(c.context.value()), p.x[2], p.x[3], p.x[4]}) +
            h_.decode.seconds(p.x);
   }
 

@@ -86,7 +86,8 @@ class KnownDevice final : public SweepBackend {
   /// A fifth less than the two apart.
   static double mixed(const SweepPoint& p) {
     const ChunkShape& c = p.batch.chunks.front();
-    const Shape chunk{1, static_cast<double>(c.q.value()), static_cast<double>(c.context.value()), p.x[2], p.x[3], p.x[4]};
+    const Shape chunk{1,     static_cast<double>(c.q.value()), static_cast<double>(c.context.value()), p.x[2], p.x[3],
+                      p.x[4]};
     return 0.8 * (law(Op::kPrefillRows, kRows, chunk) + law(Op::kDecode, kDecode, p.x));
   }
 

@@ -297,8 +297,13 @@ TEST(ValidateVerb, RunsSayWhatTheRecordOfTheirHardwareModelSays) {
   };
   EXPECT_FALSE(trust({}).at("validated").as_bool());
   EXPECT_EQ(trust({}).at("real_engine_check").as_string(), "never compared with a real engine");
-  add_record(file, {.date = "2026-11-24", .machine = "a test", .backend = "cuda", .model = "llama-3.1-8b",
-                    .cost = "operators", .subject = subject_of(file), .cells = {{"sarathi", 0.6, {{"throughput", 0.5}}}}});
+  add_record(file, {.date = "2026-11-24",
+                    .machine = "a test",
+                    .backend = "cuda",
+                    .model = "llama-3.1-8b",
+                    .cost = "operators",
+                    .subject = subject_of(file),
+                    .cells = {{"sarathi", 0.6, {{"throughput", 0.5}}}}});
   EXPECT_TRUE(trust({}).at("validated").as_bool());
   EXPECT_EQ(trust({}).at("real_engine_check").as_string(),
             "passed 2026-11-24 on a test, executor cuda: sarathi at load 0.6; throughput within 0.5 %");

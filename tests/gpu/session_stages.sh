@@ -14,7 +14,8 @@ expect() {   # expect TEXT ARGUMENTS...: exits 1 and says so
 bash -n "$run" || failed=1
 expect 'usage: run.sh OUT [PACKAGES] [--stage NAME] [--build-only] [--sanitize]'
 expect 'run.sh: unknown option --fast' "$out" --fast
-expect 'run.sh: unknown stage nothing; stages: build check measure smoke calibrate validate-sarathi validate-vllm-v1 validate-vllm results' \
-  "$out" --stage nothing
-expect "run.sh: $out/nothing/tests/gpu_kernels/kernels_gpu_check is missing: --stage build comes first" "$out" --stage calibrate
+stages='build check measure smoke calibrate validate-sarathi validate-vllm-v1 validate-vllm results'
+expect "run.sh: unknown stage nothing; stages: $stages" "$out" --stage nothing
+expect "run.sh: $out/nothing/tests/gpu_kernels/kernels_gpu_check is missing: --stage build comes first" \
+  "$out" --stage calibrate
 exit $failed

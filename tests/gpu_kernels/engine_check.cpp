@@ -49,8 +49,9 @@ class Beside {
     std::reverse(blocks_.begin(), blocks_.end());      // tables that are not the identity
     for (std::int32_t s = 0; s < kSequences; ++s) {
       for (int t = 0; t < kBlocksEach * block_tokens_; ++t)
-        text_[s].push_back(static_cast<std::int32_t>(hash_combine(salted("text"), static_cast<std::uint64_t>(1000 * s + t)) %
-                                                     static_cast<std::uint64_t>(shape.vocab)));
+        text_[s].push_back(
+            static_cast<std::int32_t>(hash_combine(salted("text"), static_cast<std::uint64_t>(1000 * s + t)) %
+                                      static_cast<std::uint64_t>(shape.vocab)));
     }
   }
 
@@ -62,22 +63,25 @@ class Beside {
   void step(const std::vector<Item>& items) {
     std::vector<Work> work;
     for (const Item& i : items) {
-      work.push_back({.context = at_[i.sequence],
-                      .tokens = std::span<const std::int32_t>(text_[i.sequence]).subspan(static_cast<std::size_t>(at_[i.sequence]),
-                                                                                       static_cast<std::size_t>(i.tokens)),
-                      .blocks = table(i.sequence, at_[i.sequence] + i.tokens),
-                      .logits = i.logits});
+      work.push_back(
+          {.context = at_[i.sequence],
+           .tokens = std::span<const std::int32_t>(text_[i.sequence])
+                         .subspan(static_cast<std::size_t>(at_[i.sequence]), static_cast<std::size_t>(i.tokens)),
+           .blocks = table(i.sequence, at_[i.sequence] + i.tokens),
+           .logits = i.logits});
       at_[i.sequence] += i.tokens;
     }
     const auto next = gpu.step(work);
     next_.assign(next.begin(), next.end());
     const auto exact = reference_.step(work, memory64_);
     const auto host = cpu_.step(work, memory16_);
-    compare(gpu_rows(work), std::vector<Bf16>(host.begin(), host.end()), std::vector<double>(exact.begin(), exact.end()));
+    compare(gpu_rows(work), std::vector<Bf16>(host.begin(), host.end()),
+            std::vector<double>(exact.begin(), exact.end()));
   }
   std::span<const std::int32_t> table(std::int32_t sequence, std::int32_t tokens) const {
-    return std::span<const std::int32_t>(blocks_).subspan(static_cast<std::size_t>(sequence * kBlocksEach),
-                                                          static_cast<std::size_t>((tokens + block_tokens_ - 1) / block_tokens_));
+    return std::span<const std::int32_t>(blocks_).subspan(
+        static_cast<std::size_t>(sequence * kBlocksEach),
+        static_cast<std::size_t>((tokens + block_tokens_ - 1) / block_tokens_));
   }
   /// Rows as near as the CPU's, of all that were compared.
   double near() const { return static_cast<double>(near_) / static_cast<double>(std::max(1, all_)); }
@@ -91,7 +95,8 @@ class Beside {
   std::vector<Bf16> gpu_rows(const std::vector<Work>& work) {
     std::vector<Bf16> all = gpu.logits(), wanted;
     const auto vocab = static_cast<std::size_t>(shape_.vocab);
-    const auto n = static_cast<std::size_t>(std::count_if(work.begin(), work.end(), [](const Work& w) { return w.logits; }));
+    const auto n =
+        static_cast<std::size_t>(std::count_if(work.begin(), work.end(), [](const Work& w) { return w.logits; }));
     if (all.size() == n * vocab) return all;
     for (std::size_t i = 0; i < work.size(); ++i) {
       if (work[i].logits) wanted.insert(wanted.end(), all.begin() + static_cast<std::ptrdiff_t>(i * vocab),
@@ -150,7 +155,7 @@ void serve(Beside& b) {
 }
 
 TEST_F(Engine, ADenseModelIsAsNearToTheReferenceAsTheCpusIs) {
-  for (const std::int32_t block : {16, 4}) {                                   // 4: the mixed kernel, pages are no boxes
+  for (const std::int32_t block : {16, 4}) {  // 4: the mixed kernel, pages are no boxes
     Beside b(kDense, block);
     serve(b);
     EXPECT_EQ(b.near(), 1.0) << block;
@@ -191,10 +196,27 @@ TEST_F(Engine, GraphsServeAgainAndSwappedBlocksAreTheSame) {
   const auto here = b.table(0, 41), there = b.table(9, 41);
   b.gpu.memory().reserve_swap(1);
   b.gpu.memory().reserve_swap(5);
-  b.gpu.memory().copy(GpuKvMemory::Way::kOut, std::vector<std::int64_t>{here[0], 4, here[1], 0, here[2], 2}, b.stream());
-  b.gpu.memory().copy(GpuKvMemory::Way::kIn, std::vector<std::int64_t>{4, there[0], 0, there[1], 2, there[2]}, b.stream());
+  b.gpu.memory().copy(GpuKvMemory::Way::kOut, std::vector<std::int64_t>{here[0], 4, here[1], 0, here[2], 2},
+                      b.stream());
+  b.gpu.memory().copy(GpuKvMemory::Way::kIn, std::vector<std::int64_t>{4, there[0], 0, there[1], 2, there[2]},
+                      b.stream());
   EXPECT_TRUE(same_bits(before, run(there)));
   EXPECT_EQ(b.gpu.graphs(), 1u);
+}
+
+/// A prompt longer than what there is room for: memory grows, and graphs that know the old places are made anew.
+TEST_F(Engine, GraphsAreMadeAnewWhenMemoryGrows) {
+  Beside b(kDense, 16);
+  b.step({{0, 20}});
+  b.step({{0, 1}});
+  EXPECT_EQ(b.gpu.graphs(), 1u);
+  b.step({{1, 300}});
+  EXPECT_EQ(b.gpu.graphs(), 0u);
+  b.step({{0, 1}, {1, 1}});
+  b.step({{0, 1}});
+  EXPECT_EQ(b.gpu.graphs(), 2u);
+  EXPECT_EQ(b.near(), 1.0);
+  EXPECT_GT(b.gpu.preparing_seconds(), 0);
 }
 
 TEST_F(Engine, NumbersOfRowsThatHaveAGraph) {
@@ -211,7 +233,8 @@ TEST_F(Engine, ShapesThatTheKernelsCannotDoAreNamed) {
   };
   EXPECT_EQ(error([](DecoderShape&) {}), "");
   EXPECT_EQ(error([](DecoderShape& s) { s.head_dim = 32; }), "head_dim: the CUDA attention kernels have 64 and 128");
-  EXPECT_EQ(error([](DecoderShape& s) { s.kv_heads = 3; }), "heads: expected a multiple of kv_heads, at most 64 per KV head");
+  EXPECT_EQ(error([](DecoderShape& s) { s.kv_heads = 3; }),
+            "heads: expected a multiple of kv_heads, at most 64 per KV head");
   EXPECT_EQ(error([](DecoderShape& s) { s.hidden = 100; }), "hidden: expected a multiple of 8, at most 16384");
   EXPECT_EQ(error([](DecoderShape& s) { s.ffn = 100; }), "ffn: expected a multiple of 8");
   EXPECT_EQ(error([](DecoderShape& s) { s.vocab = 1 << 22; }), "vocab: expected a multiple of 8, below 2^22");
@@ -234,7 +257,8 @@ TEST_F(Gather, RowsByNumber) {
     orrery::gather_rows(GatherArgs<Bf16>{from_rows.data(), index.data(), expected.data(), 5, dim});
     EXPECT_TRUE(same_bits(out.download(), expected));
     for (std::size_t r = 0; r < index.size(); ++r)
-      EXPECT_EQ(expected[r * static_cast<std::size_t>(dim)].bits, from_rows[static_cast<std::size_t>(index[r] * dim)].bits);
+      EXPECT_EQ(expected[r * static_cast<std::size_t>(dim)].bits,
+                from_rows[static_cast<std::size_t>(index[r] * dim)].bits);
   }
   EXPECT_THROW(gather_rows({.rows = 1, .dim = 12}, nullptr), std::invalid_argument);
 }

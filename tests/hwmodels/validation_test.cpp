@@ -13,7 +13,9 @@ ValidationRecord record(const Value& file, const std::string& model = "llama-tin
                     {"vllm", 0.8, {{"throughput", -1.2}, {"E2E mean", 2.2}}}}};
 }
 
-Value file() { return parse_json(R"({"name": "mine", "specs": {"bf16_tflops": 0.1234567890123}, "fit": {"date": "x"}})"); }
+Value file() {
+  return parse_json(R"({"name": "mine", "specs": {"bf16_tflops": 0.1234567890123}, "fit": {"date": "x"}})");
+}
 
 TEST(Validation, ARecordIsReadBackAndSaysTheWorstOfAll) {
   Value v = file();

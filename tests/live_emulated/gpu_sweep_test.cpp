@@ -1,5 +1,5 @@
-/// The GPU sweep's trials on the emulator, in small: every operator's launches have arguments that the kernels take. Its
-/// times mean nothing.
+/// The GPU sweep's trials on the emulator, in small: every operator's launches have arguments that the kernels take.
+/// Its times mean nothing.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -20,13 +20,20 @@ ModelShape small_model() {
 SweepPoint point(SweepOp op, Shape x) { return {op, SweepUse::kFit, x, {}, {}}; }
 
 TEST(EmulatedSweep, EveryKindOfPointIsPreparedAndRun) {
-  const auto backend = gpu::make_gpu_backend(small_model(), {.quick = true, .gpu = true, .max_sequences = 3, .max_context = 48});
-  std::vector<SweepPoint> points{
-      point(SweepOp::kGemm, {1, 64, 128}),       point(SweepOp::kGemm, {9, 128, 64}),   point(SweepOp::kGemm, {70, 64, 64}),
-      point(SweepOp::kPrefill, {2, 33, 17, 4, 2, 64}), point(SweepOp::kPrefill, {1, 20, 0, 4, 2, 64}),
-      point(SweepOp::kDecode, {3, 100, 4, 2, 64}), point(SweepOp::kDecode, {1, 700, 4, 2, 64}),
-      point(SweepOp::kNorm, {4}),                point(SweepOp::kRope, {20}),           point(SweepOp::kActivation, {4}),
-      point(SweepOp::kCopy, {262144}),           point(SweepOp::kMap, {8})};
+  const auto backend =
+      gpu::make_gpu_backend(small_model(), {.quick = true, .gpu = true, .max_sequences = 3, .max_context = 48});
+  std::vector<SweepPoint> points{point(SweepOp::kGemm, {1, 64, 128}),
+                                 point(SweepOp::kGemm, {9, 128, 64}),
+                                 point(SweepOp::kGemm, {70, 64, 64}),
+                                 point(SweepOp::kPrefill, {2, 33, 17, 4, 2, 64}),
+                                 point(SweepOp::kPrefill, {1, 20, 0, 4, 2, 64}),
+                                 point(SweepOp::kDecode, {3, 100, 4, 2, 64}),
+                                 point(SweepOp::kDecode, {1, 700, 4, 2, 64}),
+                                 point(SweepOp::kNorm, {4}),
+                                 point(SweepOp::kRope, {20}),
+                                 point(SweepOp::kActivation, {4}),
+                                 point(SweepOp::kCopy, {262144}),
+                                 point(SweepOp::kMap, {8})};
   for (const DecodeVariant v : kDecodeVariants)
     points.push_back(point(SweepOp::kVariant, {2, 90, 4, 2, 64, static_cast<double>(v)}));
   SweepPoint ragged = point(SweepOp::kRagged, {3, 40, 4, 2, 64});
@@ -47,7 +54,8 @@ TEST(EmulatedSweep, EveryKindOfPointIsPreparedAndRun) {
 }
 
 TEST(EmulatedSweep, TheDeviceSaysWhatItIs) {
-  const auto backend = gpu::make_gpu_backend(small_model(), {.quick = true, .gpu = true, .max_sequences = 2, .max_context = 32});
+  const auto backend =
+      gpu::make_gpu_backend(small_model(), {.quick = true, .gpu = true, .max_sequences = 2, .max_context = 32});
   EXPECT_EQ(backend->machine().at("processor").as_string(), "emulated GPU");
   EXPECT_EQ(backend->value_bytes(), 2);
   EXPECT_EQ(backend->drift_limit(), 3);
