@@ -207,13 +207,12 @@ std::string incident_lines(const Value& s) {
   return out;
 }
 
-/// "row-1: mean 512 W, peak 620 W, 88.6 % of its budget, rises at most 12 % in 40 s | 3 caps, 40 s capped | no brake"
+/// "mean 512 W, peak 620 W is 88.6 % of 700 W, rise in 40 s 12.0 % | 3 caps, 40.0 s capped | no brake"
 std::string domain_text(const Value& p) {
   const auto watts = [&](const char* key) { return significant(p.at(key).as_double(), 4) + " W"; };
   const std::int64_t caps = p.at("caps").as_int(), brakes = p.at("brakes").as_int();
-  return "mean " + watts("mean_w") + ", peak " + watts("peak_w") + ", " + percent(p.at("peak_fraction").as_double()) +
-         " of the budget of " + watts("budget_w") + ", rises at most " + percent(p.at("max_rise_40s").as_double()) +
-         " in 40 s | " + (caps == 0 ? "no cap" : grouped(caps) + (caps == 1 ? " cap, " : " caps, ") +
+  return "mean " + watts("mean_w") + ", peak " + watts("peak_w") + " is " + percent(p.at("peak_fraction").as_double()) +
+         " of " + watts("budget_w") + ", rise in 40 s " + percent(p.at("max_rise_40s").as_double()) + " | " + (caps == 0 ? "no cap" : grouped(caps) + (caps == 1 ? " cap, " : " caps, ") +
                                                     significant(p.at("capped_s").as_double(), 3) + " s capped") +
          (brakes == 0 ? " | no brake" : " | BRAKED " + grouped(brakes) + (brakes == 1 ? " time, " : " times, ") +
                                             significant(p.at("braked_s").as_double(), 3) + " s");
@@ -462,6 +461,7 @@ std::string percent(double fraction) {
   if (!std::isfinite(fraction)) return "-";
   const double p = fraction * 100;
   return (p == 0 || p == 100 ? significant(p, 3)
+          : p > 100          ? significant(p, 4)
           : p > 99.9         ? std::string(p >= 99.995 ? "99.99" : significant(p, 4))
                              : significant(p, 3)) +
          " %";

@@ -13,9 +13,19 @@ class ScaledCost final : public CostModel {
   ScaledCost(const CostModel& base, std::int64_t per_mille) : base_(&base), per_mille_(per_mille) {}
   StepRun price(std::span<const StepShape> members, int stage) const override {
     StepRun r = base_->price(members, stage);
+    r.host = scaled(r.host);
+    const std::int64_t n = members[0].decodes.value();
+    const bool exact = static_cast<Wide>(to_ps(r.step)) * per_mille_ % 1000 == 0;
+    if (!exact && members.size() == 1 && n > 0 && n == members[0].sequences && r.step.count() % n == 0) {
+      const std::int64_t context = members[0].decode_context.value();
+      const Duration slope = scaled(r.step / n);
+      r.first = scaled(r.first - r.step / n * context) + slope * context;
+      r.step = slope * n;
+      return r;
+    }
+    if (!exact) r.valid = 1;   // rounded by itself, each iteration would leave the line
     r.first = scaled(r.first);
     r.step = scaled(r.step);
-    r.host = scaled(r.host);
     return r;
   }
   Duration hop(Tokens tokens) const override { return scaled(base_->hop(tokens)); }

@@ -170,11 +170,24 @@ TEST(Operations, FastForwardOrStepByStep) {
                                       {.kind = Operation::kSlow, .at = at(4s), .lasts = 5s, .per_mille = 1700},
                                       {.kind = Operation::kRestart, .at = at(20s), .lasts = 1s}};
   std::string text = "engine batching=sarathi stations=3 kv_blocks=60 block=16  cost: 10ms + 1ms*prefill\n";
-  for (int i = 0; i < 200; ++i) text += "t=" + std::to_string(i * 217) + "ms r" + std::to_string(i) + " prompt=90 out=" + std::to_string(20 + i % 70) + "\n";
+  for (int i = 0; i < 200; ++i)
+    text += "t=" + std::to_string(i * 217) + "ms r" + std::to_string(i) + " prompt=90 out=" + std::to_string(20 + i % 70) + "\n";
   const auto fast = operate(text, 3, all, true), stepped = operate(text, 3, all, false);
   EXPECT_EQ(fast.run.outcome.fingerprint, stepped.run.outcome.fingerprint) << first_difference(fast.run, stepped.run);
   EXPECT_EQ(fast.run.outcome.summary.broken, std::vector<std::string>{});
   EXPECT_LT(fast.run.outcome.events, stepped.run.outcome.events);
+}
+
+/// 1.7 times 333 ps a token of context is no whole number of picoseconds: the line of a slow instance is one all the same.
+TEST(Operations, ASlowInstanceIsOnItsLineWhateverItsTimes) {
+  const std::vector<Operation> slow = {{.kind = Operation::kSlow, .at = at(15ms), .per_mille = 1700}};
+  std::string text = "engine batching=sarathi stations=1 kv_blocks=600 block=16  cost: 10ms + 1ms*prefill + 333ps*context\n";
+  for (int i = 0; i < 20; ++i) text += "t=" + std::to_string(i * 117) + "ms r" + std::to_string(i) + " prompt=31 out=50\n";
+  const auto fast = operate(text, 1, slow, true), stepped = operate(text, 1, slow, false);
+  EXPECT_EQ(fast.run.outcome.fingerprint, stepped.run.outcome.fingerprint) << first_difference(fast.run, stepped.run);
+  EXPECT_LT(fast.run.outcome.events, stepped.run.outcome.events);
+  const auto usual = operate(text, 1, {}, true);
+  EXPECT_GT(fast.run.rows.at(19).finish, usual.run.rows.at(19).finish + 300ms);
 }
 
 /// Wants what it is told, by time; remembers what it saw.

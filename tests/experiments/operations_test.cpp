@@ -236,9 +236,10 @@ TEST(Incidents, ReplicationsAddUpByEvent) {
   const Value t = incident_totals({first, second, Value::array()});
   ASSERT_EQ(t.items().size(), 2U);
   EXPECT_EQ(to_json(t.items()[1], -1),
-            R"({"event":1,"what":"fail","pool":"main","count":3,"instances":6,"requests_hurt":12,"requests_missed":30,)"
-            R"("slo_minutes_lost":1.5,"detect_s":{"count":3,"mean":1.0,"max":1.0},"restored_s":{"count":0},)"
-            R"("recovered_s":{"count":2,"mean":40.0,"max":60.0},"recovered":{"yes":2,"no":0,"not_seen":1}})");
+            R"({"event": 1, "what": "fail", "pool": "main", "count": 3, "instances": 6, "requests_hurt": 12, )"
+            R"("requests_missed": 30, "slo_minutes_lost": 1.5, "detect_s": {"count": 3, "mean": 1.0, "max": 1.0}, )"
+            R"("restored_s": {"count": 0}, "recovered_s": {"count": 2, "mean": 40.0, "max": 60.0}, )"
+            R"("recovered": {"yes": 2, "no": 0, "not_seen": 1}})");
   EXPECT_EQ(t.items()[0].at("count").as_int(), 1);
   EXPECT_EQ(t.items()[0].at("recovered").at("no").as_int(), 1);
 }

@@ -230,6 +230,7 @@ TEST(Screen, NumbersReadLikeAPersonWritesThem) {
   EXPECT_EQ(seconds_text(2e-5), "20.0 us");
   EXPECT_EQ(percent(0.99999), "99.99 %") << "not everything is not 100 %";
   EXPECT_EQ(percent(1), "100 %");
+  EXPECT_EQ(percent(1.087), "108.7 %") << "more than everything is said as such";
 }
 
 // ---- conventions
