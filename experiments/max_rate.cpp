@@ -1,16 +1,25 @@
 #include "experiments/max_rate.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "experiments/conventions.hpp"
 #include "experiments/rate_search.hpp"
 #include "experiments/statistics.hpp"
+#include "traces/trace_reader.hpp"
 
 namespace orrery {
 namespace {
 
+/// Does something befall the run at times of its own? Then a higher rate means more requests, not a shorter run.
+bool timed(const RunConfig& c) { return !c.events.empty() || !c.capacity.given.is_null() || !c.power.empty(); }
+
 /// The numbers of a workload that its rate is proportional to, and their values in the config.
 class Rates {
  public:
-  Rates(Value& workload, const ResolvedInfo& info) {
+  /// Keeps pointers into `workload`, to which nothing must be added afterwards.
+  Rates(Value& workload, const ResolvedInfo& info, bool timed) : timed_(timed) {
+    if (timed && info.requests > 0) workload["requests"] = info.requests;
     const Value* tenants = workload.find("tenants");
     if (workload.find("trace") != nullptr && workload.find("arrival") == nullptr) {
       speed_up(workload);
@@ -19,10 +28,15 @@ class Rates {
     } else {
       for (std::size_t i = 0; i < tenants->items().size(); ++i) arrivals(workload["tenants"][i], Value::object());
     }
+    if (!timed_ || info.requests <= 0) return;
+    requests_ = &workload["requests"];
+    base_requests_ = info.requests;
   }
   const std::string& obstacle() const { return obstacle_; }
   void scale(double factor) const {
     for (const auto& [place, base] : places_) *place = base * factor;
+    if (requests_ != nullptr)
+      *requests_ = std::max<std::int64_t>(1, std::llround(static_cast<double>(base_requests_) * factor));
   }
 
  private:
@@ -48,6 +62,10 @@ class Rates {
       obstacle_ = "the requests of closed sessions come when those before them are done";
       return;
     }
+    if (timed_) {
+      obstacle_ = "events, capacity and power have times of their own; a trace that is sped up ends before them";
+      return;
+    }
     const Value* scale = workload.find("scale");
     const Value* method = scale != nullptr ? scale->find("method") : nullptr;
     const double base = scale != nullptr ? scale->at("factor").as_double() : 1;
@@ -59,7 +77,10 @@ class Rates {
     places_.emplace_back(&workload["scale"]["factor"], base);
   }
 
+  bool timed_;
   std::vector<std::pair<Value*, double>> places_;
+  Value* requests_ = nullptr;           ///< null: as many as ever
+  std::int64_t base_requests_ = 0;
   std::string obstacle_;
 };
 
@@ -77,24 +98,29 @@ bool keeps_slo(const Assembly& a, std::uint64_t seed, Watch watch, const std::st
 std::string max_rate_obstacle(const Assembly& a) {
   if (a.config.slo.empty()) return "needs limits in /slo";
   Value workload = a.config.workload;
-  return Rates(workload, a.workload).obstacle();
+  return Rates(workload, a.workload, timed(a.config)).obstacle();
 }
 
 MaxRate find_max_rate(Assembly a, const std::vector<std::uint64_t>& seeds, const Watch& watch,
                       const std::string& metrics) {
   MaxRate out;
   out.offered_per_s = a.workload.rate;
-  const Rates rates(a.config.workload, a.workload);
+  const Rates rates(a.config.workload, a.workload, timed(a.config));
   RateSearch search;
   search.start = a.workload.rate;
   search.tolerance = kMaxRateTolerance;
-  search.slowest = a.workload.rate / 1024;
+  const double longest = static_cast<double>(kMaxTraceSeconds) * 0.9;   // s; more, and the workload is refused
+  search.slowest = std::max(a.workload.rate / 1024, static_cast<double>(a.workload.requests) / longest);
   search.fastest = a.workload.rate * 1024;
+  const std::int64_t stop = a.config.stop.requests;
   const auto stopped = [&] { return watch.interrupt != nullptr && watch.interrupt->load(std::memory_order_relaxed); };
   for (const std::uint64_t seed : seeds) {
     out.per_s.push_back(highest_rate(search, [&](double rate) {
       if (stopped()) return false;
       rates.scale(rate / a.workload.rate);
+      if (timed(a.config) && stop > 0)
+        a.config.stop.requests =
+            std::max<std::int64_t>(1, std::llround(static_cast<double>(stop) * rate / a.workload.rate));
       ++out.simulations;
       return keeps_slo(a, seed, watch, metrics);
     }));

@@ -1,8 +1,9 @@
 /// The highest rate of arrivals at which a config still meets its SLO: whole simulations of it at other rates, with the
-/// same requests and random numbers. "Meets" is the verdict of a run (every limit at its percentile, misses count as
-/// infinitely late), and that it is not OVERLOADED: a run that is too short to feel it does not count.
+/// same requests and random numbers; as many of them, or, where events come at times of their own, for as long. "Meets"
+/// is the verdict of a run (every limit at its percentile, misses count as infinitely late), and that it is not
+/// OVERLOADED: a run that is too short to feel it does not count.
 ///
-///   MaxRate m = find_max_rate(assembly, {1, 2, 3}, watch, "vllm", nullptr);   // about 12 runs for each seed
+///   MaxRate m = find_max_rate(assembly, {1, 2, 3}, watch, "vllm");   // about 12 runs for each seed
 #pragma once
 
 #include <atomic>

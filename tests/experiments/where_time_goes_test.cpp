@@ -185,6 +185,10 @@ TEST(MaxRate, SaysWhichRatesCannotBeVaried) {
   EXPECT_EQ(max_rate_obstacle(a), "needs \"method\": \"speedup\" in /workload/scale");
   a.config.workload = parse_json(R"({"trace": "none.csv", "sessions": "closed"})");
   EXPECT_EQ(max_rate_obstacle(a), "the requests of closed sessions come when those before them are done");
+  a.config.workload = parse_json(R"({"trace": "none.csv"})");
+  a.config.events.emplace_back();
+  EXPECT_EQ(max_rate_obstacle(a),
+            "events, capacity and power have times of their own; a trace that is sped up ends before them");
   a.config.slo.clear();
   EXPECT_EQ(max_rate_obstacle(a), "needs limits in /slo");
   Value closed = parse_json(kOneAtATime);

@@ -56,6 +56,25 @@ TEST(Knots, IndexAndValueAgreeAndKnotsAreDense) {
   EXPECT_EQ(Knots<4>::value(Knots<4>::index(31)), 31);
 }
 
+/// Two all-reduces a layer of what a token's hidden state takes, and half of one over the logits; at knots to a picosecond
+/// a term. They are part of the price, and those of the stages are those of the whole.
+TEST(OperatorModel, CollectivesAreThoseOfTheLinks) {
+  const Hardware h = load_hardware("h200-sxm", {});
+  const OperatorCostModel one = llama8b(), two = llama8b("h200-sxm", {2, 1}), staged = llama8b("h200-sxm", {2, 2});
+  const ModelShape& shape = two.model();
+  for (const std::int64_t n : {1, 16, 64, 512}) {
+    const StepShape x = decodes(n, 100 * n);
+    EXPECT_EQ(one.collectives(x, 0), Duration{});
+    const auto bytes = [&](std::int64_t values) { return static_cast<double>(n * values) * 2; };
+    const double layer = 2 * h.all_reduce_seconds(2, bytes(shape.hidden));
+    const double head = 0.5 * h.all_reduce_seconds(2, bytes(shape.vocabulary));
+    const double all = h.step_correction * (static_cast<double>(shape.layers) * layer + head);
+    EXPECT_NEAR(to_seconds(two.collectives(x, 0)), all, 3e-12) << n;
+    EXPECT_LT(two.collectives(x, 0), price(two, x).first);
+    EXPECT_NEAR(to_seconds(staged.collectives(x, 0) + staged.collectives(x, 1)), all, 5e-12) << n;
+  }
+}
+
 /// For k iterations up to `valid`, asking each time gives what the closed form says: time, energy, FLOPs, bytes.
 TEST(OperatorModel, DecodeRunEqualsItsSteps) {
   const OperatorCostModel model = llama8b();
