@@ -138,7 +138,8 @@ void check_together(const RunConfig& c, const PolicySet& p, const DeploymentPart
 /// What runs or prices the steps of a replication's stations, owned.
 class Executors {
  public:
-  Executors(const Assembly& a, const Watch& watch, std::uint64_t seed) : device_(a.deployment.device.get()), watch_(&watch) {
+  Executors(const Assembly& a, const Watch& watch, std::uint64_t seed)
+      : device_(a.deployment.device.get()), watch_(&watch) {
     if (watch.draw_cost) drawn_ = a.deployment.hardware->cost->perturbed(seed);
     cost_ = watch.cost != nullptr ? watch.cost : drawn_ != nullptr ? drawn_.get() : a.deployment.cost;
     if (watch.measured != nullptr) watch.measured->assign(static_cast<std::size_t>(a.deployment.facts.replicas), {});

@@ -55,7 +55,8 @@ struct Assembly {
 };
 
 /// `plugins`: "NAME=PATH" of the command line; `executor`: what runs the steps.
-Assembly assemble(Document document, const std::vector<std::string>& plugins = {}, const std::string& executor = "model");
+Assembly assemble(Document document, const std::vector<std::string>& plugins = {},
+                  const std::string& executor = "model");
 
 /// What one run may be asked for besides its result. Nothing is owned.
 struct Watch {
@@ -64,9 +65,9 @@ struct Watch {
   TimelineSink* timeline = nullptr;
   ActionSink* actions = nullptr;
   bool exact = false, fast_forward = true, verify_fast_forward = false;
-  bool charge = false;                       ///< requests are charged (experiments/charges.hpp) even if nothing asks for it
+  bool charge = false;                       ///< charge requests (experiments/charges.hpp) even if nothing asks for it
   bool resample = false;                     ///< a block bootstrap of the workload, by the seed
-  std::optional<Role> swift;                 ///< instances of this role are a thousand times as fast: the other role alone
+  std::optional<Role> swift;                 ///< instances of this role are 1000 times as fast: the other role alone
   bool draw_cost = false;                    ///< a cost model drawn from its fitted error, by the seed
   const CostModel* cost = nullptr;           ///< instead of the assembly's own, or of its device
   std::vector<StepLog>* measured = nullptr;  ///< of a live run: receives the steps of each station

@@ -308,7 +308,8 @@ RunResult simulate(const Assembly& a, const RunOptions& o, Files& files, std::os
 /// " out        DIR: config.json requests.csv ...", for the screen.
 std::string files_line(const std::string& folder) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   std::string out = " out        " + folder + ":";
   for (const std::string& name : names) out += " " + name;
@@ -347,8 +348,10 @@ int run_verb(const RunOptions& o, std::ostream& out, std::ostream& err) {
 int rerun_verb(const std::string& folder, const RunOptions& options, std::ostream& out, std::ostream& err) {
   const std::string config = folder + "/config.json";
   const Value before = parse_json_file(folder + "/summary.json");
-  if (const Value* executor = find_path(before, "deployment.executor"); executor != nullptr && executor->as_string() != "model") {
-    throw ConfigError(folder + ": measured (executor " + executor->as_string() + "); a measurement cannot be repeated exactly");
+  const Value* executor = find_path(before, "deployment.executor");
+  if (executor != nullptr && executor->as_string() != "model") {
+    throw ConfigError(folder + ": measured (executor " + executor->as_string() +
+                      "); a measurement cannot be repeated exactly");
   }
   RunOptions o = options;
   o.config = config;

@@ -194,7 +194,8 @@ void read_power(const Value& v, RunConfig& c, ErrorList& errors) {
         errors.add(c.power[i].pointer + "/pools", "pool \"" + c.pools[static_cast<std::size_t>(*shared)].name +
                                                       "\" is in domain \"" + c.power[k].name + "\" already");
       else if (a.empty() || b.empty())
-        errors.add(c.power[i].pointer + "/pools", "domain \"" + c.power[k].name + "\" and this one have servers in common");
+        errors.add(c.power[i].pointer + "/pools",
+                   "domain \"" + c.power[k].name + "\" and this one have servers in common");
     }
 }
 
@@ -231,7 +232,8 @@ void read_pools(ObjectReader& r, const ClusterConfig& cluster, RunConfig& out) {
     for (std::size_t k = 0; k < i; ++k)
       if (out.links[i].from >= 0 && out.links[i].to >= 0 && out.links[k].from == out.links[i].from &&
           out.links[k].to == out.links[i].to)
-        r.errors().add("/cluster/links/" + std::to_string(i), "joins the same pools as /cluster/links/" + std::to_string(k));
+        r.errors().add("/cluster/links/" + std::to_string(i),
+                       "joins the same pools as /cluster/links/" + std::to_string(k));
   const auto any = [&](Role role) {
     return std::any_of(out.pools.begin(), out.pools.end(), [&](const PoolConfig& p) { return p.role == role; });
   };
@@ -390,7 +392,8 @@ void describe(Describer& d, ReplicationConfig& r) {
 }
 
 void describe(Describer& d, ValidateConfig& v) {
-  d.field("load", v.load, {0, 0.95}, "Share of time that the engine is busy; arrival rates are scaled to it, 0 leaves them");
+  d.field("load", v.load, {0, 0.95},
+          "Share of time that the engine is busy; arrival rates are scaled to it, 0 leaves them");
   d.field("runs", v.runs, {1, 99}, "Real runs, whose median is compared");
   d.field("batches", v.batches, {40, 1000}, "Batches that the law of a step is fitted to");
 }

@@ -129,8 +129,8 @@ class Recorder {
                const BatchPlan::Padding& padding, const StepRun& run);
   /// A further pipeline stage of a step runs in [start, end), which may lie ahead; before the step's on_step.
   void on_stage(StationId station, Time start, Time end, std::int64_t k, const StepRun& run);
-  /// The step that runs will never end: its station stopped. What it did since `start`, or since its last iteration that
-  /// counted, is lost: time and energy are spent, no token is computed. Returns the energy, in nJ.
+  /// The step that runs will never end: its station stopped. What it did since `start`, or since its last iteration
+  /// that counted, is lost: time and energy are spent, no token is computed. Returns the energy, in nJ.
   std::int64_t on_abort(StationId station, int lane, Time start, Time now, const StepRun& run);
   void on_stall(Stall why, Duration time) { stalls_[static_cast<int>(why)] += to_ps(time); }
 

@@ -7,7 +7,8 @@
 ///   t=1ms   b prompt=4   out=2
 ///   expect  a.first=110ms b.first=125ms
 ///
-/// engine  batching, order, kv, predictor, router, admission name policies (defaults: fcfs, paged, none, none, none). stations,
+/// engine  batching, order, kv, predictor, router, admission name policies (defaults: fcfs, paged, none, none, none).
+/// stations,
 ///         kv_blocks, block, host (tokens of swap room), kv_bytes, prefix (none|hash|radix), seed are the engine's; stages and
 ///         hop=2ms belong to the cost. Any other key is a parameter of a policy: `token_budget=512`, or
 ///         `kv.watermark=0.01` where several have the name.
@@ -18,9 +19,11 @@
 ///         max= (default out), prefix=KEY:TOKENS (several, in order), okey=KEY (what its answer can be extended by),
 ///         session=, prio=, deadline=TIME, tenant=, class=, model=, cancel=TIME (after arrival). N*NAME makes N of them, named
 ///         NAME0, NAME1, ..., at once or `every=TIME`.
-/// class lines: `class 1 timeout=30ms retries=3 backoff=10ms weight=2 ttft=1s tpot=200ms formula=v1` says how the clients of class
+/// class lines: `class 1 timeout=30ms retries=3 backoff=10ms weight=2 ttft=1s tpot=200ms formula=v1` says how the
+/// clients of class
 ///         1 behave and what policies know of them; a class that no line names waits for ever.
-/// expect  NAME.first, .finish, .schedule (times), .status, .cached, .preempted, .station, .output, .retries, .qoe; sum.computed,
+/// expect  NAME.first, .finish, .schedule (times), .status, .cached, .preempted, .station, .output, .retries, .qoe;
+/// sum.computed,
 ///         sum.recomputed, sum.wasted, sum.swaps, sum.preemptions, sum.iterations, sum.padded; count.STATUS (requests);
 ///         end (time).
 ///
@@ -127,7 +130,8 @@ struct ScenarioPolicies {
   std::unique_ptr<AdmissionPolicy> admission;
 };
 
-/// A policy by name, with parameters as in an engine line: of a cluster, a power domain, or a scaling rule. Throws the same.
+/// A policy by name, with parameters as in an engine line: of a cluster, a power domain, or a scaling rule. Throws the
+/// same.
 template <class Interface>
 std::unique_ptr<Interface> make_policy(const std::string& name, const std::map<std::string, std::string>& parameters);
 
