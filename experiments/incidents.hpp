@@ -4,8 +4,8 @@
 /// asks for (the largest percentile of its limits; 99 % without limits, and then a request is good if it was answered);
 /// one without requests is not bad. The service has recovered where the first three windows in a row begin, from the
 /// incident on, that are not bad: after 0 s if nobody noticed it. Minutes lost and requests missed are those of the bad
-/// windows before that, so they are part of what comes of an overload that the incident began, and of one that was there. A run
-/// whose last windows are good, and fewer than three, has not shown whether the service has recovered.
+/// windows before that, so they are part of what comes of an overload that the incident began, and of one that was
+/// there. A run whose last windows are good, and fewer than three, has not shown whether the service has recovered.
 ///
 ///   IncidentMeter meter(slo, next);    rows -> meter;    meter.results(operations, incidents, pools)
 ///
@@ -55,8 +55,8 @@ class IncidentMeter final : public RowSink {
 Value incident_results(const std::vector<Operation>& operations, const std::vector<Incident>& incidents,
                        const std::vector<std::string>& pools, const IncidentMeter& meter);
 
-/// Several replications' results together, one entry an event that happened: counts and sums over all, means and maxima of
-/// the times that are known, and how often the service recovered, did not, or the run ended before that was seen.
+/// Several replications' results together, one entry an event that happened: counts and sums over all, means and maxima
+/// of the times that are known, and how often the service recovered, did not, or the run ended before that was seen.
 Value incident_totals(const std::vector<Value>& replications);
 
 }  // namespace orrery

@@ -190,8 +190,8 @@ void check_network(const Operation& o, const ClusterParts& cluster, const std::s
   }
   for (std::size_t i = 0; i < cluster.pools.size(); ++i)
     if ((!o.pool.valid() || o.pool.index == static_cast<std::int32_t>(i)) && cluster.pools[i].bytes_per_s == 0)
-      errors.add(pointer, "the network of pool \"" + cluster.pools[i].name + "\" has no known bandwidth; state /cluster/pools/" +
-                              std::to_string(i) + "/network");
+      errors.add(pointer, "the network of pool \"" + cluster.pools[i].name +
+                              "\" has no known bandwidth; state /cluster/pools/" + std::to_string(i) + "/network");
 }
 
 }  // namespace
@@ -207,8 +207,8 @@ void check_events(const std::vector<Operation>& events, const ClusterParts& clus
       if (!o.pool.valid() || o.pool.index == static_cast<std::int32_t>(p))
         known.insert(known.end(), cluster.pools[p].node_of.begin(), cluster.pools[p].node_of.end());
     const auto [first, last] = std::minmax_element(known.begin(), known.end());
-    const std::string who =
-        o.pool.valid() ? "pool \"" + cluster.pools[static_cast<std::size_t>(o.pool.index)].name + "\" stands" : "pools stand";
+    std::string who = "pools stand";
+    if (o.pool.valid()) who = "pool \"" + cluster.pools[static_cast<std::size_t>(o.pool.index)].name + "\" stands";
     for (const std::int32_t node : o.which)
       if (std::find(known.begin(), known.end(), node) == known.end())
         errors.add(pointer + "/node", who + " on the nodes " + std::to_string(*first) + " to " + std::to_string(*last) +
@@ -228,7 +228,8 @@ void check_lifecycles(const RunConfig& config, const ClusterPolicy* policy, cons
     if (kept && std::any_of(config.scaling.begin(), config.scaling.end(), scales))
       errors.add(pointer + "keep_alive", "a rule of /scaling starts and drains the instances of this pool already");
     if (kept && cluster.pools[i].on_nodes)
-      errors.add(pointer + "keep_alive", "instances of this pool stand on nodes of /signals/capacity, and go with them");
+      errors.add(pointer + "keep_alive",
+                 "instances of this pool stand on nodes of /signals/capacity, and go with them");
   }
 }
 

@@ -11,9 +11,9 @@
 ///   "scaling": [{"pool": "chat", "rule": "target", "metric": "queue_depth", "target": 4, "min": 2, "max": 16,
 ///                "every": "15s", "start_delay": "4min"}]
 ///
-/// Whom an event hits: `replicas` or `nodes`, how many (the first that serve; drawn by the seed where it comes again), or
-/// `replica` or `node`, which (a number or several). `pool` may be left out where there is one; of machines, it is left
-/// out where instances of all pools fall with them.
+/// Whom an event hits: `replicas` or `nodes`, how many (the first that serve; drawn by the seed where it comes again),
+/// or `replica` or `node`, which (a number or several). `pool` may be left out where there is one; of machines, it is
+/// left out where instances of all pools fall with them.
 #pragma once
 
 #include <cstdint>
@@ -42,10 +42,11 @@ std::vector<ScalingConfig> read_scaling(const Value& v, const std::vector<PoolCo
 void check_events(const std::vector<Operation>& events, const ClusterParts& cluster, ErrorList& errors);
 
 /// What lifecycles say that nobody would carry out. `policy`: of the cluster; null: a router.
-void check_lifecycles(const RunConfig& config, const ClusterPolicy* policy, const ClusterParts& cluster, ErrorList& errors);
+void check_lifecycles(const RunConfig& config, const ClusterPolicy* policy, const ClusterParts& cluster,
+                      ErrorList& errors);
 
-/// The controllers of one run, owned, in the order of ClusterParts::controllers: events, scaling, keep-alive of pools that state
-/// it and whose policy leaves it to the engine.
+/// The controllers of one run, owned, in the order of ClusterParts::controllers: events, scaling, keep-alive of pools
+/// that state it and whose policy leaves it to the engine.
 class Controllers {
  public:
   Controllers(const RunConfig& config, const Registry& registry, std::uint64_t seed);

@@ -16,7 +16,8 @@ struct Part {
 
 std::vector<Part> parts_of(const Assembly& a) {
   std::vector<Part> out;
-  if (a.pools.empty()) out.push_back({&a.deployment, &a.config, 0, 0, static_cast<std::size_t>(a.config.cluster.replicas), -1});
+  if (a.pools.empty())
+    out.push_back({&a.deployment, &a.config, 0, 0, static_cast<std::size_t>(a.config.cluster.replicas), -1});
   std::size_t first = 0;
   for (const PoolAssembly& p : a.pools) {
     const auto count = static_cast<std::size_t>(p.config.cluster.replicas);
@@ -59,17 +60,21 @@ void check_domain(const Assembly& a, const PowerConfig& c, const PowerPolicy& po
     idle += static_cast<double>(p.count) * (devices + c.constant_w + c.share * devices);
   }
   if (c.budget_w > 0 && c.budget_w < idle)
-    errors.add(c.pointer + "/budget", "expected more than " + watts(idle) + ", which its servers draw when idle, got " + watts(c.budget_w));
+    errors.add(c.pointer + "/budget", "expected more than " + watts(idle) +
+                                          ", which its servers draw when idle, got " + watts(c.budget_w));
 }
 
 void check_signals(const Assembly& a, ErrorList& errors) {
   const auto known = [&](const std::string& name) {
-    return std::any_of(a.config.power.begin(), a.config.power.end(), [&](const PowerConfig& c) { return c.name == name; });
+    const auto is_it = [&](const PowerConfig& c) { return c.name == name; };
+    return std::any_of(a.config.power.begin(), a.config.power.end(), is_it);
   };
   for (const SignalConfig& s : a.config.signals.power) {
     if (s.domain.empty() && a.config.power.size() != 1)
-      errors.add(s.pointer, a.config.power.empty() ? "counts in a power domain; there is none in /power" : "name the \"domain\" that it counts in");
-    else if (!s.domain.empty() && !known(s.domain)) errors.add(s.pointer + "/domain", "there is no power domain \"" + s.domain + "\"");
+      errors.add(s.pointer, a.config.power.empty() ? "counts in a power domain; there is none in /power"
+                                                   : "name the \"domain\" that it counts in");
+    else if (!s.domain.empty() && !known(s.domain))
+      errors.add(s.pointer + "/domain", "there is no power domain \"" + s.domain + "\"");
   }
 }
 
@@ -147,7 +152,8 @@ void PowerRows::add_domain(const Assembly& a, std::size_t index, SimulationParts
       d.members.push_back(std::move(m));
     }
   for (std::size_t i = 0; i < a.other_power.size(); ++i)
-    if (const std::string& name = a.config.signals.power[i].domain; name.empty() || name == c.name) d.others = &a.other_power[i];
+    if (const std::string& name = a.config.signals.power[i].domain; name.empty() || name == c.name)
+      d.others = &a.other_power[i];
   power_.domains.push_back(std::move(d));
 }
 
@@ -157,7 +163,8 @@ ClockParts PowerRows::at_clock(const CostModel& base, const DeploymentParts& d, 
   if (found == clocked_.end()) {
     const Hardware& device = d.hardware->hardware;
     const ClockLaw law = clock_law(device);
-    auto cost = std::make_unique<ClockedCost>(base, station_power(device, law, static_cast<int>(devices)), law, law.at(megahertz));
+    auto cost = std::make_unique<ClockedCost>(base, station_power(device, law, static_cast<int>(devices)), law,
+                                              law.at(megahertz));
     auto executor = std::make_unique<ModelExecutor>(*cost);
     clocked_.push_back({&base, megahertz, std::move(cost), std::move(executor)});
     found = std::prev(clocked_.end());

@@ -233,7 +233,8 @@ void read_pools(ObjectReader& r, const ClusterConfig& cluster, RunConfig& out) {
     for (std::size_t k = 0; k < i; ++k)
       if (out.links[i].from >= 0 && out.links[i].to >= 0 && out.links[k].from == out.links[i].from &&
           out.links[k].to == out.links[i].to)
-        r.errors().add("/cluster/links/" + std::to_string(i), "joins the same pools as /cluster/links/" + std::to_string(k));
+        r.errors().add("/cluster/links/" + std::to_string(i),
+                       "joins the same pools as /cluster/links/" + std::to_string(k));
   const auto any = [&](Role role) {
     return std::any_of(out.pools.begin(), out.pools.end(), [&](const PoolConfig& p) { return p.role == role; });
   };

@@ -243,8 +243,8 @@ Value pool_schema(const Registry& registry) {
   p["policy"] = object_of(std::move(policy));
   Value life = Value::object();
   life["min"] = typed("integer", "Instances that stay when there is nothing to do, with keep_alive");
-  life["keep_alive"] = quantity("60s", "An instance without calls is drained after this time; where it is left out, as the policy "
-                                       "says, or never");
+  life["keep_alive"] = quantity("60s", "An instance without calls is drained after this time; where it is left out, as "
+                                       "the policy says, or never");
   life["tier"] = names_schema({"ssd", "remote"});
   life["engine_init"] = quantity("60s", "From loaded weights, or from the order on a new node, to serving");
   p["lifecycle"] = object_of(std::move(life));
@@ -320,8 +320,8 @@ Value signals_schema() {
   p["carbon"] = signal("gCO2 a kWh: a number, a CSV file, or {\"file\" or \"value\", \"column\", \"start\", \"pue\"}");
   p["price"] = several("USD an hour of a device, likewise; with \"pools\"");
   p["power"] = several("Watts that others draw in a power domain, likewise; with \"domain\"");
-  p["bandwidth"] = several("Bytes a second of the link \"from\" a pool \"to\" another, or of the network of each instance of "
-                           "\"pools\", likewise");
+  p["bandwidth"] = several("Bytes a second of the link \"from\" a pool \"to\" another, or of the network of each "
+                           "instance of \"pools\", likewise");
   return object_of(std::move(p));
 }
 
@@ -329,7 +329,7 @@ Value signals_schema() {
 Value target_schema(std::string_view description, Value more) {
   more["pool"] = typed("string", "Name of a pool; the only one where it is left out");
   more["replicas"] = typed("integer", "So many instances: the first that serve, or drawn if it comes again");
-  more["nodes"] = typed("integer", "So many machines, with all instances of the pool, or of all pools, that stand on them");
+  more["nodes"] = typed("integer", "So many machines, with the instances of the pool, or of all pools, on them");
   for (const auto* key : {"replica", "node"}) more[key] = any_of(typed("integer"), array_of(typed("integer"), "Which"));
   Value v = object_of(std::move(more));
   v["description"] = description;

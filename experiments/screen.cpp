@@ -166,13 +166,14 @@ std::string incident_text(const Value& i) {
   std::string service = ", service not recovered";
   if (!recovered.is_null()) service = ", service recovered " + significant(recovered.as_double(), 4) + " s";
   else if (i.at("recovered").as_string() == "not seen") service = ", recovery not seen";
-  return "at " + significant(i.at("at_s").as_double(), 6) + " s " + i.at("what").as_string() + " of " + incident_whom(i) +
+  return "at " + significant(i.at("at_s").as_double(), 6) + " s " + i.at("what").as_string() + " of " +
+         incident_whom(i) +
          after("detect_s", ", noticed after ", "") + after("restored_s", ", restored ", ", not restored") +
          service + "; " + incident_harm(i);
 }
 
-/// "12 x fail of chat (23 instances); restored 900 s on average, at most 1,020 s; service recovered 40 s on average, at most 90 s
-/// (in 9, not in 2, not seen in 1); ..."
+/// "12 x fail of chat (23 instances); restored 900 s on average, at most 1,020 s; service recovered 40 s on average, at
+/// most 90 s (in 9, not in 2, not seen in 1); ..."
 std::string total_text(const Value& t) {
   const auto times = [&](const char* key, const char* what) -> std::string {
     const Value& v = t.at(key);
@@ -197,7 +198,8 @@ std::string incident_lines(const Value& s) {
   const Value* incidents = find_path(s, "incidents");
   if (incidents == nullptr) return out;
   if (s.at("seeds").items().size() > 1) {
-    for (const Value& t : s.at("incidents_by_event").items()) out += line(out.empty() ? "incidents" : "", total_text(t));
+    for (const Value& t : s.at("incidents_by_event").items())
+      out += line(out.empty() ? "incidents" : "", total_text(t));
     return out;
   }
   const auto all = incidents->items();
@@ -212,8 +214,10 @@ std::string domain_text(const Value& p) {
   const auto watts = [&](const char* key) { return significant(p.at(key).as_double(), 4) + " W"; };
   const std::int64_t caps = p.at("caps").as_int(), brakes = p.at("brakes").as_int();
   return "mean " + watts("mean_w") + ", peak " + watts("peak_w") + " is " + percent(p.at("peak_fraction").as_double()) +
-         " of " + watts("budget_w") + ", rise in 40 s " + percent(p.at("max_rise_40s").as_double()) + " | " + (caps == 0 ? "no cap" : grouped(caps) + (caps == 1 ? " cap, " : " caps, ") +
-                                                    significant(p.at("capped_s").as_double(), 3) + " s capped") +
+         " of " + watts("budget_w") + ", rise in 40 s " + percent(p.at("max_rise_40s").as_double()) + " | " +
+         (caps == 0 ? "no cap"
+                    : grouped(caps) + (caps == 1 ? " cap, " : " caps, ") +
+                          significant(p.at("capped_s").as_double(), 3) + " s capped") +
          (brakes == 0 ? " | no brake" : " | BRAKED " + grouped(brakes) + (brakes == 1 ? " time, " : " times, ") +
                                             significant(p.at("braked_s").as_double(), 3) + " s");
 }
@@ -235,8 +239,8 @@ std::string placement_line(const Value& s) {
   if (p == nullptr) return "";
   std::string pools;
   for (const Value& one : p->at("pools").items()) {
-    pools += (pools.empty() ? "" : " | ") + std::to_string(one.at("replicas").as_int()) + " x " + one.at("name").as_string() +
-             " tp" + std::to_string(one.at("tp").as_int());
+    pools += (pools.empty() ? "" : " | ") + std::to_string(one.at("replicas").as_int()) + " x " +
+             one.at("name").as_string() + " tp" + std::to_string(one.at("tp").as_int());
     if (one.at("pp").as_int() > 1) pools += " pp" + std::to_string(one.at("pp").as_int());
   }
   return line("placement", p->at("algorithm").as_string() + ": " + pools + " on " + grouped(p->at("gpus").as_int()) +

@@ -72,7 +72,8 @@ void check_bandwidths(const std::vector<SignalConfig>& all, ErrorList& errors) {
 
 }  // namespace
 
-SignalsConfig read_signals(ObjectReader& r, const std::vector<PoolConfig>& pools, const std::vector<LinkConfig>& links) {
+SignalsConfig read_signals(ObjectReader& r, const std::vector<PoolConfig>& pools,
+                           const std::vector<LinkConfig>& links) {
   SignalsConfig out;
   ErrorList& errors = r.errors();
   if (const Value* carbon = r.take("carbon"); carbon != nullptr)

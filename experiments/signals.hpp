@@ -1,11 +1,11 @@
 /// /signals: quantities that change over the run. Each is a number, the name of a CSV file (traces/signal_file.hpp,
 /// looked up like other files), or an object.
 ///
-///   "signals": {"carbon": {"file": "grid.csv", "column": "GB", "start": "800h", "pue": 1.2},     gCO2 a kWh
-///               "price": [{"file": "spot.csv", "pools": ["cheap"]}, {"value": 1.69}],             USD an hour of a device
-///               "power": {"file": "row.csv", "domain": "row-1"},                                  watts that others draw
-///               "bandwidth": [{"file": "link.csv", "from": "prompt", "to": "token"},              bytes a second of a link,
-///                             {"value": "10GB/s", "pools": ["prompt"]}]}                          or of an instance's network
+///   "signals": {"carbon": {"file": "grid.csv", "column": "GB", "start": "800h", "pue": 1.2},  gCO2 a kWh
+///               "price": [{"file": "spot.csv", "pools": ["cheap"]}, {"value": 1.69}],          USD an hour of a device
+///               "power": {"file": "row.csv", "domain": "row-1"},                               watts that others draw
+///               "bandwidth": [{"file": "link.csv", "from": "prompt", "to": "token"},           bytes/s of a link,
+///                             {"value": "10GB/s", "pools": ["prompt"]}]}                       or of instances
 ///
 /// `start`: where in the file the run begins. A pool takes the first price that names it, or that names no pool. `pue`:
 /// what the site draws over what the devices do. Without a price signal, the devices' catalogue price counts.
@@ -43,7 +43,8 @@ struct SignalsConfig {
 };
 
 /// Takes its keys of /signals; others have theirs there.
-SignalsConfig read_signals(ObjectReader& r, const std::vector<PoolConfig>& pools, const std::vector<LinkConfig>& links);
+SignalsConfig read_signals(ObjectReader& r, const std::vector<PoolConfig>& pools,
+                           const std::vector<LinkConfig>& links);
 
 /// The signal from the start of the run on, in units of 1 / `per_unit`; adds what was read to `inputs`. Errors:
 /// file:line, or the pointer of a name that is not found. `most`: the largest value that a file may hold.

@@ -187,8 +187,8 @@ class Cluster {
   virtual std::span<const std::int32_t> nodes_of(StationId) const { return {}; }
 
   /// Moves a call from where it is to `to`. False, and nothing done, if it is moving already or `to` does not run. A
-  /// live move is given up if the call ends, is preempted, or its destination runs out of room. Live by tokens, `to` must
-  /// have no calls, and those that come meanwhile wait until it is over.
+  /// live move is given up if the call ends, is preempted, or its destination runs out of room. Live by tokens, `to`
+  /// must have no calls, and those that come meanwhile wait until it is over.
   virtual bool migrate(CallId, StationId to, Move how) = 0;
   virtual void set_role(StationId, Role) = 0;                       ///< counts for calls from now on
   /// An instance that is off comes to serve after `delay`, in phase `how` until then.
@@ -223,7 +223,7 @@ struct Placement {
   StationId prefill, decode;   ///< decode: invalid if that is decided when the prompt is done; may equal prefill
   static Placement at(StationId s) { return {kPlaced, s, s}; }
   static Placement split(StationId prefill, StationId decode) { return {kPlaced, prefill, decode}; }
-  static Placement hold() { return {kHold, {}, {}}; }       ///< asked again when an instance changes phase or a call ends
+  static Placement hold() { return {kHold, {}, {}}; }       ///< asked again when a phase changes or a call ends
   static Placement reject() { return {kReject, {}, {}}; }
 };
 
@@ -245,11 +245,12 @@ class ClusterPolicy {
   virtual void on_tick(Cluster&) {}
   virtual void on_phase(StationId, Phase /*before*/, Cluster&) {}    ///< an instance changed its phase
   virtual void on_idle(StationId, Cluster&) {}                       ///< no call is left at an instance
-  /// Nodes have come, will go or are gone (what still stands on these stops after this). True: that is all. False: pools
-  /// on nodes fill what is free, and instances on announced nodes are announced.
+  /// Nodes have come, will go or are gone (what still stands on these stops after this). True: that is all. False:
+  /// pools on nodes fill what is free, and instances on announced nodes are announced.
   virtual bool on_nodes(std::span<const std::int32_t>, NodeChange, Cluster&) { return false; }
   virtual bool random() const { return false; }                      ///< draws from the Rng it is given
-  /// Does it say itself how long instances without calls stay (Lifecycle)? Else the engine does, where a pool states it.
+  /// Does it say itself how long instances without calls stay (Lifecycle)? Else the engine does, where a pool states
+  /// it.
   virtual bool keeps_alive() const { return false; }
 };
 

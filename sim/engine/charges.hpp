@@ -2,19 +2,21 @@
 ///
 ///   SimulationParts parts;   ChargeParts prices{.price = {&a, &a}, .carbon = &grid};   parts.charges = &prices;
 ///
-/// A step is shared by the tokens that it computes: so many parts to a prompt as its chunk has tokens, one part to each call that
-/// decodes. Padding is paid for by those who have tokens in the step. What is left is nobody's: idle devices, steps that never
-/// ended, and the remainders of divisions, each less than one unit a member of a group.
+/// A step is shared by the tokens that it computes: so many parts to a prompt as its chunk has tokens, one part to each
+/// call that decodes. Padding is paid for by those who have tokens in the step. What is left is nobody's: idle devices,
+/// steps that never ended, and the remainders of divisions, each less than one unit a member of a group.
 ///
-/// A decode group keeps one running sum, what each member has been charged since the start, which a call reads when it joins and
-/// when it leaves, as VTC's counters are lifted. What the group spends in between is summed and divided then, so that it does not
-/// matter into how many steps a run of iterations is cut. Remainders go to those who are there next.
+/// A decode group keeps one running sum, what each member has been charged since the start, which a call reads when it
+/// joins and when it leaves, as VTC's counters are lifted. What the group spends in between is summed and divided then,
+/// so that it does not matter into how many steps a run of iterations is cut. Remainders go to those who are there
+/// next.
 ///
-/// Energy of an iteration is spread evenly over it, rounded down, as Station::under_way has it, so carbon is that of the tariff
-/// (tariff.hpp). Money is the price of the instance while the step runs; with pipelines, of a stage its part.
+/// Energy of an iteration is spread evenly over it, rounded down, as Station::under_way has it, so carbon is that of
+/// the tariff (tariff.hpp). Money is the price of the instance while the step runs; with pipelines, of a stage its
+/// part.
 ///
-/// Exact integers, the same with fast-forward on and off. O(1) a step, join and leave, O(1) a chunk, and the changes of signals
-/// within a step. 112 bytes a call in flight.
+/// Exact integers, the same with fast-forward on and off. O(1) a step, join and leave, O(1) a chunk, and the changes of
+/// signals within a step. 112 bytes a call in flight.
 #pragma once
 
 #include <cstdint>

@@ -88,7 +88,9 @@ void ClusterEngine::set_bandwidth(LinkId link, std::int64_t usual, std::int64_t 
 void ClusterEngine::change_bandwidth(std::size_t signal) {
   const BandwidthParts& b = parts_.bandwidths[signal];
   const std::int64_t value = b.bytes_per_s->at(now_);
-  const auto change = [&](LinkId l) { set_bandwidth(l, value, bandwidth_[static_cast<std::size_t>(l.index)].per_mille); };
+  const auto change = [&](LinkId l) {
+    set_bandwidth(l, value, bandwidth_[static_cast<std::size_t>(l.index)].per_mille);
+  };
   if (b.to.valid()) {
     change(pair_[pair(b.from, b.to)]);
   } else {

@@ -3,9 +3,9 @@
 ///
 /// A call's journey. Its prompt is computed at `at`; when that is done its lease is frozen there, it waits in the queue
 /// of `to` until its KV may come, room is booked, the KV is copied over the fabric, the frozen lease is given back when
-/// the last byte has arrived, and the call joins the decode group of `to`. A migration enters the same path after it has
-/// left its batch; a live one copies in stages first, while the call decodes. Where tokens are sent, a copy is a step of
-/// the destination that computes their KV, and nothing else is run there until the call has come.
+/// the last byte has arrived, and the call joins the decode group of `to`. A migration enters the same path after it
+/// has left its batch; a live one copies in stages first, while the call decodes. Where tokens are sent, a copy is a
+/// step of the destination that computes their KV, and nothing else is run there until the call has come.
 ///
 /// Costs: O(1) an event but for the fabric (fabric.hpp) and for stopping an instance, which looks at all journeys.
 #pragma once
@@ -61,8 +61,8 @@ struct NodeParts {
   std::int32_t devices = 1;
 };
 
-/// A node comes, is announced to go at `deadline`, or goes. Those of one instant and kind that follow each other are one
-/// event to the policy.
+/// A node comes, is announced to go at `deadline`, or goes. Those of one instant and kind that follow each other are
+/// one event to the policy.
 struct NodeEvent {
   Time at{};
   NodeChange what = NodeChange::kAdded;
@@ -109,8 +109,8 @@ class ActionSink {
 
 class ClusterEngine;
 
-/// Acts on a cluster beside its policy: what befalls it (operations.hpp), rules that scale it (scaler.hpp), instances that
-/// are kept alive (keep_alive.hpp).
+/// Acts on a cluster beside its policy: what befalls it (operations.hpp), rules that scale it (scaler.hpp), instances
+/// that are kept alive (keep_alive.hpp).
 class ClusterController {
  public:
   virtual ~ClusterController() = default;
@@ -135,7 +135,7 @@ struct ClusterParts {
   std::vector<NodeParts> nodes;
   std::vector<NodeEvent> capacity;             ///< in order of time, possible from "all off"
   Move lost_calls = Move::kRecompute;          ///< what becomes of the calls of an instance that is gone
-  Tokens tokens_last{20};                      ///< a live move by tokens stops the call then (ServerlessLLM: migration_delta)
+  Tokens tokens_last{20};                      ///< a live move by tokens stops the call then (migration_delta)
   ActionSink* actions = nullptr;
 };
 

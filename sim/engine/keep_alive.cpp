@@ -30,7 +30,8 @@ void KeepAlive::start_one(ClusterEngine& cluster) {
   };
   const auto all = cluster.instances(parts_.pool);
   if (std::any_of(all.begin(), all.end(), coming)) return;
-  const auto first = std::find_if(all.begin(), all.end(), [&](const Instance& x) { return gone(x) && !cluster.broken(x.station); });
+  const auto may_start = [&](const Instance& x) { return gone(x) && !cluster.broken(x.station); };
+  const auto first = std::find_if(all.begin(), all.end(), may_start);
   if (first != all.end()) cluster.start(first->station, parts_.start_delay, Phase::kLoading);
 }
 

@@ -1,6 +1,6 @@
-/// Keep-alive of a pool whose policy leaves that open: an instance without calls is drained after a time, the last by number
-/// first, unless too few would be left; when calls wait for an instance and the pool has none that serves or starts, its first
-/// one that is off starts.
+/// Keep-alive of a pool whose policy leaves that open: an instance without calls is drained after a time, the last by
+/// number first, unless too few would be left; when calls wait for an instance and the pool has none that serves or
+/// starts, its first one that is off starts.
 ///
 ///   KeepAlive keeper({.pool = p, .least = 1, .keep_alive = 60s, .start_delay = 30s});
 ///   parts.controllers = {&keeper};

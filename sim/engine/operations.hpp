@@ -1,5 +1,6 @@
-/// What befalls a cluster from outside, planned or by chance: instances and nodes that fail, slow replicas, networks that
-/// degrade, rolling restarts. Each is an incident with a beginning, and an end when all its instances are as before.
+/// What befalls a cluster from outside, planned or by chance: instances and nodes that fail, slow replicas, networks
+/// that degrade, rolling restarts. Each is an incident with a beginning, and an end when all its instances are as
+/// before.
 ///
 ///   Operations ops({{.kind = Operation::kFail, .at = at(20min), .pool = p, .count = 1, .lasts = 15min}}, seed);
 ///   parts.controllers = {&ops};   ...run...   ops.incidents();
@@ -25,8 +26,8 @@ struct Operation {
   PoolId pool{0};                   ///< invalid: all pools; with machines only
   PoolId link{};                    ///< kDegrade: it is the link from `pool` to here; invalid: the network of instances
   bool nodes = false;               ///< the numbers below are of machines, which fall with all that stands on them
-  std::vector<std::int32_t> which{}; ///< positions in the pool, or numbers of nodes; empty: `count` of those that serve,
-  std::int32_t count = 1;           ///< the first, or drawn if it comes again. A restart: so many at a time
+  std::vector<std::int32_t> which{};   ///< positions in the pool, or numbers of nodes; empty: `count` of them
+  std::int32_t count = 1;           ///< that serve, the first, or drawn if it comes again; a restart: at a time
   Duration lasts{};                 ///< until it ends; 0: for good. A restart: a drain lasts so long at most
   Duration start_delay{};           ///< kFail, kRestart: from then until the instance serves
   Duration detect{};                ///< kFail: until it is noticed

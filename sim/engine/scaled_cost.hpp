@@ -1,5 +1,7 @@
-/// A cost model whose steps take `per_mille` thousandths of another's time: a replica that has become slow. Energy stays
-/// that of the work. All terms are rounded down to whole picoseconds, so a run of k iterations stays a line.
+/// A cost model whose steps take `per_mille` thousandths of another's time: a replica that has become slow. Energy
+/// stays that of the work. Times are whole picoseconds, and a decode run is a line of them: what a token of context
+/// takes is rounded down, and what is left of the step is. Where the base has no such slope, iterations are priced one
+/// by one.
 #pragma once
 
 #include <cstdint>

@@ -177,8 +177,8 @@ class Station final : private PrefixView {
   void set_cost(Executor* executor, const CostModel* cost, Time now);
   void slow_down(std::int64_t per_mille, Time now);   ///< of its usual cost model's time
   void set_clock(Executor* executor, const CostModel* cost, Time now);   ///< as set_cost, the slow-down kept
-  /// Energy (nJ) and busy time (ps) of steps under way until `now`, beyond what the recorder was told; less than nothing
-  /// where it was told of stages that lie ahead.
+  /// Energy (nJ) and busy time (ps) of steps under way until `now`, beyond what the recorder was told; less than
+  /// nothing where it was told of stages that lie ahead.
   struct Spent { Wide energy = 0; std::int64_t busy = 0; };
   Spent under_way(Time now) const;
   /// Energy of stages of steps under way that the recorder was told of when they began, nJ.

@@ -1,5 +1,5 @@
-/// Money and carbon over time: instance time times a price that changes, energy times the carbon intensity of the grid. The
-/// meter is read whenever a signal changes; in between both are proportional to what was spent.
+/// Money and carbon over time: instance time times a price that changes, energy times the carbon intensity of the grid.
+/// The meter is read whenever a signal changes; in between both are proportional to what was spent.
 ///
 ///   TariffParts parts;  parts.carbon = &grid;   parts.price = {&spot, &spot, nullptr};   // by station
 ///
@@ -16,7 +16,7 @@ namespace orrery {
 
 /// Nothing is owned.
 struct TariffParts {
-  std::vector<const StepSignal*> price;        ///< by station, 1e-9 USD an hour of it; null: as the recorder knows; empty: all
+  std::vector<const StepSignal*> price;        ///< by station, 1e-9 USD an hour; null: the recorder knows; empty: all
   const StepSignal* carbon = nullptr;          ///< micrograms of CO2 a kWh; null: none
 };
 

@@ -77,10 +77,13 @@ void check_charges(const RunFacts& f, Checker& c) {
   const ChargeResult& r = *f.end.charges;
   Spend steps;
   for (const StationCharge& s : r.by_station) steps += s.spent;
-  c.equal("energy of steps, nJ = what requests are charged + what is left", steps.energy, r.requests.energy + r.left.energy);
+  c.equal("energy of steps, nJ = what requests are charged + what is left", steps.energy,
+          r.requests.energy + r.left.energy);
   c.equal("money of steps = what requests are charged + what is left", steps.money, r.requests.money + r.left.money);
-  c.equal("carbon of steps = what requests are charged + what is left", steps.carbon, r.requests.carbon + r.left.carbon);
-  c.equal("energy of the run, nJ = that of steps that ended + what was lost", f.energy, steps.energy + r.lost + f.end.told_ahead);
+  c.equal("carbon of steps = what requests are charged + what is left", steps.carbon,
+          r.requests.carbon + r.left.carbon);
+  c.equal("energy of the run, nJ = that of steps that ended + what was lost", f.energy,
+          steps.energy + r.lost + f.end.told_ahead);
 }
 
 void check_kv(const RunFacts& f, Checker& c) {

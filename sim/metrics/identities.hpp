@@ -27,7 +27,7 @@ struct RunEnd {
   std::vector<Station> stations{};     ///< empty: not checked
   std::vector<Duration> paid{};        ///< by station, time for which it was there; empty: all the time
   std::vector<Duration> nodes{};       ///< by node of a capacity trace, the same
-  std::vector<double> usd{};           ///< by station, where a signal prices it; negative: as its hourly price; empty: none
+  std::vector<double> usd{};           ///< by station, where a signal prices it; negative: its hourly price
   struct Row {
     std::string name;
     std::vector<StationId> stations;

@@ -36,7 +36,7 @@ struct Window {
   std::int64_t prompt_tokens = 0, output_tokens = 0;  ///< computed, delivered
   Wide queued = 0, running = 0;             ///< calls * ps
   Wide held = 0;                            ///< KV blocks * ps, all stations
-  Wide away = 0, saved = 0;                 ///< stations that are off: * ps; what all cost less than usual, 1e-9 $/h * ps
+  Wide away = 0, saved = 0;                 ///< stations that are off: * ps; what all cost less, 1e-9 $/h * ps
   std::int64_t energy = 0;                  ///< nJ of steps
   std::int64_t busy = 0;                    ///< ps, all stations and stages
   std::vector<std::int64_t> ttft{};         ///< ps, of the first tokens in it; unsorted

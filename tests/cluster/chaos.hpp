@@ -1,5 +1,5 @@
-/// Random clusters for tests of chaos: scenarios of the differential fuzz (tests/differential/fuzz.hpp) that a cluster can
-/// run, pools and links, nodes that come and go, what befalls instances, and parameters of policies by lot. All pure
+/// Random clusters for tests of chaos: scenarios of the differential fuzz (tests/differential/fuzz.hpp) that a cluster
+/// can run, pools and links, nodes that come and go, what befalls instances, and parameters of policies by lot. All pure
 /// functions of a seed.
 #pragma once
 
@@ -127,7 +127,7 @@ class DrawnParameters : public Describer {
   void field(std::string_view, std::string&, std::string_view) override {}
   void field(std::string_view, std::vector<double>&, Range, std::string_view) override {}
   void duration(std::string_view, Duration& value, Range, std::string_view) override {
-    value = Duration{static_cast<std::int64_t>(1 + rng_.below(40)) * 1'000'000'000};   // scenarios last for some of them
+    value = Duration{static_cast<std::int64_t>(1 + rng_.below(40)) * 1'000'000'000};   // scenarios last for some
   }
   void enumeration(std::string_view, int& value, const std::vector<EnumName>& names, std::string_view) override {
     if (drawn()) value = names[rng_.below(names.size())].value;

@@ -1,5 +1,6 @@
-/// The real policies of spot, serverless, power and scaling in random clusters to which things happen, with drawn parameters:
-/// every identity holds (run_engine throws else), every request is told of once, and fast-forwarded runs are the stepped ones.
+/// The real policies of spot, serverless, power and scaling in random clusters to which things happen, with drawn
+/// parameters: every identity holds (run_engine throws else), every request is told of once, and fast-forwarded runs
+/// are the stepped ones.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -164,7 +165,8 @@ TEST(ChaosOfSystems, Spot) {
       }
       add_nodes(w.cluster, i);
       for (NodeParts& n : w.cluster.nodes) n.devices = 2;   // machines are alike
-      for (std::size_t p = 0; p < w.cluster.pools.size(); ++p) w.cluster.pools[p].tp = static_cast<int>(1 + (i + p) % 2);
+      for (std::size_t p = 0; p < w.cluster.pools.size(); ++p)
+        w.cluster.pools[p].tp = static_cast<int>(1 + (i + p) % 2);
       add_operations(s, i, {Operation::kSlow, Operation::kDegrade}, w);
     });
     EXPECT_EQ(t.runs, 60);
@@ -212,14 +214,17 @@ TEST(ChaosOfSystems, Power) {
     const Tally t = in_chaos(29, 60, priorities, [&](const Scenario& s, std::uint64_t i, World& w) {
       Rng rng(i, Purpose::kFuzz, 6);
       DrawnParameters drawn(i), none(i);
-      w.cluster = random_cluster(s, *w.policies.emplace_back(registry().find<ClusterPolicy>("by-priority")->make(none)), i);
-      for (std::size_t p = 0; p < w.cluster.pools.size(); ++p) w.cluster.pools[p].priority = static_cast<std::int32_t>(p);
+      w.policies.push_back(registry().find<ClusterPolicy>("by-priority")->make(none));
+      w.cluster = random_cluster(s, *w.policies.back(), i);
+      for (std::size_t p = 0; p < w.cluster.pools.size(); ++p)
+        w.cluster.pools[p].priority = static_cast<std::int32_t>(p);
       add_life(w.cluster, s.stations, i, false);
       for (PoolParts& p : w.cluster.pools) p.role = Role::kMixed;
       PowerDomainParts d;
       d.name = "row";
       d.policy = w.rows.emplace_back(entry.make(drawn)).get();
-      d.budget_mw = s.stations * 60 + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(s.stations) * 300));
+      const auto range = static_cast<std::uint64_t>(s.stations) * 300;
+      d.budget_mw = s.stations * 60 + static_cast<std::int64_t>(rng.below(range));
       d.telemetry = Duration{static_cast<std::int64_t>(1 + rng.below(9)) * 1'000'000'000};
       d.cap_delay = Duration{static_cast<std::int64_t>(rng.below(30)) * 1'000'000'000};
       d.brake_delay = Duration{static_cast<std::int64_t>(rng.below(9)) * 1'000'000'000};
@@ -233,7 +238,8 @@ TEST(ChaosOfSystems, Power) {
       w.executor = clocks.front().executor;
       for (std::int32_t k = 0; k < s.stations; ++k)
         d.members.push_back({StationId{k}, k % 2 == 0 ? ServerPriority::kHigh : ServerPriority::kLow,
-                             static_cast<std::int64_t>(rng.below(20)), static_cast<std::int64_t>(rng.below(300)), clocks});
+                             static_cast<std::int64_t>(rng.below(20)), static_cast<std::int64_t>(rng.below(300)),
+                             clocks});
       w.power.domains.push_back(std::move(d));
     });
     for (const auto& [what, count] : t.actions) orders += what.starts_with("power: ") ? count : 0;
@@ -243,8 +249,8 @@ TEST(ChaosOfSystems, Power) {
   }
 }
 
-/// Rules that scale a pool or two under a router, while instances fail, drain and are slow; in every third world one pool is kept
-/// alive instead.
+/// Rules that scale a pool or two under a router, while instances fail, drain and are slow; in every third world one
+/// pool is kept alive instead.
 TEST(ChaosOfSystems, Scaling) {
   for (const PolicyEntry<ScalingRule>& entry : registry().entries<ScalingRule>()) {
     SCOPED_TRACE(entry.name);
@@ -263,7 +269,7 @@ TEST(ChaosOfSystems, Scaling) {
         const PoolId pool{static_cast<std::int32_t>(p)};
         if ((i + p) % 3 == 0) {
           w.cluster.controllers.push_back(&w.keepers.emplace_back(
-              KeepAliveParts{.pool = pool, .least = static_cast<std::int32_t>(p), .keep_alive = some(), .start_delay = some()}));
+              KeepAliveParts{pool, static_cast<std::int32_t>(p), some(), some()}));
           continue;
         }
         DrawnParameters drawn(i);

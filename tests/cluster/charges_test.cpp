@@ -1,5 +1,5 @@
-/// What requests are charged: shares by arithmetic, sums equal to the meter's, fast-forwarded as stepped, and a run that charges
-/// decides as one that does not.
+/// What requests are charged: shares by arithmetic, sums equal to the meter's, fast-forwarded as stepped, and a run
+/// that charges decides as one that does not.
 #include <gtest/gtest.h>
 
 #include "tests/cluster/support.hpp"
@@ -30,15 +30,16 @@ Charged run_charged(const std::string& text, const ChargeParts& charges) {
   return run_charged(parse_scenarios(text, "test").front(), &charges);
 }
 
-/// A step of the scenarios' cost takes 11 + 5 * tokens + 2 * context nJ. The first computes 10 + 30 prompt tokens: 211 nJ.
-/// Then both decode, with contexts 11 + 31: 11 + 10 + 84 = 105 nJ; then b alone, with 32: 11 + 5 + 64 = 80 nJ.
+/// A step of the scenarios' cost takes 11 + 5 * tokens + 2 * context nJ. The first computes 10 + 30 prompt tokens: 211
+/// nJ. Then both decode, with contexts 11 + 31: 11 + 10 + 84 = 105 nJ; then b alone, with 32: 11 + 5 + 64 = 80 nJ.
 TEST(Charges, AStepIsSharedByTheTokensThatItComputes) {
   const StepSignal price(1000);
   const Charged r = run_charged("engine batching=sarathi kv_blocks=100 block=16  cost: 10ms\n"
                                 "t=0ms a prompt=10 out=2\nt=0ms b prompt=30 out=3\n", {{&price}, nullptr});
   EXPECT_EQ(r.rows.at(0).spent.energy, 211 * 10 / 40 + 105 / 2);
   EXPECT_EQ(r.rows.at(1).spent.energy, 211 * 30 / 40 + 1 + 105 / 2 + 80 + 1);   // remainders go to those who are there
-  EXPECT_EQ(r.rows.at(0).spent.money, static_cast<Wide>(10'000'000'000) * 1000 / 4 + static_cast<Wide>(10'000'000'000) * 1000 / 2);
+  const Wide step = static_cast<Wide>(10'000'000'000) * 1000;
+  EXPECT_EQ(r.rows.at(0).spent.money, step / 4 + step / 2);
   EXPECT_EQ(r.outcome.charges->left, Spend{});
   EXPECT_EQ(r.outcome.charges->by_station.at(0).prompt_tokens, 40);
   EXPECT_EQ(r.outcome.charges->by_station.at(0).output_tokens, 5);
@@ -57,8 +58,8 @@ TEST(Charges, AChunkBesideADecodeIsOnePartATokenEach) {
 /// Idle power and idle time are nobody's; the price that holds while a step runs counts.
 TEST(Charges, MoneyFollowsThePriceWithinAStep) {
   const StepSignal price({{Time{}, 3}, {Time{} + 25ms, 7}});
-  const Charged r = run_charged("engine batching=sarathi kv_blocks=100 block=16  cost: 10ms\nt=10ms a prompt=10 out=5\n",
-                                {{&price}, nullptr});
+  const Charged r = run_charged("engine batching=sarathi kv_blocks=100 block=16  cost: 10ms\n"
+                                "t=10ms a prompt=10 out=5\n", {{&price}, nullptr});
   EXPECT_EQ(r.rows.at(0).spent.money, static_cast<Wide>(1'000'000'000) * (15 * 3 + 35 * 7));
   EXPECT_EQ(r.outcome.charges->requests.money, r.rows.at(0).spent.money);
 }
@@ -67,13 +68,15 @@ TEST(Charges, MoneyFollowsThePriceWithinAStep) {
 TEST(Charges, ARequestPaysForAllItsAttempts) {
   const StepSignal price(1);
   const Charged r = run_charged("engine batching=sarathi kv_blocks=100 block=16  cost: 10ms\n"
-                                "class 0 timeout=25ms retries=2 backoff=10ms\nt=0ms a prompt=10 out=9\n", {{&price}, nullptr});
+                                "class 0 timeout=25ms retries=2 backoff=10ms\nt=0ms a prompt=10 out=9\n",
+                                {{&price}, nullptr});
   EXPECT_EQ(r.rows.at(0).status, Status::kTimedOut);
   EXPECT_EQ(r.rows.at(0).retries, 2);
   EXPECT_EQ(r.rows.at(0).spent.money, static_cast<Wide>(90'000'000'000));   // three attempts of three steps each
 }
 
-/// Random runs of every policy: charges change nothing, add up to what the tariff says of steps, and are the same stepped.
+/// Random runs of every policy: charges change nothing, add up to what the tariff says of steps, and are the same
+/// stepped.
 TEST(Charges, AddUpToTheTariffAndChangeNothing) {
   std::int64_t pipelines = 0, shared = 0;
   for (std::uint64_t i = 0; i < 1500; ++i) {
@@ -81,7 +84,7 @@ TEST(Charges, AddUpToTheTariffAndChangeNothing) {
     SCOPED_TRACE("scenario " + std::to_string(i) + "\n" + to_text(s));
     const auto stations = static_cast<std::size_t>(s.stations);
     const ChangingPrices prices(stations);
-    const TariffParts tariff{.price = std::vector<const StepSignal*>(stations, &prices.price), .carbon = &prices.carbon};
+    const TariffParts tariff{.price = prices.parts.price, .carbon = &prices.carbon};
     const Charged plain = run_charged(s, nullptr), fast = run_charged(s, &prices.parts, &tariff),
                   stepped = run_charged(s, &prices.parts, &tariff, false);
     ASSERT_EQ(plain.outcome.fingerprint, fast.outcome.fingerprint);

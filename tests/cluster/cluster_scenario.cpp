@@ -148,7 +148,8 @@ class Built {
     else if (what == "event") add_event(w, keys);
     else if (what == "scale") add_rule(w[1], keys);
     else if (what == "keep")
-      keepers_.emplace_back(KeepAliveParts{pool(w[1]), keys.small("min"), keys.time("keep_alive"), keys.time("start_delay")});
+      keepers_.emplace_back(KeepAliveParts{pool(w[1]), keys.small("min"), keys.time("keep_alive"),
+                                           keys.time("start_delay")});
     else if (what == "power") add_power(w[1], keys);
     else if (what == "clock") add_clock(w[1], keys);
     keys.finish();
@@ -185,18 +186,23 @@ class Built {
   }
 
   void add_capacity(const Words& w, Keys& k) {
-    const auto node = std::find_if(parts.nodes.begin(), parts.nodes.end(), [&](const NodeParts& n) { return n.name == w[3]; });
+    const auto is_it = [&](const NodeParts& n) { return n.name == w[3]; };
+    const auto node = std::find_if(parts.nodes.begin(), parts.nodes.end(), is_it);
     if (node == parts.nodes.end()) throw std::invalid_argument("there is no node " + w[3]);
-    const NodeChange what = w[2] == "add" ? NodeChange::kAdded : w[2] == "gone" ? NodeChange::kGone : NodeChange::kAnnounced;
-    const Duration deadline = k.time("deadline");
-    parts.capacity.push_back({Time{} + parse_duration(w[1]), what, static_cast<std::int32_t>(node - parts.nodes.begin()),
-                              what == NodeChange::kAnnounced ? Time{} + deadline : kNever});
+    const NodeChange what = w[2] == "add"    ? NodeChange::kAdded
+                            : w[2] == "gone" ? NodeChange::kGone
+                                             : NodeChange::kAnnounced;
+    const Time deadline = Time{} + k.time("deadline");
+    parts.capacity.push_back({Time{} + parse_duration(w[1]), what,
+                              static_cast<std::int32_t>(node - parts.nodes.begin()),
+                              what == NodeChange::kAnnounced ? deadline : kNever});
   }
 
   void add_event(const Words& w, Keys& k) {
     Operation o;
     constexpr Operation::Kind kinds[] = {Operation::kFail, Operation::kSlow, Operation::kDegrade, Operation::kRestart};
-    const auto kind = std::find_if(std::begin(kinds), std::end(kinds), [&](Operation::Kind x) { return name(x) == w[2]; });
+    const auto named = [&](Operation::Kind x) { return name(x) == w[2]; };
+    const auto kind = std::find_if(std::begin(kinds), std::end(kinds), named);
     if (kind == std::end(kinds)) throw std::invalid_argument("no event is called " + w[2]);
     o.kind = *kind;
     o.at = Time{} + parse_duration(w[1]);
@@ -284,8 +290,8 @@ class Told final : public ActionSink {
   void action(const Action& a) override {
     const bool placed = a.station.valid();
     const bool asked = a.request != ~std::uint64_t{0};
-    lines.push_back(duration_text(a.at.time_since_epoch()) + " " + std::string(a.who) + " " + std::string(a.what) + " " +
-                    (placed ? places_.at(static_cast<std::size_t>(a.station.index)) : "-") + " " +
+    lines.push_back(duration_text(a.at.time_since_epoch()) + " " + std::string(a.who) + " " + std::string(a.what) +
+                    " " + (placed ? places_.at(static_cast<std::size_t>(a.station.index)) : "-") + " " +
                     (asked ? source_->name(a.request) : "-") + " " + std::to_string(a.value));
   }
   std::vector<std::string> lines;
@@ -347,7 +353,9 @@ bool begins(const std::string& line, const std::string& words) {
 
 std::string check(const ClusterScenario& s, const Seen& seen) {
   std::string out;
-  const auto fail = [&](int line, const std::string& what) { out += s.where + ":" + std::to_string(line) + ": " + what + "\n"; };
+  const auto fail = [&](int line, const std::string& what) {
+    out += s.where + ":" + std::to_string(line) + ": " + what + "\n";
+  };
   for (const auto& line : s.expect)
     for (std::size_t i = 1; i < line.words.size(); ++i) {
       const std::string& word = line.words[i];
@@ -358,7 +366,8 @@ std::string check(const ClusterScenario& s, const Seen& seen) {
         continue;
       }
       const std::string value = observed(row->second, word.substr(dot + 1, is - dot - 1));
-      if (value != word.substr(is + 1)) fail(line.number, word.substr(0, is) + " is " + value + ", expected " + word.substr(is + 1));
+      if (value != word.substr(is + 1))
+        fail(line.number, word.substr(0, is) + " is " + value + ", expected " + word.substr(is + 1));
     }
   auto at = seen.actions.begin();
   for (const auto& line : s.does) {
@@ -422,7 +431,8 @@ std::string failures(const ClusterScenario& s) {
   const Scenario scenario = parse_scenarios(base, s.where).front();
   const Seen fast = run(s, scenario, true), stepped = run(s, scenario, false);
   std::string out = check(s, fast);
-  if (fast.outcome.fingerprint != stepped.outcome.fingerprint) out += s.where + ": stepped, it has another fingerprint\n";
+  if (fast.outcome.fingerprint != stepped.outcome.fingerprint)
+    out += s.where + ": stepped, it has another fingerprint\n";
   if (fast.actions != stepped.actions) out += s.where + ": stepped, other things happen\n";
   if (out.empty()) return out;
   for (const std::string& a : fast.actions) out += "  " + a + "\n";

@@ -10,19 +10,23 @@
 ///   does    110ms engine copy prompt.0 a
 ///   never   engine turn back
 ///
-/// pool NAME    count, role, kv_bytes (a token), layers, network (bytes/s), nodes (numbers, one an instance), serving, tp, pp,
-///              max_running, weights (bytes), start_delay, keep_alive, min, priority, on_nodes=1. Counts add up to `stations`.
-/// link A B     bandwidth (bytes/s), latency; pools by name.          server   gpus, dram, dram_bps, ssd_bps, network_bps
-/// node NAME    devices; of the capacity trace                        capacity TIME add|notice|gone NAME [deadline=TIME]
+/// pool NAME    count, role, kv_bytes (a token), layers, network (bytes/s), nodes (numbers, one an instance), serving,
+///              tp, pp, max_running, weights (bytes), start_delay, keep_alive, min, priority, tier, on_nodes=1. Counts
+///              add up to `stations`
+/// link A B     bandwidth (bytes/s), latency; pools by name
+/// server       gpus, dram, dram_bps, ssd_bps, network_bps: of the nodes in order
+/// node NAME    devices; of the capacity trace: capacity TIME add|notice|gone NAME [deadline=TIME]
 /// policy NAME  a cluster policy and its parameters; without one the engine line's router serves
-/// event TIME fail|slow|network|restart   pool, which (numbers), link (pool), for, detect, start_delay, per_mille, at_once
+/// event TIME fail|slow|network|restart   pool, which (numbers), link (pool), for, detect, start_delay, per_mille,
+///              at_once
 /// scale RULE   pool, min, max, every, lag, start_delay, and the rule's parameters
 /// keep POOL    keep_alive, min, start_delay
 /// power NAME   budget, draw, idle (watts), telemetry, cap_delay, brake_delay, low (pools), policy and its parameters.
 /// clock MHZ    slower (per mille of the step's time), draw (watts): what a clock of the power policy does
-/// expect       as there, for requests; and NAME.decode, .transfer, .migrations, .load, .waited (for room where it decodes)
-/// does         an action that happens, in the order of the lines: TIME WHO WHAT PLACE REQUEST VALUE, or the beginning of it; PLACE
-///              is pool.number or -, REQUEST a name or -
+/// expect       as there, for requests; and NAME.decode, .transfer, .migrations, .load, .waited (for room where it
+///              decodes)
+/// does         an action that happens, in the order of the lines: TIME WHO WHAT PLACE REQUEST VALUE, or the beginning
+///              of it; PLACE is pool.number or -, REQUEST a name or -
 /// never        words that no action has: WHO WHAT PLACE ...
 ///
 /// Errors throw std::invalid_argument with file:line.

@@ -36,10 +36,12 @@ struct Kept {
   ClusterParts parts;
 };
 
-/// Two at the start. Instance 1 has no calls for 5 s, instance 0 from 20 ms on; the next call waits 2 s for it to come back.
+/// Two at the start. Instance 1 has no calls for 5 s, instance 0 from 20 ms on; the next call waits 2 s for it to come
+/// back.
 TEST(KeepAlive, InstancesWithoutCallsGoAndComeBackForThoseThatWait) {
   const KeepAliveParts p{.pool = PoolId{0}, .least = 0, .keep_alive = 5s, .start_delay = 2s};
-  const ClusterRun run = Kept(p).run("t=0s a prompt=10 out=2\nt=9s b prompt=10 out=2\nt=9s c prompt=10 out=2\nt=30s d prompt=10 out=2\n");
+  const ClusterRun run = Kept(p).run("t=0s a prompt=10 out=2\nt=9s b prompt=10 out=2\nt=9s c prompt=10 out=2\n"
+                                     "t=30s d prompt=10 out=2\n");
   EXPECT_EQ(when(run, "keep-alive: draining at 1"), (Times{"5s"}));
   EXPECT_EQ(when(run, "keep-alive: draining at 0"), (Times{"5020ms", "16020ms"}));
   EXPECT_EQ(when(run, "keep-alive: loading at 0"), (Times{"9s", "30s"}));

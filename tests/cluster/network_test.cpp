@@ -1,4 +1,5 @@
-/// Networks whose bandwidth changes: by a signal, by an event, by both; and machines that fall with all that stands on them.
+/// Networks whose bandwidth changes: by a signal, by an event, by both; and machines that fall with all that stands on
+/// them.
 #include <gtest/gtest.h>
 
 #include "policies/disaggregation/shortest_queue.hpp"
@@ -100,7 +101,8 @@ TEST(Network, ARestoredNetworkIsWhole) {
   }
 }
 
-/// Layers go while the prompt is computed, at the bandwidth that there is then: at a tenth of it, 11 of 100 MB in 110 ms.
+/// Layers go while the prompt is computed, at the bandwidth that there is then: at a tenth of it, 11 of 100 MB in 110
+/// ms.
 TEST(Network, ALayerwiseTransferHidesWhatADegradedNetworkLetsThrough) {
   class Layered final : public ClusterPolicy {
    public:
@@ -120,11 +122,15 @@ TEST(Network, ALayerwiseTransferHidesWhatADegradedNetworkLetsThrough) {
 /// A router over two pools; machine 1 has an instance of each.
 TEST(Operations, AMachineFallsWithInstancesOfAllPools) {
   RoundRobin router({});
-  Operations operations({{.kind = Operation::kFail, .at = at(5500ms), .pool = PoolId{}, .nodes = true, .which = {1}, .lasts = 3s},
-                         {.kind = Operation::kFail, .at = at(12500ms), .pool = PoolId{}, .nodes = true, .count = 1}}, 1);
+  const Operation fail{.kind = Operation::kFail, .pool = PoolId{}, .nodes = true};
+  std::vector<Operation> both{fail, fail};
+  both[0].at = at(5500ms), both[0].which = {1}, both[0].lasts = 3s;
+  both[1].at = at(12500ms);
+  Operations operations(both, 1);
   ClusterParts c;
   c.router = &router;
-  c.pools = {PoolParts{.name = "a", .count = 2, .node_of = {0, 1}}, PoolParts{.name = "b", .count = 2, .node_of = {1, 2}}};
+  c.pools = {PoolParts{.name = "a", .count = 2, .node_of = {0, 1}},
+             PoolParts{.name = "b", .count = 2, .node_of = {1, 2}}};
   c.controllers = {&operations};
   std::string text = "engine batching=sarathi stations=4 kv_blocks=100 block=16  cost: 10ms + 1ms*prefill\n";
   for (int i = 0; i < 16; ++i) text += "t=" + std::to_string(i) + "s r" + std::to_string(i) + " prompt=10 out=2\n";

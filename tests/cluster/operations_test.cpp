@@ -178,11 +178,14 @@ TEST(Operations, FastForwardOrStepByStep) {
   EXPECT_LT(fast.run.outcome.events, stepped.run.outcome.events);
 }
 
-/// 1.7 times 333 ps a token of context is no whole number of picoseconds: the line of a slow instance is one all the same.
+/// 1.7 times 333 ps a token of context is no whole number of picoseconds: the line of a slow instance is one all the
+/// same.
 TEST(Operations, ASlowInstanceIsOnItsLineWhateverItsTimes) {
   const std::vector<Operation> slow = {{.kind = Operation::kSlow, .at = at(15ms), .per_mille = 1700}};
-  std::string text = "engine batching=sarathi stations=1 kv_blocks=600 block=16  cost: 10ms + 1ms*prefill + 333ps*context\n";
-  for (int i = 0; i < 20; ++i) text += "t=" + std::to_string(i * 117) + "ms r" + std::to_string(i) + " prompt=31 out=50\n";
+  std::string text =
+      "engine batching=sarathi stations=1 kv_blocks=600 block=16  cost: 10ms + 1ms*prefill + 333ps*context\n";
+  for (int i = 0; i < 20; ++i)
+    text += "t=" + std::to_string(i * 117) + "ms r" + std::to_string(i) + " prompt=31 out=50\n";
   const auto fast = operate(text, 1, slow, true), stepped = operate(text, 1, slow, false);
   EXPECT_EQ(fast.run.outcome.fingerprint, stepped.run.outcome.fingerprint) << first_difference(fast.run, stepped.run);
   EXPECT_LT(fast.run.outcome.events, stepped.run.outcome.events);

@@ -1,4 +1,5 @@
-/// Every cluster scenario of tests/scenario/cluster/*.txt, fast-forwarded and stepped: the text says who decides what and when.
+/// Every cluster scenario of tests/scenario/cluster/*.txt, fast-forwarded and stepped: the text says who decides what
+/// and when.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,7 +15,8 @@ namespace {
 
 std::vector<ClusterScenario> all_scenarios() {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(source_dir("/tests/scenario/cluster"))) files.push_back(entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(source_dir("/tests/scenario/cluster")))
+    files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   std::vector<ClusterScenario> all;
   for (const auto& file : files)

@@ -28,9 +28,9 @@ class Actions final : public ActionSink, public DecisionSink {
                     std::to_string(d.tokens));
   }
   void action(const Action& a) override {
-    lines.push_back(duration_text(a.at.time_since_epoch()) + " " + std::string(a.who) + ": " + std::string(a.what) + " at " +
-                    std::to_string(a.station.index) + " #" + std::to_string(static_cast<std::int64_t>(a.request)) + " " +
-                    std::to_string(a.value));
+    lines.push_back(duration_text(a.at.time_since_epoch()) + " " + std::string(a.who) + ": " + std::string(a.what) +
+                    " at " + std::to_string(a.station.index) + " #" +
+                    std::to_string(static_cast<std::int64_t>(a.request)) + " " + std::to_string(a.value));
   }
   std::vector<std::string> lines;
 };
@@ -77,7 +77,8 @@ inline ClusterRun run_cluster(const Scenario& scenario, ClusterParts cluster, bo
 /// The first action in which two runs differ, with the one before it; empty if there is none.
 inline std::string first_difference(const ClusterRun& a, const ClusterRun& b) {
   for (std::size_t i = 0; i < std::max(a.actions.size(), b.actions.size()); ++i) {
-    const std::string x = i < a.actions.size() ? a.actions[i] : "none", y = i < b.actions.size() ? b.actions[i] : "none";
+    const std::string x = i < a.actions.size() ? a.actions[i] : "none";
+    const std::string y = i < b.actions.size() ? b.actions[i] : "none";
     if (x != y) return (i > 0 ? "after " + a.actions[i - 1] + "\n" : "") + "  a: " + x + "\n  b: " + y + "\n";
   }
   for (const auto& [number, row] : a.rows)

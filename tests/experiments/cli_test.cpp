@@ -177,7 +177,8 @@ double column_sum(const std::string& table, const std::string& column) {
   return sum;
 }
 
-/// Nodes that come and go are paid for while they are there, and a price that changes when it does. The last window counts whole.
+/// Nodes that come and go are paid for while they are there, and a price that changes when it does. The last window
+/// counts whole.
 TEST_F(Cli, TheTimelineCostsWhatTheRunCosts) {
   const std::string nodes = R"("policy": {"cluster": "shortest-queue"},
       "signals": {"capacity": {"rows": ["0,add,3", "20,notice,1", "40,add,2"], "grace": "5s", "usd_per_hour": 36}})";

@@ -211,7 +211,8 @@ TEST(Incidents, AServiceThatIsBadToTheEndHasNotRecovered) {
   EXPECT_EQ(meter.harm(Time{} + 45s).missed, 50);
 }
 
-/// Windows until 200 s, the bad ones from 150 s to 180 s: two good ones follow, and nobody knows what the third would be.
+/// Windows until 200 s, the bad ones from 150 s to 180 s: two good ones follow, and nobody knows what the third would
+/// be.
 TEST(Incidents, ARunThatEndsTooEarlyDoesNotSayWhetherTheServiceRecovered) {
   IncidentMeter meter({{Metric::kTtft, 99, 1s, -1}}, nullptr);
   for (int i = 0; i < 200; ++i) meter.row(answered(Time{} + i * 1s, i >= 150 && i < 180 ? 2s : 100ms));

@@ -1,4 +1,5 @@
-/// /cluster/pools and /cluster/links: what is refused, each once and at its place, and requests that a pool cannot hold.
+/// /cluster/pools and /cluster/links: what is refused, each once and at its place, and requests that a pool cannot
+/// hold.
 #include "experiments/pools.hpp"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,5 @@
-/// /power and /signals from the config to the summary: what is refused at load, what is conserved, who is attributed what.
+/// /power and /signals from the config to the summary: what is refused at load, what is conserved, who is attributed
+/// what.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

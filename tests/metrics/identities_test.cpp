@@ -76,5 +76,36 @@ TEST(Identities, EverySeededErrorIsCaught) {
   EXPECT_THAT(spoiled([](RunFacts& f) { f.slots[1].reserved = -1; }), ElementsAre(HasSubstr("reserved -1")));
 }
 
+/// 500 nJ of the run: 480 of steps that ended, of which 450 are charged, 15 lost, 5 told of ahead.
+RunFacts charged() {
+  RunFacts f = sound();
+  ChargeResult c;
+  c.requests = {450, 40, 30};
+  c.left = {30, 2, 0};
+  c.lost = 15;
+  c.by_station = {{.spent = {200, 20, 10}}, {.spent = {280, 22, 20}}};
+  f.end.charges = c;
+  f.end.told_ahead = 5;
+  return f;
+}
+
+template <class Spoil>
+std::vector<std::string> miscounted(Spoil spoil) {
+  RunFacts f = charged();
+  spoil(f, *f.end.charges);
+  return broken_identities(f);
+}
+
+TEST(Identities, EveryMiscountedChargeIsCaught) {
+  EXPECT_THAT(broken_identities(charged()), testing::IsEmpty());
+  EXPECT_THAT(miscounted([](RunFacts&, ChargeResult& c) { ++c.requests.energy; }),
+              ElementsAre(HasSubstr("energy of steps, nJ = what requests are charged + what is left: 480 is not 481")));
+  EXPECT_THAT(miscounted([](RunFacts&, ChargeResult& c) { --c.requests.money; }), ElementsAre(HasSubstr("money of steps")));
+  EXPECT_THAT(miscounted([](RunFacts&, ChargeResult& c) { ++c.left.carbon; }), ElementsAre(HasSubstr("carbon of steps")));
+  EXPECT_THAT(miscounted([](RunFacts&, ChargeResult& c) { ++c.lost; }),
+              ElementsAre(HasSubstr("energy of the run, nJ = that of steps that ended + what was lost")));
+  EXPECT_THAT(miscounted([](RunFacts& f, ChargeResult&) { f.end.told_ahead = 0; }), ElementsAre(HasSubstr("lost")));
+}
+
 }  // namespace
 }  // namespace orrery

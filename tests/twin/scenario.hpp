@@ -128,7 +128,8 @@ struct ScenarioPolicies {
   std::unique_ptr<AdmissionPolicy> admission;
 };
 
-/// A policy by name, with parameters as in an engine line: of a cluster, a power domain, or a scaling rule. Throws the same.
+/// A policy by name, with parameters as in an engine line: of a cluster, a power domain, or a scaling rule. Throws the
+/// same.
 template <class Interface>
 std::unique_ptr<Interface> make_policy(const std::string& name, const std::map<std::string, std::string>& parameters);
 
