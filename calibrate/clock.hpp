@@ -1,5 +1,5 @@
-/// The clock of the CPU backend: CPU time of the calling thread, so that neighbours' work on the same processors does not
-/// count (their use of caches and clock rate still does).
+/// The clock of the CPU backend: CPU time of the calling thread, so that neighbours' work on the same processors does
+/// not count (their use of caches and clock rate still does).
 #pragma once
 
 #include <ctime>

@@ -13,7 +13,9 @@
 namespace orrery {
 namespace {
 
-const char* table_of(Op op) { return op == Op::kGemm ? "_gemm.csv" : op == Op::kPrefill ? "_attention_prefill.csv" : "_attention_decode.csv"; }
+const char* table_of(Op op) {
+  return op == Op::kGemm ? "_gemm.csv" : op == Op::kPrefill ? "_attention_prefill.csv" : "_attention_decode.csv";
+}
 
 double rounded(double x) {  // to 6 digits: what a fit can mean
   char text[32];
@@ -42,7 +44,8 @@ Value fit_one(Op op, const std::string& path, const SpeedOfLight& limits, double
   for (const auto& [reason, count] : set.rejected) std::printf("         rejected: %d %s\n", count, reason.c_str());
   OperatorModel model = fit_operator(op, set.rows, options);
   for (double& t : model.theta) t = rounded(t);
-  for (std::size_t d = 0; d < model.low.size(); ++d) model.low[d] = rounded(model.low[d]), model.high[d] = rounded(model.high[d]);
+  for (std::size_t d = 0; d < model.low.size(); ++d)
+    model.low[d] = rounded(model.low[d]), model.high[d] = rounded(model.high[d]);
   Value v = to_value(model);
   v["held_out_percent"] = percentages(shapes);
   v["held_out_percent_known_shapes"] = percentages(rows);
@@ -58,7 +61,8 @@ Value fit_all_reduce(const std::string& prefix) {
     Value entry = Value::object(), ways = Value::array();
     entry["gpus"] = gpus;
     double worst = 0;
-    for (const LinkFit& fit : {fit_link(link_points(custom, "all_reduce", "graph", gpus)), fit_link(link_points(nccl, "all_reduce", "NCCL", gpus))}) {
+    for (const LinkFit& fit : {fit_link(link_points(custom, "all_reduce", "graph", gpus)),
+                               fit_link(link_points(nccl, "all_reduce", "NCCL", gpus))}) {
       Value way = Value::object();
       way["alpha_s"] = rounded(fit.law.alpha_s);
       way["bytes_per_s"] = rounded(fit.law.bytes_per_s);
@@ -80,7 +84,8 @@ void run(const std::string& file, const std::string& prefix, const std::string& 
   const Value specs = v.at("specs");  // a copy: v grows below
   const double bandwidth = specs.at("memory_gb_per_s").as_double() * 1e9;
   // The cache figure only guards against absurd rows: three times the memory bandwidth, assumed.
-  const SpeedOfLight limits{specs.at("bf16_tflops").as_double() * 1e12, bandwidth, specs.at("cache_mb").as_double() * 1e6, 3 * bandwidth};
+  const SpeedOfLight limits{specs.at("bf16_tflops").as_double() * 1e12, bandwidth,
+                            specs.at("cache_mb").as_double() * 1e6, 3 * bandwidth};
   for (const Op op : kOps) {
     v["operators"][name(op)] = fit_one(op, prefix + table_of(op), limits, specs.at("sm_count").as_double());
   }

@@ -43,7 +43,8 @@ LiveChoice read_live_model(const std::string& executor, const RunConfig& c, Erro
 
 void check_parallel(const RunConfig& c, ErrorList& errors) {
   for (const auto& [key, n] : {std::pair{"tp", c.cluster.tp}, std::pair{"pp", c.cluster.pp}}) {
-    if (n != 1) errors.add(pointer_to("/cluster", key), "a live executor runs a replica on one device (only 1 is possible)");
+    if (n != 1)
+      errors.add(pointer_to("/cluster", key), "a live executor runs a replica on one device (only 1 is possible)");
   }
   if (c.engine.kv_blocks == 0) errors.add("/engine/kv_blocks", "a live executor needs the number of KV blocks");
   if (c.engine.kv_blocks > (1 << 24)) errors.add("/engine/kv_blocks", "expected at most 2^24 for a live executor");

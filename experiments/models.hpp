@@ -3,8 +3,8 @@
 ///   ModelResults models(names, also);   rows -> models;
 ///   Value by_model = models.table();    // {"m1": {requests{...}, ttft_s, tpot_s, e2e_s, queue_s}, ...}
 ///
-/// All requests count, those of the warm-up too. Memory: four histograms a model (8 KiB an octave each touches), so more
-/// than kMostModels have no table.
+/// All requests count, those of the warm-up too. Memory: four histograms a model (8 KiB an octave each touches), so
+/// more than kMostModels have no table.
 #pragma once
 
 #include <array>

@@ -161,7 +161,8 @@ void add_facts(const Assembly& a, RunResult& r) {
   r.workload = a.workload.summary;
   r.workload_notes = a.workload.notes;
   if (a.workload.shares_prefixes && a.config.engine.prefix_cache == "none")
-    r.workload_notes.emplace_back("prompts have prefixes in common, all computed again: /engine/prefix_cache is \"none\"");
+    r.workload_notes.emplace_back(
+        "prompts have prefixes in common, all computed again: /engine/prefix_cache is \"none\"");
   r.resolved = resolved_config(a);
   Value hashed = r.resolved;
   hashed.erase("// found");

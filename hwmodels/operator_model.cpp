@@ -375,7 +375,8 @@ StepRun OperatorCostModel::price_longest(std::span<const StepShape> members, int
   return run;
 }
 
-inline double OperatorCostModel::chunk_alone(std::int64_t q, std::int64_t context, const Stage& s, bool& in_range) const {
+inline double OperatorCostModel::chunk_alone(std::int64_t q, std::int64_t context, const Stage& s,
+                                             bool& in_range) const {
   const ChunkTable& table = chunks(s, 0);
   const ChunkTable::Place place(q, context);
   in_range = in_range && table.in_range_at(place);
@@ -405,12 +406,14 @@ double OperatorCostModel::chunk_picoseconds(const StepShape& x, const Stage& s, 
   const std::int64_t mean_q = std::max<std::int64_t>(1, (q + count / 2) / count);
   const std::int64_t mean_context = std::max<std::int64_t>(0, (pairs2 / (count * mean_q) - mean_q) / 2);
   if (longest_q == 0) behind_context = mean_context > 0;  // from sums alone unequal prompts look like a context
-  const auto level = std::min(static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(count)) - 1), kChunkLevels - 2);
+  const auto level =
+      std::min(static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(count)) - 1), kChunkLevels - 2);
   const ChunkTable::Place mean(mean_q, mean_context);
   const ChunkTable &below_table = chunks(s, level), &above_table = chunks(s, level + 1);
   // Where contexts were never measured: unequal whole prompts count a context in the mean, and have none.
   const bool whole_prompts = hardware_->prefill.op == Op::kPrefill && !behind_context;
-  const ChunkTable::Place judged(mean_q, whole_prompts ? 0 : std::max<std::int64_t>(mean_context, behind_context ? 1 : 0));
+  const ChunkTable::Place judged(mean_q,
+                                 whole_prompts ? 0 : std::max<std::int64_t>(mean_context, behind_context ? 1 : 0));
   in_range = in_range && below_table.in_range_at(judged) && above_table.in_range_at(judged);
   const double low = below_table.at(mean), high = above_table.at(mean);
   const double below = static_cast<double>(std::int64_t{1} << level);
@@ -427,7 +430,8 @@ inline Duration OperatorCostModel::transfer(const StepShape& x) const {
 
 [[gnu::always_inline]] inline StepRun OperatorCostModel::price_mixed(const StepShape& x, const Stage& s) const {
   // A backward pass through the frozen weights computes one gradient a forward: as many FLOPs again.
-  const std::int64_t tokens = x.decodes.value() + x.prefill.value() + x.draft.value() + x.filler_forward.value() + x.filler_backward.value();
+  const std::int64_t tokens =
+      x.decodes.value() + x.prefill.value() + x.draft.value() + x.filler_forward.value() + x.filler_backward.value();
   StepRun run;
   run.grade = variant_.grade();
   run.in_range = static_range_;
@@ -452,7 +456,8 @@ inline Duration OperatorCostModel::transfer(const StepShape& x) const {
   run.flops = tokens * s.flops_per_token + x.outputs * s.flops_per_output +
               s.flops_per_pair * (x.decode_context.value() + x.prefill_pairs);
   run.bytes = tokens > 0 ? s.bytes + tokens * s.bytes_per_token + read * s.bytes_per_context : 0;
-  run.e_first = Energy{rounded(nanojoules(to_seconds(run.first), static_cast<double>(run.flops), static_cast<double>(run.bytes)))};
+  run.e_first = Energy{
+      rounded(nanojoules(to_seconds(run.first), static_cast<double>(run.flops), static_cast<double>(run.bytes)))};
   return run;
 }
 

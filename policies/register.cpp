@@ -127,7 +127,8 @@ void register_policies(Registry& r) {
   r.add<Splitwise>("splitwise", "Splitwise (ISCA'24)");
   r.add<DistServe>("distserve", "DistServe (OSDI'24)");
   r.add<TetriInfer>("tetriinfer", "TetriInfer (arXiv 2401.11181)", {"tetri-infer"});
-  r.add<TetriInferOrder>("tetriinfer", "TetriInfer (arXiv 2401.11181), local order of a prefill instance", {"tetri-infer"});
+  r.add<TetriInferOrder>("tetriinfer", "TetriInfer (arXiv 2401.11181), local order of a prefill instance",
+                         {"tetri-infer"});
 
   r.family("scaling");
   r.add<TargetScaling>("target", "Target tracking (Kubernetes HorizontalPodAutoscaler)", {"target-tracking", "hpa"});

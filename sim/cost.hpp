@@ -29,7 +29,7 @@ struct StepShape {
   Tokens prefill;                ///< prompt tokens computed (sum of q over the chunks)
   std::int64_t prefill_pairs = 0;///< sum over chunks of q * (context + q / 2), rounded down
   std::int32_t sequences = 0;    ///< decoding calls plus chunks
-  std::int32_t outputs = 0;      ///< rows that go through the language-model head: decodes plus chunks that end a prompt
+  std::int32_t outputs = 0;  ///< rows that go through the language-model head: decodes plus chunks that end a prompt
   Tokens draft, filler_forward, filler_backward;  ///< speculation, co-served fine-tuning; no KV growth
   Bytes host_in, host_out;       ///< KV over the private PCIe link during the step (swap)
   std::span<const ChunkShape> chunks;             ///< valid during the call only
@@ -64,7 +64,8 @@ struct StepRun {
 class CostModel {
  public:
   virtual ~CostModel() = default;
-  /// `members`: one shape for each station that takes part (more than one: sequence parallelism); `stage`: pipeline stage.
+  /// `members`: one shape for each station that takes part (more than one: sequence parallelism); `stage`: pipeline
+  /// stage.
   virtual StepRun price(std::span<const StepShape> members, int stage) const = 0;
   /// Time for activations of `tokens` to reach the next pipeline stage.
   virtual Duration hop(Tokens /*tokens*/) const { return Duration{}; }

@@ -112,7 +112,8 @@ bool BatchPlan::resume(CallId id) {
 }
 
 void BatchPlan::preempt(CallId id) {
-  // Alone with all blocks, it can never get more. In a pipeline another lane may be swapping calls out, whose blocks come.
+  // Alone with all blocks, it can never get more. In a pipeline another lane may be swapping calls out, whose blocks
+  // come.
   const bool all = station_->lanes == 1 || available_ + pending_ + releasable(id) >= station_->kv.total;
   preempt(id, running_ == 1 && all ? Leave::kFail : leaving(id));
 }

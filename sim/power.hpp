@@ -28,7 +28,8 @@ struct PowerSample {
 class PowerControl {
  public:
   virtual ~PowerControl() = default;
-  /// Clock of the servers of a priority; 0: full speed. One that is in force or on its way already is not ordered again.
+  /// Clock of the servers of a priority; 0: full speed. One that is in force or on its way already is not ordered
+  /// again.
   virtual void set_clock(ServerPriority, int megahertz) = 0;
   /// The clock that was ordered last, and the one in force; 0: full speed. The brake does not count.
   virtual int ordered(ServerPriority) const = 0;

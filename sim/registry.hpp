@@ -71,7 +71,9 @@ class Registry {
   }
 
   template <class Interface>
-  const std::vector<PolicyEntry<Interface>>& entries() const { return std::get<std::vector<PolicyEntry<Interface>>>(all_); }
+  const std::vector<PolicyEntry<Interface>>& entries() const {
+    return std::get<std::vector<PolicyEntry<Interface>>>(all_);
+  }
 
  private:
   template <class Policy, class... Is>

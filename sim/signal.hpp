@@ -1,5 +1,5 @@
-/// A quantity over time that changes in steps: a price, the carbon intensity of the grid, power that others draw. Values
-/// are integers in a unit that the user of the signal names, so integrals are exact.
+/// A quantity over time that changes in steps: a price, the carbon intensity of the grid, power that others draw.
+/// Values are integers in a unit that the user of the signal names, so integrals are exact.
 ///
 ///   StepSignal price{{{Time{}, 100}, {Time{} + 60s, 250}}};
 ///   price.at(t);   price.next(t);   price.integral(a, b);     // value * picoseconds
@@ -52,7 +52,8 @@ class StepSignal {
 
  private:
   std::size_t index(Time t) const {
-    const auto after = std::upper_bound(steps_.begin(), steps_.end(), t, [](Time x, const Step& s) { return x < s.from; });
+    const auto after =
+        std::upper_bound(steps_.begin(), steps_.end(), t, [](Time x, const Step& s) { return x < s.from; });
     return static_cast<std::size_t>(after - steps_.begin()) - 1;
   }
   std::vector<Step> steps_;

@@ -5,7 +5,8 @@
 ///   GaussianProcess gp(x, y, choose_scales(x, y, shapes));      // x: one anchor a row
 ///   double g = gp.mean(z);
 ///
-/// Rasmussen and Williams, Gaussian Processes for Machine Learning (2006): eq. 2.25, 4.17 (Matern), 5.12 (leave one out).
+/// Rasmussen and Williams, Gaussian Processes for Machine Learning (2006): eq. 2.25, 4.17 (Matern), 5.12 (leave one
+/// out).
 #pragma once
 
 #include <Eigen/Dense>
@@ -20,9 +21,9 @@ struct GpScales {
   double error = 0;        ///< mean absolute leave-one-group-out error on the subset that chose them
 };
 
-/// Walks a small grid of length scales and nuggets, one coordinate at a time, by the closed-form error of leaving out one
-/// group at a time (anchors with equal `group`, one entry an anchor; none: single anchors) on at most `subset` anchors:
-/// what is to be predicted are shapes that were never seen.
+/// Walks a small grid of length scales and nuggets, one coordinate at a time, by the closed-form error of leaving out
+/// one group at a time (anchors with equal `group`, one entry an anchor; none: single anchors) on at most `subset`
+/// anchors: what is to be predicted are shapes that were never seen.
 GpScales choose_scales(const Eigen::MatrixXd& x, const Eigen::VectorXd& y, std::span<const std::uint64_t> group,
                        Eigen::Index subset = 500);
 

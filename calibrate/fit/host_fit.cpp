@@ -21,7 +21,8 @@ std::vector<double> terms(const std::vector<HostPoint>& points) {
 }
 
 /// Adds a point's error to a mean over `count` and to a worst one, in percent.
-void add_error(double step_s, double per_sequence_s, const HostPoint& p, std::size_t count, double& mean, double& worst) {
+void add_error(double step_s, double per_sequence_s, const HostPoint& p, std::size_t count, double& mean,
+               double& worst) {
   const double error = 100 * std::abs(predicted(step_s, per_sequence_s, p) / p.measured_s - 1);
   mean += error / static_cast<double>(count);
   worst = std::max(worst, error);
@@ -44,7 +45,8 @@ HostFit fit_host(const std::vector<HostPoint>& points) {
   if (groups.size() < 2) return fit;
   for (const std::string& group : groups) {
     std::vector<HostPoint> others;
-    std::copy_if(points.begin(), points.end(), std::back_inserter(others), [&](const HostPoint& p) { return p.group != group; });
+    std::copy_if(points.begin(), points.end(), std::back_inserter(others),
+                 [&](const HostPoint& p) { return p.group != group; });
     const auto t = terms(others);
     for (const HostPoint& p : points) {
       if (p.group == group) add_error(t[0], t[1], p, points.size(), fit.left_out_mape, fit.left_out_worst);
@@ -54,12 +56,14 @@ HostFit fit_host(const std::vector<HostPoint>& points) {
 }
 
 std::vector<HostPoint> served_points(const CsvTable& t, const std::string& gpu, const Hardware& hardware) {
-  const std::size_t model = t.column("model_id"), kind = t.column("architecture"), precision = t.column("weight_precision"),
-                    device = t.column("gpu_model"), tp = t.column("tensor_parallel"), batch = t.column("avg_batch_size"),
+  const std::size_t model = t.column("model_id"), kind = t.column("architecture"),
+                    precision = t.column("weight_precision"), device = t.column("gpu_model"),
+                    tp = t.column("tensor_parallel"), batch = t.column("avg_batch_size"),
                     length = t.column("avg_output_len"), itl = t.column("median_itl_ms");
   std::vector<HostPoint> points;
   for (std::size_t row = 0; row < t.rows.size(); ++row) {
-    if (t.text(row, device) != gpu || t.text(row, precision) != "bfloat16" || t.text(row, kind) != "Dense Transformer") continue;
+    if (t.text(row, device) != gpu || t.text(row, precision) != "bfloat16" || t.text(row, kind) != "Dense Transformer")
+      continue;
     const std::string name = t.text(row, model).substr(t.text(row, model).find('/') + 1);
     const double sequences = t.number(row, batch);
     StepShape s;

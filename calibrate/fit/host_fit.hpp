@@ -1,6 +1,6 @@
 /// The two host terms of an engine, step + per_sequence * sequences, from measured decode steps of served models whose
-/// kernels are already priced: what is missing to the measurement, in log residuals with a soft-L1 loss. Errors are left
-/// out by group (a model): each group's steps are predicted by the terms that the others give.
+/// kernels are already priced: what is missing to the measurement, in log residuals with a soft-L1 loss. Errors are
+/// left out by group (a model): each group's steps are predicted by the terms that the others give.
 ///
 ///   std::vector<HostPoint> points = served_points(read_csv("ml_energy_gpqa.csv"), "H100", load_hardware("h100", {}));
 ///   HostFit f = fit_host(points);        // f.step_s, f.per_sequence_s, f.left_out_mape

@@ -28,7 +28,8 @@ double loss(const VectorXd& r, double scale) {
 
 }  // namespace
 
-std::vector<double> fit_positive(std::vector<double> guess, std::size_t rows, const RatioOf& ratio, double scale, int steps) {
+std::vector<double> fit_positive(std::vector<double> guess, std::size_t rows, const RatioOf& ratio, double scale,
+                                 int steps) {
   const auto n = static_cast<Index>(guess.size());
   VectorXd u(n);
   for (Index j = 0; j < n; ++j) u[j] = std::log(guess[static_cast<std::size_t>(j)]);

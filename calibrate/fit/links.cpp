@@ -20,9 +20,11 @@ LinkFit fit_link(const std::vector<LinkPoint>& points) {
   return fit;
 }
 
-std::vector<LinkPoint> link_points(const CsvTable& table, const std::string& operation, const std::string& kernel, int gpus) {
-  const std::size_t op = table.column("op_name"), source = table.column("kernel_source"), count = table.column("num_gpus"),
-                    elements = table.column("message_elements"), latency = table.column("latency_ms");
+std::vector<LinkPoint> link_points(const CsvTable& table, const std::string& operation, const std::string& kernel,
+                                   int gpus) {
+  const std::size_t op = table.column("op_name"), source = table.column("kernel_source"),
+                    count = table.column("num_gpus"), elements = table.column("message_elements"),
+                    latency = table.column("latency_ms");
   std::vector<LinkPoint> points;
   for (std::size_t row = 0; row < table.rows.size(); ++row) {
     if (table.text(row, op) != operation || table.text(row, source).find(kernel) == std::string::npos) continue;

@@ -20,6 +20,7 @@ struct LinkFit {
 LinkFit fit_link(const std::vector<LinkPoint>& points);
 
 /// Rows of an aiconfigurator communication table: one operation and kernel (a substring), one number of devices.
-std::vector<LinkPoint> link_points(const CsvTable& table, const std::string& operation, const std::string& kernel, int gpus);
+std::vector<LinkPoint> link_points(const CsvTable& table, const std::string& operation, const std::string& kernel,
+                                   int gpus);
 
 }  // namespace orrery

@@ -34,7 +34,8 @@ std::vector<double> fit_roof(Op op, const std::vector<Sample>& rows, double sm_c
   });
 }
 
-ResidualGrid residual_of(Op op, const std::vector<Sample>& rows, const std::vector<double>& theta, const FitOptions& o) {
+ResidualGrid residual_of(Op op, const std::vector<Sample>& rows, const std::vector<double>& theta,
+                         const FitOptions& o) {
   const std::size_t n = std::min(rows.size(), o.anchors), d = feature_names(op).size();
   MatrixXd x(static_cast<Index>(n), static_cast<Index>(d));
   VectorXd y(static_cast<Index>(n));
@@ -64,7 +65,9 @@ OperatorModel fit_operator(Op op, const std::vector<Sample>& ordered, const FitO
   fit.sm_count = o.sm_count;
   fit.residual = residual_of(op, rows, fit.theta, o);
   for (std::size_t d = 0; d < fit.low.size(); ++d) {
-    const auto by_feature = [&](const Sample& a, const Sample& b) { return features(op, a.x)[d] < features(op, b.x)[d]; };
+    const auto by_feature = [&](const Sample& a, const Sample& b) {
+      return features(op, a.x)[d] < features(op, b.x)[d];
+    };
     const auto [low, high] = std::minmax_element(rows.begin(), rows.end(), by_feature);
     fit.low[d] = features(op, low->x)[d];
     fit.high[d] = features(op, high->x)[d];
@@ -98,7 +101,8 @@ HeldOut error_of(Op op, const std::vector<Sample>& rows, const std::vector<doubl
     e.sigma += mean * mean / static_cast<double>(shapes.size());
   }
   e.sigma = std::sqrt(e.sigma);
-  e.mape = std::accumulate(relative.begin(), relative.end(), 0.0) / static_cast<double>(std::max<std::size_t>(rows.size(), 1));
+  e.mape = std::accumulate(relative.begin(), relative.end(), 0.0) /
+           static_cast<double>(std::max<std::size_t>(rows.size(), 1));
   e.median = quantile(relative, 0.5);
   e.p95 = quantile(relative, 0.95);
   return e;
@@ -110,7 +114,8 @@ HeldOut held_out(Op op, const std::vector<Sample>& rows, const FitOptions& o, Fo
   for (int fold = 0; fold < folds; ++fold) {
     const auto is_test = [&](const Sample& s) {
       std::uint64_t key = shape_key(op, s.x);
-      for (std::size_t d = 0; kind == Fold::kRows && d < s.x.size(); ++d) key = hash_combine(key, static_cast<std::uint64_t>(s.x[d]));
+      for (std::size_t d = 0; kind == Fold::kRows && d < s.x.size(); ++d)
+        key = hash_combine(key, static_cast<std::uint64_t>(s.x[d]));
       return mix64(key + o.seed) % static_cast<std::uint64_t>(folds) == static_cast<std::uint64_t>(fold);
     };
     std::vector<Sample> train;

@@ -1,7 +1,7 @@
-/// Fits one operator: t(x) = f(x; theta) * exp(g(log2 features)), f the roof of hwmodels/laws.hpp, g a zero-mean Gaussian
-/// process clipped to a factor of two and stored on a grid of our own. Errors are held out by shape: every row of a shape
-/// (a GEMM's (n, k), an attention's head configuration) is predicted by a fit that saw none of its rows, through
-/// the grid that is shipped. About 5 s of one core for 6,000 rows, five folds included.
+/// Fits one operator: t(x) = f(x; theta) * exp(g(log2 features)), f the roof of hwmodels/laws.hpp, g a zero-mean
+/// Gaussian process clipped to a factor of two and stored on a grid of our own. Errors are held out by shape: every row
+/// of a shape (a GEMM's (n, k), an attention's head configuration) is predicted by a fit that saw none of its rows,
+/// through the grid that is shipped. About 5 s of one core for 6,000 rows, five folds included.
 ///
 ///   OperatorModel fit = fit_operator(Op::kGemm, samples, {.sm_count = 132, .grid = default_grid(Op::kGemm)});
 ///   HeldOut e = held_out(Op::kGemm, samples, options);       // e.mape, e.p95, in percent
@@ -39,7 +39,8 @@ struct HeldOut {
 /// What a fold leaves out: whole shapes, or single rows of shapes that the fit also sees.
 enum class Fold { kShapes, kRows };
 
-HeldOut held_out(Op op, const std::vector<Sample>& rows, const FitOptions& options, Fold fold = Fold::kShapes, int folds = 5);
+HeldOut held_out(Op op, const std::vector<Sample>& rows, const FitOptions& options, Fold fold = Fold::kShapes,
+                 int folds = 5);
 /// The same statistics of given predictions.
 HeldOut error_of(Op op, const std::vector<Sample>& rows, const std::vector<double>& predicted);
 

@@ -68,8 +68,8 @@ CsvTable read_csv(const std::string& path) {
       continue;
     }
     if (cells.size() != t.columns.size()) {
-      throw ConfigError(path + ":" + std::to_string(t.rows.size() + 2) + ": expected " + std::to_string(t.columns.size()) +
-                        " cells, got " + std::to_string(cells.size()));
+      throw ConfigError(path + ":" + std::to_string(t.rows.size() + 2) + ": expected " +
+                        std::to_string(t.columns.size()) + " cells, got " + std::to_string(cells.size()));
     }
     t.rows.push_back(std::move(cells));
   }

@@ -1,5 +1,5 @@
-/// A CSV table in memory with its header, and the operator tables of aiconfigurator read as samples. A row that is faster
-/// than the hardware allows is a measuring error and is left out; each reason is counted.
+/// A CSV table in memory with its header, and the operator tables of aiconfigurator read as samples. A row that is
+/// faster than the hardware allows is a measuring error and is left out; each reason is counted.
 ///
 ///   CsvTable t = read_csv("h200_sxm_gemm.csv");           // throws ConfigError with file:line
 ///   SampleSet s = read_operator(Op::kGemm, t, limits);     // s.rows, s.rejected
@@ -27,7 +27,8 @@ struct CsvTable {
 
 CsvTable read_csv(const std::string& path);
 
-/// What no kernel can beat: dense peak rate, memory bandwidth, and the bandwidth of the cache that a small shape fits in.
+/// What no kernel can beat: dense peak rate, memory bandwidth, and the bandwidth of the cache that a small shape fits
+/// in.
 struct SpeedOfLight {
   double flops_per_s, bytes_per_s, cache_bytes, cache_bytes_per_s;
 };

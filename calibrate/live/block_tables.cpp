@@ -21,7 +21,8 @@ std::vector<std::int32_t>& BlockTables::node(std::uint32_t id) {
 }
 
 std::int64_t BlockTables::blocks_for(std::int64_t tokens) const {
-  if (contiguous_) return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(std::max<std::int64_t>(1, tokens))));
+  if (contiguous_)
+    return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(std::max<std::int64_t>(1, tokens))));
   return ceil_div(tokens, block_);
 }
 

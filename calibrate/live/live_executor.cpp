@@ -89,7 +89,8 @@ void LiveExecutor::keep(std::span<const std::int32_t> next, const StationView& s
   std::size_t row = 0;
   for (const Item& item : items_) {
     if (!item.output) continue;
-    const std::uint64_t at = hash_combine(station.call(item.call).number, static_cast<std::uint64_t>(item.context + item.q));
+    const std::uint64_t at =
+        hash_combine(station.call(item.call).number, static_cast<std::uint64_t>(item.context + item.q));
     outputs_ += hash_combine(at, static_cast<std::uint64_t>(next[row++]));
   }
 }

@@ -6,8 +6,8 @@
 ///   parts.stations[0].executor = &executor;
 ///
 /// Before each step it compares its own books with the ledger's: free blocks, and for every call of the step the tokens
-/// whose KV it has. A difference throws EngineError. Tokens are those of the trace (token_stream.hpp), output lengths too;
-/// what the model itself would say next is drawn, as the work of a step, and kept in outputs() alone.
+/// whose KV it has. A difference throws EngineError. Tokens are those of the trace (token_stream.hpp), output lengths
+/// too; what the model itself would say next is drawn, as the work of a step, and kept in outputs() alone.
 ///
 /// Not for plans with padding (EngineError), nor for pipelines. O(batch) a step beside the kernels. One thread.
 #pragma once

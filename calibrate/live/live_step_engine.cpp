@@ -45,7 +45,8 @@ double LiveStepEngine::once(const StepBatch& batch) {
 }
 
 void LiveStepEngine::add(std::int64_t context, std::int64_t q) {
-  const std::int64_t first = static_cast<std::int64_t>(work_.size()) * pages_, need = ceil_div(context + q, block_tokens_);
+  const std::int64_t first = static_cast<std::int64_t>(work_.size()) * pages_,
+                     need = ceil_div(context + q, block_tokens_);
   if (need > pages_ || first + need > static_cast<std::int64_t>(blocks_.size()))
     throw std::length_error("a batch larger than max_sequences sequences of max_context tokens");
   const Segment text{static_cast<std::uint64_t>(first), Tokens32{small(context + q)}};

@@ -7,11 +7,11 @@
 ///
 /// A step of a run mostly follows steps much like it, with the same weights and nearly the same KV, so a batch is not
 /// measured on its own: between unlike batches a small one takes up to twice as long, because the weights have left the
-/// cache, and it takes some five repeats until they are back. It is run once, then again until 6 ms have passed, and the
-/// mean of these counts: about as cold as decodes between two prompts are on average.
+/// cache, and it takes some five repeats until they are back. It is run once, then again until 6 ms have passed, and
+/// the mean of these counts: about as cold as decodes between two prompts are on average.
 ///
-/// Every sequence has blocks of its own. Contexts are read, never computed: they hold what earlier chunks left there, or
-/// zeros, which take the kernels as long as other numbers.
+/// Every sequence has blocks of its own. Contexts are read, never computed: they hold what earlier chunks left there,
+/// or zeros, which take the kernels as long as other numbers.
 #pragma once
 
 #include <cstdint>

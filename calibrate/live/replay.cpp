@@ -16,8 +16,10 @@ std::uint64_t hash_of(const StepShape& s) {
   return hash;
 }
 
-StepRun ReplayExecutor::begin(const BatchPlan&, const StepShape& shape, std::span<const KvOp>, const StationView& station) {
-  const std::string where = "replay: station " + std::to_string(station.station.index) + ", step " + std::to_string(next_);
+StepRun ReplayExecutor::begin(const BatchPlan&, const StepShape& shape, std::span<const KvOp>,
+                              const StationView& station) {
+  const std::string where =
+      "replay: station " + std::to_string(station.station.index) + ", step " + std::to_string(next_);
   if (next_ == log_->size()) throw EngineError(where + ": the measured run had no such step");
   const MeasuredStep& step = (*log_)[next_++];
   if (step.work != hash_of(shape)) throw EngineError(where + ": other work than in the measured run");

@@ -1,5 +1,6 @@
-/// Measured steps, kept and replayed: what a live executor took, step by step, stands for the price in a simulation. The
-/// decisions must come out the same; if a step holds other work than the one that was measured, EngineError says which.
+/// Measured steps, kept and replayed: what a live executor took, step by step, stands for the price in a simulation.
+/// The decisions must come out the same; if a step holds other work than the one that was measured, EngineError says
+/// which.
 ///
 ///   StepLog log;                                     // one a station
 ///   RecordingExecutor recorded(live, log);           // measure

@@ -226,8 +226,8 @@ class Fitter {
     report("chunk beside decodes, as two", Op::kDecode, rows, predicted, noise);
   }
 
-  /// One factor a variant, on the decode attention over what of the context is quantised; errors are those of the factor
-  /// alone.
+  /// One factor a variant, on the decode attention over what of the context is quantised; errors are those of the
+  /// factor alone.
   void variants() {
     for (const DecodeVariant variant : kDecodeVariants) {
       const KvFormat format = format_of(variant);

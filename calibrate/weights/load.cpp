@@ -52,7 +52,8 @@ class Taker {
     constexpr std::size_t kShown = 20;
     std::string all;
     for (std::size_t i = 0; i < std::min(kShown, errors_.size()); ++i) all += (i ? "\n" : "") + errors_[i];
-    if (errors_.size() > kShown) all += "\n" + file_->name() + ": and " + std::to_string(errors_.size() - kShown) + " more";
+    if (errors_.size() > kShown)
+      all += "\n" + file_->name() + ": and " + std::to_string(errors_.size() - kShown) + " more";
     throw ConfigError(all);
   }
 

@@ -1,6 +1,6 @@
 /// Weights of a Llama or Mixtral decoder out of a safetensors file with the names of the published checkpoints
-/// (model.layers.0.self_attn.q_proj.weight, ...; experts as block_sparse_moe.experts.0.w1.weight). One file; F32, F16 and
-/// BF16, converted to the engine's format.
+/// (model.layers.0.self_attn.q_proj.weight, ...; experts as block_sparse_moe.experts.0.w1.weight). One file; F32, F16
+/// and BF16, converted to the engine's format.
 ///
 ///   Weights<float> w = load_weights<float>(SafetensorsFile("model.safetensors"), shape);
 ///

@@ -23,13 +23,16 @@ struct Type {
   std::int64_t bytes;
   TensorType type;
 };
-constexpr Type kTypes[] = {{"F32", 4, TensorType::kF32},    {"F16", 2, TensorType::kF16},     {"BF16", 2, TensorType::kBf16},
-                           {"F64", 8, TensorType::kOther},  {"I64", 8, TensorType::kOther},   {"U64", 8, TensorType::kOther},
-                           {"I32", 4, TensorType::kOther},  {"U32", 4, TensorType::kOther},   {"I16", 2, TensorType::kOther},
-                           {"U16", 2, TensorType::kOther},  {"I8", 1, TensorType::kOther},    {"U8", 1, TensorType::kOther},
-                           {"BOOL", 1, TensorType::kOther}, {"F8_E4M3", 1, TensorType::kOther}, {"F8_E5M2", 1, TensorType::kOther}};
+constexpr Type kTypes[] = {
+    {"F32", 4, TensorType::kF32},    {"F16", 2, TensorType::kF16},       {"BF16", 2, TensorType::kBf16},
+    {"F64", 8, TensorType::kOther},  {"I64", 8, TensorType::kOther},     {"U64", 8, TensorType::kOther},
+    {"I32", 4, TensorType::kOther},  {"U32", 4, TensorType::kOther},     {"I16", 2, TensorType::kOther},
+    {"U16", 2, TensorType::kOther},  {"I8", 1, TensorType::kOther},      {"U8", 1, TensorType::kOther},
+    {"BOOL", 1, TensorType::kOther}, {"F8_E4M3", 1, TensorType::kOther}, {"F8_E5M2", 1, TensorType::kOther}};
 
-[[noreturn]] void refuse(const std::string& file, const std::string& reason) { throw ConfigError(file + ": " + reason); }
+[[noreturn]] void refuse(const std::string& file, const std::string& reason) {
+  throw ConfigError(file + ": " + reason);
+}
 
 std::string quoted(std::string_view name) { return "tensor \"" + std::string(name) + "\""; }
 
@@ -78,7 +81,8 @@ class HeaderReader {
     if (dtype == nullptr || !dtype->is_string()) bad("no dtype");
     if (shape == nullptr || !shape->is_array()) bad("no shape");
     if (offsets == nullptr || !offsets->is_array() || offsets->items().size() != 2) bad("no data_offsets [begin, end]");
-    const auto type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) { return t.name == dtype->as_string(); });
+    const auto type =
+        std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) { return t.name == dtype->as_string(); });
     if (type == std::end(kTypes)) bad("unknown dtype \"" + dtype->as_string() + "\"");
     Tensor t{.dtype = dtype->as_string(), .type = type->type, .shape = {}, .bytes = {}};
     for (const Value& n : shape->items()) {
@@ -92,8 +96,8 @@ class HeaderReader {
     }
     const std::int64_t size = size_of(t.shape, type->bytes);
     if (size != end - begin) {
-      bad("a shape of " + (size < 0 ? "more bytes than there can be" : std::to_string(size) + " bytes") + ", data_offsets of " +
-          std::to_string(end - begin));
+      bad("a shape of " + (size < 0 ? "more bytes than there can be" : std::to_string(size) + " bytes") +
+          ", data_offsets of " + std::to_string(end - begin));
     }
     t.bytes = data_.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
     return t;
@@ -117,7 +121,8 @@ void check_cover(const std::string& file, const std::map<std::string, Tensor, st
   std::string_view before;
   for (const auto& [begin, end, name] : parts) {
     if (begin < at) refuse(file, quoted(name) + " overlaps " + quoted(before));
-    if (begin > at) refuse(file, "bytes " + std::to_string(at) + " to " + std::to_string(begin) + " belong to no tensor");
+    if (begin > at)
+      refuse(file, "bytes " + std::to_string(at) + " to " + std::to_string(begin) + " belong to no tensor");
     at = end;
     before = name;
   }
@@ -143,18 +148,21 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : name_(path) {
   read({static_cast<const std::byte*>(mapping.get()), size});
 }
 
-SafetensorsFile::SafetensorsFile(std::string name, std::span<const std::byte> bytes) : name_(std::move(name)) { read(bytes); }
+SafetensorsFile::SafetensorsFile(std::string name, std::span<const std::byte> bytes) : name_(std::move(name)) {
+  read(bytes);
+}
 
 void SafetensorsFile::read(std::span<const std::byte> bytes) {
   if (bytes.size() < 8) refuse(name_, std::to_string(bytes.size()) + " bytes; a safetensors file has at least 8");
   std::uint64_t length = 0;
   for (std::size_t i = 8; i-- > 0;) length = length << 8 | std::to_integer<std::uint64_t>(bytes[i]);
   if (length > kMostHeader) {
-    refuse(name_, "a header of " + std::to_string(length) + " bytes; at most " + std::to_string(kMostHeader) + " are allowed");
+    refuse(name_,
+           "a header of " + std::to_string(length) + " bytes; at most " + std::to_string(kMostHeader) + " are allowed");
   }
   if (length > bytes.size() - 8) {
-    refuse(name_, "truncated: a header of " + std::to_string(length) + " bytes, and " + std::to_string(bytes.size() - 8) +
-                      " bytes in all behind its length");
+    refuse(name_, "truncated: a header of " + std::to_string(length) + " bytes, and " +
+                      std::to_string(bytes.size() - 8) + " bytes in all behind its length");
   }
   const auto data = bytes.subspan(8 + static_cast<std::size_t>(length));
   const Value header =

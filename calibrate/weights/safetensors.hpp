@@ -1,13 +1,13 @@
 /// A safetensors file, read without copying: eight bytes with the length of a JSON header, little endian; the header,
-/// {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ..., "__metadata__": {...}}; then the tensors' bytes. The file
-/// stays mapped while the object lives; tensors are views into it.
+/// {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ..., "__metadata__": {...}}; then the tensors' bytes. The
+/// file stays mapped while the object lives; tensors are views into it.
 ///
 ///   const SafetensorsFile file("model.safetensors");
 ///   const Tensor& t = file.tensors().at("lm_head.weight");     // t.dtype, t.shape, t.bytes
 ///
-/// Throws ConfigError `FILE: reason` for whatever is malformed: the file too short, a header longer than the file or than
-/// 100 MB, no JSON, an unknown dtype, sizes that do not fit the shape, offsets that leave the data, overlap or leave holes.
-/// The format's own rules (huggingface/safetensors, README, "Format").
+/// Throws ConfigError `FILE: reason` for whatever is malformed: the file too short, a header longer than the file or
+/// than 100 MB, no JSON, an unknown dtype, sizes that do not fit the shape, offsets that leave the data, overlap or
+/// leave holes. The format's own rules (huggingface/safetensors, README, "Format").
 #pragma once
 
 #include <cstddef>

@@ -30,7 +30,8 @@ struct Pool {
 
 /// Batch, context, page, unified maximum (0 or 1).
 void bench_decode(benchmark::State& state) {
-  const auto batch = static_cast<std::int32_t>(state.range(0)), context = static_cast<std::int32_t>(state.range(1)), d = 64;
+  const auto batch = static_cast<std::int32_t>(state.range(0)), context = static_cast<std::int32_t>(state.range(1)),
+             d = 64;
   Pool pool(batch, context, static_cast<std::int32_t>(state.range(2)), d);
   const auto q = bench_input<float>(static_cast<std::size_t>(batch) * kHeads * d, 3);
   std::vector<float> out(q.size());
@@ -38,10 +39,20 @@ void bench_decode(benchmark::State& state) {
   const LaunchPlan plan = plan_decode({.contexts = length, .kv_heads = kKvHeads, .block = kKvBlock});
   SplitSpace<float> space(plan, kHeads, d);
   DecodeArgs<float> args;
-  args.rows = {.q = q.data(), .out = out.data(), .kv_len = length.data(), .batch = batch, .heads = kHeads,
-               .kv_heads = kKvHeads, .head_dim = d, .q_stride = 0, .scale = 0.125f, .tiles = plan.tiles.data(),
-               .tile_count = static_cast<std::int64_t>(plan.tiles.size()), .partials = space.partials(),
-               .softmax = state.range(3) ? SoftmaxMode::kUnified : SoftmaxMode::kSynchronised, .outside = space.outside()};
+  args.rows = {.q = q.data(),
+               .out = out.data(),
+               .kv_len = length.data(),
+               .batch = batch,
+               .heads = kHeads,
+               .kv_heads = kKvHeads,
+               .head_dim = d,
+               .q_stride = 0,
+               .scale = 0.125f,
+               .tiles = plan.tiles.data(),
+               .tile_count = static_cast<std::int64_t>(plan.tiles.size()),
+               .partials = space.partials(),
+               .softmax = state.range(3) ? SoftmaxMode::kUnified : SoftmaxMode::kSynchronised,
+               .outside = space.outside()};
   args.kv = pool.view;
   for (auto _ : state) attention_decode(args);
   report_rates(state, 4.0 * batch * context * kHeads * d, 8.0 * batch * context * kKvHeads * d, per_second);
@@ -58,7 +69,8 @@ void bench_prefill(benchmark::State& state) {
   const auto q = bench_input<float>(static_cast<std::size_t>(chunk) * kHeads * d, 3);
   std::vector<float> out(q.size());
   const std::vector<std::int32_t> queries{chunk}, context{cached}, offset{0, chunk};
-  const LaunchPlan plan = plan_prefill({.queries = queries, .contexts = context, .kv_heads = kKvHeads, .block = kKvBlock});
+  const LaunchPlan plan =
+      plan_prefill({.queries = queries, .contexts = context, .kv_heads = kKvHeads, .block = kKvBlock});
   const PrefillArgs<float> args{.q = q.data(), .out = out.data(), .q_offset = offset.data(), .context = context.data(),
                                 .kv = pool.view, .sequences = 1, .heads = kHeads, .q_stride = 0, .scale = 0.125f,
                                 .tiles = plan.tiles.data(), .tile_count = static_cast<std::int64_t>(plan.tiles.size())};

@@ -19,7 +19,8 @@ void bench_gemm(benchmark::State& state) {
     gemm(GemmArgs<T>{.x = x.data(), .w = w.data(), .y = y.data(), .m = m, .n = n, .k = k});
     benchmark::DoNotOptimize(y.data());
   }
-  report_rates(state, 2 * static_cast<double>(m * n * k), static_cast<double>(m * k + n * k + m * n) * sizeof(T), per_second);
+  report_rates(state, 2 * static_cast<double>(m * n * k), static_cast<double>(m * k + n * k + m * n) * sizeof(T),
+               per_second);
 }
 BENCHMARK(bench_gemm<float>)->ArgsProduct({{1, 8, 64, 256}, {1024}, {256, 1024}});
 BENCHMARK(bench_gemm<Bf16>)->ArgsProduct({{1, 8, 64, 256}, {1024}, {1024}});

@@ -40,7 +40,9 @@ void bench_sampling(benchmark::State& state) {
   std::vector<std::int32_t> out(rows);
   std::int64_t position = 0;
   for (SampleParams& p : params) {
-    p = {.temperature = 1, .top_k = static_cast<std::int32_t>(state.range(0)), .top_p = static_cast<float>(state.range(1)) / 100};
+    p = {.temperature = 1,
+         .top_k = static_cast<std::int32_t>(state.range(0)),
+         .top_p = static_cast<float>(state.range(1)) / 100};
   }
   for (auto _ : state) {
     for (SampleParams& p : params) p.position = position;

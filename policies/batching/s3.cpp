@@ -14,7 +14,7 @@ void describe(Describer& d, S3Config& c) {
 
 void S3::plan(const StationView& station, BatchPlan& plan) const {
   plan.repeat = Repeat::while_unchanged();
-  decode_batch(station, plan, config_.max_running);                      // 1. all that run; swapped calls come back first
+  decode_batch(station, plan, config_.max_running);  // 1. all that run; swapped calls come back first
   if (plan.running() >= config_.max_running || plan.available() == 0_blk) return;
   struct Item { Tokens need; CallId call; };
   std::vector<Item> items;

@@ -3,9 +3,10 @@
 ///   Tokens left = budget - decode_all(station, plan, max_running);
 ///   for (CallId call : newcomers(station, plan)) ...
 ///
-/// Under an order that preempts (QueueOrder::preempts), decode_all also makes those that decode give way: as long as the
-/// head of the line, the first of the waiting and the swapped calls, has no room, whoever decodes and comes last after
-/// it leaves, as the KvPolicy says. The head takes the place in the next step, when blocks that are swapped out are free.
+/// Under an order that preempts (QueueOrder::preempts), decode_all also makes those that decode give way: as long as
+/// the head of the line, the first of the waiting and the swapped calls, has no room, whoever decodes and comes last
+/// after it leaves, as the KvPolicy says. The head takes the place in the next step, when blocks that are swapped out
+/// are free.
 #pragma once
 
 #include <span>

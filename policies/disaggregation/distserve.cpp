@@ -23,7 +23,8 @@ StationId DistServe::decode_at(CallId id, StationId at, const Cluster& cluster, 
 bool DistServe::accepts(CallId id, StationId to, Tokens context, const Cluster& cluster) const {
   const KvState kv = cluster.kv(to);
   Blocks waiting;
-  for (const CallId w : cluster.waiting(to)) waiting += kv.blocks_for(Tokens{cluster.call(w).prompt} + cluster.emitted(w));
+  for (const CallId w : cluster.waiting(to))
+    waiting += kv.blocks_for(Tokens{cluster.call(w).prompt} + cluster.emitted(w));
   const double limit = config_.waiting_fraction * static_cast<double>(kv.total.value());
   const bool few_wait = waiting == Blocks{} || static_cast<double>(waiting.value()) < limit;
   return few_wait && ClusterPolicy::accepts(id, to, context, cluster);

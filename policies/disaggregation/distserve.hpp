@@ -1,8 +1,8 @@
 /// DistServe: prefill and decode on instances of their own, KV pulled by the decoding side (Zhong et al., OSDI'24,
-/// section 4.3). Prompts go to the prefill instance with the shortest queue; a prompt that is done is given to the least
-/// loaded decode instance, and its KV stays in the prefill instance's memory until the decode instance takes it: when
-/// what waits there is small and its blocks are free. A prefill instance whose memory is full of KV nobody has taken
-/// starts no new batch; that is the back-pressure.
+/// section 4.3). Prompts go to the prefill instance with the shortest queue; a prompt that is done is given to the
+/// least loaded decode instance, and its KV stays in the prefill instance's memory until the decode instance takes it:
+/// when what waits there is small and its blocks are free. A prefill instance whose memory is full of KV nobody has
+/// taken starts no new batch; that is the back-pressure.
 ///
 /// Defaults: `waiting_fraction` 0.05 of the decode instance's blocks (authors' code, DistServe @ 82831f1604cc, decoding
 /// stage scheduler).
@@ -20,7 +20,8 @@
 namespace orrery {
 
 struct DistServeConfig {
-  double waiting_fraction = 0.05;   ///< of a decode instance's blocks, that calls waiting there may need before it takes more
+  /// Of a decode instance's blocks, that calls waiting there may need before it takes more.
+  double waiting_fraction = 0.05;
   bool paired = false;              ///< decode instance i for prefill instance i
 };
 void describe(Describer&, DistServeConfig&);

@@ -1,6 +1,6 @@
-/// The plain way over pools, a baseline: a prompt goes to the instance with the fewest pending prompt tokens among those
-/// that take prompts; when it is done, it decodes on the instance with the fewest tokens among those of the role decode,
-/// where there are any, else where it is. KV comes when there is room.
+/// The plain way over pools, a baseline: a prompt goes to the instance with the fewest pending prompt tokens among
+/// those that take prompts; when it is done, it decodes on the instance with the fewest tokens among those of the role
+/// decode, where there are any, else where it is. KV comes when there is room.
 ///
 ///   "policy": {"cluster": "shortest-queue"}
 #pragma once

@@ -33,8 +33,10 @@ void describe(Describer& d, TetriInferConfig& c) {
 
 void describe(Describer& d, TetriInferOrderConfig& c) {
   using By = TetriInferOrderConfig::By;
-  d.field("by", c.by, {{"fcfs", static_cast<int>(By::kFcfs)}, {"sjf", static_cast<int>(By::kSjf)}, {"ljf", static_cast<int>(By::kLjf)}},
-          "Prompts of a batch: as they come, shortest first, longest first");
+  d.field(
+      "by", c.by,
+      {{"fcfs", static_cast<int>(By::kFcfs)}, {"sjf", static_cast<int>(By::kSjf)}, {"ljf", static_cast<int>(By::kLjf)}},
+      "Prompts of a batch: as they come, shortest first, longest first");
   d.field("batch", c.batch, {1, 65536}, "Calls that are ordered together (PrefillSchedBatch)");
 }
 
@@ -43,7 +45,8 @@ Placement TetriInfer::route(CallId, Cluster& cluster, Rng) {
       cluster, [](const Instance& x) { return x.role != Role::kDecode; },
       [](const Instance& x) { return x.load->prompt_tokens; });
   if (!prefill.valid()) return Placement::hold();
-  return cluster.instance(prefill).role == Role::kMixed ? Placement::at(prefill) : Placement::split(prefill, StationId{});
+  return cluster.instance(prefill).role == Role::kMixed ? Placement::at(prefill)
+                                                        : Placement::split(prefill, StationId{});
 }
 
 StationId TetriInfer::decode_at(CallId id, StationId, const Cluster& cluster, Rng rng) {
@@ -74,7 +77,9 @@ bool TetriInfer::accepts(CallId id, StationId to, Tokens context, const Cluster&
   const Tokens free = tokens_of(kv, kv.available());
   if (config_.admission == A::kReserveStatic || cluster.running(to) == 0)
     return cluster.running(to) == 0 || context + cluster.call(id).predicted_low <= free;
-  const auto remaining = [&](CallId c) { return std::max(1_tok, Tokens{cluster.call(c).predicted_low} - cluster.emitted(c)); };
+  const auto remaining = [&](CallId c) {
+    return std::max(1_tok, Tokens{cluster.call(c).predicted_low} - cluster.emitted(c));
+  };
   CallId shortest;
   const std::span<const CallId> running = cluster.decoding(to);
   for (const CallId c : running)
@@ -95,7 +100,8 @@ TetriInfer::Seen TetriInfer::look(StationId s, const Cluster& cluster) const {
 void TetriInfer::on_tick(Cluster& cluster) {
   seen_.resize(cluster.instances().size());
   for (const Instance& x : cluster.instances())
-    if (x.role == Role::kDecode && x.runs()) seen_[static_cast<std::size_t>(x.station.index)] = look(x.station, cluster);
+    if (x.role == Role::kDecode && x.runs())
+      seen_[static_cast<std::size_t>(x.station.index)] = look(x.station, cluster);
   if (config_.flip_after > Duration{}) flip_idle(cluster);
 }
 
@@ -108,7 +114,8 @@ void TetriInfer::on_idle(StationId s, Cluster& cluster) {
 void TetriInfer::flip_idle(Cluster& cluster) {
   idle_since_.resize(cluster.instances().size());
   for (const Instance& x : cluster.instances()) {
-    const bool long_idle = idle(x) && cluster.now() - idle_since_[static_cast<std::size_t>(x.station.index)] >= config_.flip_after;
+    const bool long_idle =
+        idle(x) && cluster.now() - idle_since_[static_cast<std::size_t>(x.station.index)] >= config_.flip_after;
     if (!long_idle || x.role == Role::kMixed) continue;
     int alike = 0;
     bool others_busy = false;

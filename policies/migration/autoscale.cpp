@@ -12,7 +12,8 @@ struct Average {
   Blocks left;
   std::int64_t calls = 0;
   double value() const {
-    return calls == 0 ? std::numeric_limits<double>::infinity() : static_cast<double>(left.value()) / static_cast<double>(calls);
+    return calls == 0 ? std::numeric_limits<double>::infinity()
+                      : static_cast<double>(left.value()) / static_cast<double>(calls);
   }
 };
 
@@ -39,7 +40,8 @@ Average average(const Cluster& cluster) {
 void describe(Describer& d, AutoscaleConfig& c) {
   d.field("autoscale", c.autoscale, "Instances are added and drained by average freeness");
   d.field("scale_interval", c.scale_interval, {1e-3, 86400}, "Between two looks at the average");
-  d.field("scale_up_below", c.scale_up_below, {-1e6, 1e6}, "Average freeness, blocks a call, below which instances are added");
+  d.field("scale_up_below", c.scale_up_below, {-1e6, 1e6},
+          "Average freeness, blocks a call, below which instances are added");
   d.field("scale_down_above", c.scale_down_above, {-1e6, 1e6}, "Average freeness above which one is drained");
   d.field("min_instances", c.min_instances, {1, 65536}, "Serving instances that are never drained");
   d.field("startup", c.startup, {0, 86400}, "From the decision until an added instance serves");

@@ -1,10 +1,10 @@
-/// Virtual usage and freeness of an instance (Llumnix, OSDI'24, section 4.4.1 and algorithm 1; AlibabaPAI/llumnix, first
-/// public commit, "remaining steps").
+/// Virtual usage and freeness of an instance (Llumnix, OSDI'24, section 4.4.1 and algorithm 1; AlibabaPAI/llumnix,
+/// first public commit, "remaining steps").
 ///
 /// Virtual usage is what calls hold, and beside it: what the first call in the queue needs (so that a long queue head
-/// makes an instance look full and calls move away to let it in), a headroom for calls of high priority, infinitely much
-/// for an instance that ends. Freeness is the memory that this leaves, in blocks a call of the batch; each lasts a call for
-/// as many iterations as it has tokens. It may be negative; an empty instance is infinitely free.
+/// makes an instance look full and calls move away to let it in), a headroom for calls of high priority, infinitely
+/// much for an instance that ends. Freeness is the memory that this leaves, in blocks a call of the batch; each lasts a
+/// call for as many iterations as it has tokens. It may be negative; an empty instance is infinitely free.
 ///
 ///   freeness(occupancy_of(instance, cluster, -1), Blocks{100}, Queue::kHead)
 #pragma once

@@ -1,7 +1,8 @@
-/// INFaaS++: a call goes to the instance with the least memory load, what waits there included, and stays (the baseline of
-/// Llumnix, OSDI'24, section 6.1: INFaaS, ATC'21, made aware of LLM memory, with Llumnix's scaling).
+/// INFaaS++: a call goes to the instance with the least memory load, what waits there included, and stays (the baseline
+/// of Llumnix, OSDI'24, section 6.1: INFaaS, ATC'21, made aware of LLM memory, with Llumnix's scaling).
 ///
-/// Defaults: those of autoscale.hpp. Not modelled: INFaaS's choice among variants of a model.
+/// Defaults: those of autoscale.hpp.
+/// Not modelled: INFaaS's choice among variants of a model.
 ///
 ///   "policy": {"cluster": {"name": "infaas", "autoscale": true}}
 #pragma once

@@ -79,7 +79,8 @@ void Llumnix::on_tick(Cluster& cluster) {
 }
 
 bool Llumnix::takes_part(StationId s) const {
-  return std::any_of(under_way_.begin(), under_way_.end(), [s](const Migration& m) { return m.from == s || m.to == s; });
+  return std::any_of(under_way_.begin(), under_way_.end(),
+                     [s](const Migration& m) { return m.from == s || m.to == s; });
 }
 
 /// An instance takes part in one migration at a time.
@@ -110,7 +111,9 @@ CallId Llumnix::victim(StationId s, const Cluster& cluster) const {
     const Call& call = cluster.call(id);
     const auto arrival = static_cast<std::int64_t>(call.number);
     const std::int64_t context = cluster.context(id).value();
-    const std::int64_t by = config_.victim == Victim::kLast ? 0 : config_.victim == Victim::kShortest ? context : -context;
+    const std::int64_t by = config_.victim == Victim::kLast       ? 0
+                            : config_.victim == Victim::kShortest ? context
+                                                                  : -context;
     return std::tuple(config_.priorities ? -call.priority : 0, by, -arrival);
   };
   CallId best;

@@ -1,16 +1,16 @@
 /// Llumnix: calls are rescheduled between instances while they run (Sun et al., OSDI'24). A new call goes to the freest
-/// instance. At every poll, instances with a freeness below `threshold`, or on which a call was preempted, are paired with
-/// the freest ones above it, lowest with highest; each source gives one call away by live migration, so that memory is
-/// evened out, the queue head gets in, and high-priority calls keep a headroom around them. Freeness: freeness.hpp.
-/// A draining instance has none and so is emptied.
+/// instance. At every poll, instances with a freeness below `threshold`, or on which a call was preempted, are paired
+/// with the freest ones above it, lowest with highest; each source gives one call away by live migration, so that
+/// memory is evened out, the queue head gets in, and high-priority calls keep a headroom around them. Freeness:
+/// freeness.hpp. A draining instance has none and so is emptied.
 ///
-/// Defaults: poll 50 ms, threshold 3 blocks a call, every pair kept, the last to come is moved first, 3 stages of which the
-/// last copies at most 4 blocks (authors' code, AlibabaPAI/llumnix, first public commit); headroom 1,600 tokens (paper,
-/// section 6.4, from memory); scaling: autoscale.hpp.
+/// Defaults: poll 50 ms, threshold 3 blocks a call, every pair kept, the last to come is moved first, 3 stages of which
+/// the last copies at most 4 blocks (authors' code, AlibabaPAI/llumnix, first public commit); headroom 1,600 tokens
+/// (paper, section 6.4, from memory); scaling: autoscale.hpp.
 /// Modelled: dispatch, migration pairing and victims, priorities, scaling, draining, stages of the copy (sim/engine).
 /// Calls of high priority also come first in the queue with "order": "priority". `priorities` false is Llumnix-base.
-/// Not modelled: the slowdown of decoding while KV is copied (at most 1 % in the paper), calls migrating while they wait.
-/// Instances of all roles are taken as mixed.
+/// Not modelled: the slowdown of decoding while KV is copied (at most 1 % in the paper), calls migrating while they
+/// wait. Instances of all roles are taken as mixed.
 ///
 ///   "policy": {"cluster": {"name": "llumnix", "threshold": 3}}
 #pragma once

@@ -5,8 +5,8 @@
 /// FastServe promotes to the top after a limit).
 /// It preempts: at a boundary between iterations, a call that decodes and has sunk below one that waits gives its place
 /// to that one, if that finds none (no free place in the batch, or too few KV blocks), the last in the order first. How
-/// it leaves is the KV policy's `preempt`: `swap` moves its KV to host memory, as in FastServe; `recompute` drops it. It
-/// leaves in one step, the other comes in the next. Any batcher that decodes all that runs does so (decode_all in
+/// it leaves is the KV policy's `preempt`: `swap` moves its KV to host memory, as in FastServe; `recompute` drops it.
+/// It leaves in one step, the other comes in the next. Any batcher that decodes all that runs does so (decode_all in
 /// policies/batching/steps.hpp); static, sequence-scheduling and s3 choose their batches by themselves, and there mlfq
 /// only orders.
 /// Not modelled: quanta in time (FastServe profiles iterations; here tokens are the work); KV of a preempted call that

@@ -2,7 +2,8 @@
 /// prefill (all of them after a recomputation). It differs from sjf for calls that come back after preemption.
 /// Without a prediction the client's max_tokens stands in.
 /// `preemptive`: a call that decodes gives its place to a shorter one that finds none, as under mlfq. Off by default:
-/// what a preempted call has computed is lost or must be moved, and the papers that schedule LLM calls by length differ.
+/// what a preempted call has computed is lost or must be moved, and the papers that schedule LLM calls by length
+/// differ.
 ///
 ///   {"order": {"name": "srpt", "prompt_weight": 0.05}, "predictor": "oracle"}
 #pragma once

@@ -1,5 +1,5 @@
-/// 1-Thresh-All, a baseline of POLCA (ASPLOS'24): one threshold, past which all servers slow down, whatever their priority;
-/// otherwise as one_threshold_low.hpp.
+/// 1-Thresh-All, a baseline of POLCA (ASPLOS'24): one threshold, past which all servers slow down, whatever their
+/// priority; otherwise as one_threshold_low.hpp.
 ///
 ///   "policy": {"name": "one-threshold-all", "threshold": 0.89, "clock": 1110}
 #pragma once

@@ -1,8 +1,8 @@
 /// 1-Thresh-Low-Pri, a baseline of POLCA (ASPLOS'24): one threshold, past which servers of low priority slow down; the
 /// power brake behind it. Lifted 5 % of the budget below the threshold.
 ///
-/// Defaults: POLCA's t2 and the clock that it has for low priority there, 89 % and 1,110 MHz; the paper's own values for
-/// its baselines are not in the card.
+/// Defaults: POLCA's t2 and the clock that it has for low priority there, 89 % and 1,110 MHz; the paper's own values
+/// for its baselines are not in the card.
 ///
 ///   "policy": {"name": "one-threshold-low", "threshold": 0.89, "clock": 1110}
 #pragma once

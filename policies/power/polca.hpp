@@ -1,12 +1,12 @@
 /// POLCA: a row with more servers than its power budget was made for (Patel et al., ASPLOS'24, control law and table of
 /// thresholds). Servers run jobs of one priority. Past t1 of the budget low-priority servers go to a lower clock, past
-/// t2 to one lower still, and if the row is above t2 with that in force, high-priority servers slow down a little. What was
-/// ordered past a threshold is lifted 5 % of the budget below it. Past the budget the power brake halts all.
+/// t2 to one lower still, and if the row is above t2 with that in force, high-priority servers slow down a little. What
+/// was ordered past a threshold is lifted 5 % of the budget below it. Past the budget the power brake halts all.
 ///
-/// Defaults: t1 80 %, t2 89 % = 100 % less the largest rise within the 40 s that a cap takes; 1,275 and 1,110 MHz for low,
-/// 1,305 MHz for high priority, 288 MHz for the brake, all of the A100 (paper, as quoted in the card).
-/// Modelled: telemetry, delays of caps and brake, clocks, hysteresis. Chosen here, not stated by the paper: "still above"
-/// is asked once the low clock is in force, and nobody uncaps on a sample that the brake shaped.
+/// Defaults: t1 80 %, t2 89 % = 100 % less the largest rise within the 40 s that a cap takes; 1,275 and 1,110 MHz for
+/// low, 1,305 MHz for high priority, 288 MHz for the brake, all of the A100 (paper, as quoted in the card).
+/// Modelled: telemetry, delays of caps and brake, clocks, hysteresis. Chosen here, not stated by the paper: "still
+/// above" is asked once the low clock is in force, and nobody uncaps on a sample that the brake shaped.
 /// Not modelled: failed or lost cap commands, servers that mix priorities.
 ///
 ///   "power": [{"domain": "row", "pools": ["high", "low"], "budget": "260kW", "policy": {"name": "polca", "t1": 0.8}}]

@@ -23,7 +23,8 @@ inline bool apply_brake(const BrakeConfig& c, const PowerSample& s, PowerControl
 }
 
 inline void describe_brake(Describer& d, BrakeConfig& c) {
-  d.field("hysteresis", c.hysteresis, {0, 0.5}, "What was ordered past a threshold is lifted this share of the budget below it");
+  d.field("hysteresis", c.hysteresis, {0, 0.5},
+          "What was ordered past a threshold is lifted this share of the budget below it");
   d.field("brake_clock", c.clock, {1, 10000}, "All servers past the budget", "MHz");
 }
 

@@ -15,7 +15,8 @@ void describe(Describer& d, ScheduleScalingConfig& c) {
 std::int32_t ScheduleScaling::desired(const PoolState&, Time now) {
   const double t = to_seconds(Duration{to_ps(now) % to_ps(config_.period)});
   const auto after = std::upper_bound(config_.times.begin(), config_.times.end(), t);
-  const auto i = after == config_.times.begin() ? config_.times.size() : static_cast<std::size_t>(after - config_.times.begin());
+  const auto i =
+      after == config_.times.begin() ? config_.times.size() : static_cast<std::size_t>(after - config_.times.begin());
   return static_cast<std::int32_t>(config_.instances[i - 1]);
 }
 

@@ -1,7 +1,7 @@
 /// Target tracking: as many instances as bring a metric to its target, as Kubernetes' HorizontalPodAutoscaler does it
-/// (Kubernetes documentation, "Horizontal Pod Autoscaling", algorithm details): desired = ceil(current x value / target),
-/// nothing within a tolerance, and on the way down the largest number desired within a stabilisation window, so that a
-/// short lull does not drain what the next burst needs.
+/// (Kubernetes documentation, "Horizontal Pod Autoscaling", algorithm details): desired = ceil(current x value /
+/// target), nothing within a tolerance, and on the way down the largest number desired within a stabilisation window,
+/// so that a short lull does not drain what the next burst needs.
 ///
 /// Instances that start count as instances without load, as pods that are not ready do there.
 /// Defaults: tolerance 10 %, stabilisation 300 s (Kubernetes' defaults); target 4 waiting calls an instance (ours).

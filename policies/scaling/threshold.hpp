@@ -1,5 +1,5 @@
-/// Thresholds, the plainest autoscaler: above `above` so many instances more, below `below` so many fewer, and then nothing
-/// for a while. With metrics that come late it overshoots; target tracking is compared with it.
+/// Thresholds, the plainest autoscaler: above `above` so many instances more, below `below` so many fewer, and then
+/// nothing for a while. With metrics that come late it overshoots; target tracking is compared with it.
 ///
 /// Defaults are ours: above 8 and below 1 waiting calls an instance, one instance a time, 60 s of rest.
 ///

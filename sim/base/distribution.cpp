@@ -94,7 +94,9 @@ double power_integral(double low, double high, double e) {
   return (fast_pow(high, e) - fast_pow(low, e)) / e;
 }
 
-double power_mean(double low, double high, double e) { return power_integral(low, high, e + 1) / power_integral(low, high, e); }
+double power_mean(double low, double high, double e) {
+  return power_integral(low, high, e + 1) / power_integral(low, high, e);
+}
 
 /// The e = 1 - a whose mean is the given one: the mean grows with e. 60 halvings leave 1e-15.
 double power_exponent(double mean, double low, double high) {
@@ -236,7 +238,8 @@ Distribution Distribution::parse(std::string_view text, const Context& context) 
     d.b_ = in.number(low);
     d.q_ = in.number(high);
     require(d.b_ > 0, "powerlaw: the lowest value must be positive", d.b_);
-    require(d.q_ > d.b_ && d.q_ / d.b_ <= 1e9, "powerlaw: the highest value must be above the lowest, at most 1e9 times", d.q_);
+    require(d.q_ > d.b_ && d.q_ / d.b_ <= 1e9,
+            "powerlaw: the highest value must be above the lowest, at most 1e9 times", d.q_);
     require(d.a_ > power_mean(d.b_, d.q_, -kMostPower) && d.a_ < power_mean(d.b_, d.q_, kMostPower),
             "powerlaw: no exponent up to 20 gives this mean", d.a_);
     d.p_ = power_exponent(d.a_, d.b_, d.q_);

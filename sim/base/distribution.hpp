@@ -13,8 +13,9 @@
 ///   Distribution d = Distribution::parse("lognormal:1155,1.1");     // throws DistributionError
 ///   std::int64_t tokens = d.count(rng);                             // >= 1
 ///
-/// Values are plain numbers in the caller's unit; a `NumberParser` lets "lognormal:20s,1.2" mean 20 seconds. Complexity:
-/// O(1) a draw; zipf and empirical keep one number a value; zipf searches them, O(log n). About 3 to 60 ns a draw.
+/// Values are plain numbers in the caller's unit; a `NumberParser` lets "lognormal:20s,1.2" mean 20 seconds.
+/// Complexity: O(1) a draw; zipf and empirical keep one number a value; zipf searches them, O(log n). About 3 to 60 ns
+/// a draw.
 #pragma once
 
 #include <cstdint>
@@ -71,7 +72,7 @@ class Distribution {
 
   Kind kind_ = Kind::kConstant;
   double a_ = 0, b_ = 0;                                       ///< the parameters, in the order of the text
-  double p_ = 0, q_ = 0;                                       ///< derived once: mu, 1/log(1-p), shape, scale; 1 - a, high
+  double p_ = 0, q_ = 0;  ///< derived once: mu, 1/log(1-p), shape, scale; 1 - a, high
   std::shared_ptr<const std::vector<double>> table_;           ///< zipf: cumulative weights; empirical: sorted values
   std::string text_;
 };

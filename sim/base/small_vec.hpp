@@ -59,7 +59,9 @@ class SmallVec {
   const T& back() const { return data_[size_ - 1]; }
   std::span<const T> view() const { return {data_, size_}; }
   operator std::span<const T>() const { return view(); }  // NOLINT: a list is a span of its elements
-  friend bool operator==(const SmallVec& a, const SmallVec& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+  friend bool operator==(const SmallVec& a, const SmallVec& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
 
  private:
   void grow() {

@@ -32,7 +32,9 @@ constexpr std::int64_t to_ps(Time t) { return t.time_since_epoch().count(); }
 constexpr double to_seconds(Duration d) { return static_cast<double>(d.count()) * 1e-12; }
 constexpr double to_seconds(Time t) { return to_seconds(t.time_since_epoch()); }
 /// Nearest picosecond; the caller keeps |s| below 9.2e6.
-constexpr Duration from_seconds(double s) { return Duration{static_cast<std::int64_t>(s * 1e12 + (s < 0 ? -0.5 : 0.5))}; }
+constexpr Duration from_seconds(double s) {
+  return Duration{static_cast<std::int64_t>(s * 1e12 + (s < 0 ? -0.5 : 0.5))};
+}
 
 /// An integer amount of one thing. Narrow counts convert to wide ones of the same tag, never the other way.
 template <class Tag, class Rep = std::int64_t>

@@ -22,7 +22,8 @@
 
 namespace orrery {
 
-/// Where in the config a key belongs that the object at `pointer` does not know; "" if nowhere. Asked for messages only.
+/// Where in the config a key belongs that the object at `pointer` does not know; "" if nowhere. Asked for messages
+/// only.
 using KeyPlaces = std::function<std::string(std::string_view pointer, std::string_view key)>;
 
 class ErrorList {

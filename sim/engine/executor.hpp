@@ -16,14 +16,14 @@ namespace orrery {
 /// decoding call that is at the end of its room takes one block more (docs/adr/0002-live-executors.md).
 struct KvOp {
   enum Kind : std::uint8_t {
-    kAlloc,         ///< room for `tokens` in all
-    kAdopt,         ///< tokens [from, tokens) of the call lie in the first blocks of `node`
-    kPublish,       ///< the blocks of tokens [from, tokens) of the call are the next ones of `node`, which owns them now
-    kEvict,         ///< `node` loses the blocks of tokens [from, tokens), its last ones
-    kSwapOut,       ///< the first `tokens` go to host memory during this step; the blocks stay until kFree
-    kSwapIn,        ///< back from there, with room for `tokens`
-    kDropSwapped,   ///< what lies in host memory is not needed any more
-    kFree,          ///< gives up its blocks; those of nodes stay with the nodes
+    kAlloc,        ///< room for `tokens` in all
+    kAdopt,        ///< tokens [from, tokens) of the call lie in the first blocks of `node`
+    kPublish,      ///< the blocks of tokens [from, tokens) of the call are the next ones of `node`, which owns them now
+    kEvict,        ///< `node` loses the blocks of tokens [from, tokens), its last ones
+    kSwapOut,      ///< the first `tokens` go to host memory during this step; the blocks stay until kFree
+    kSwapIn,       ///< back from there, with room for `tokens`
+    kDropSwapped,  ///< what lies in host memory is not needed any more
+    kFree,         ///< gives up its blocks; those of nodes stay with the nodes
   } kind;
   CallId call;
   Tokens tokens{}, from{};

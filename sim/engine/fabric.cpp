@@ -113,7 +113,8 @@ void Fabric::share(Time now) {
     Link* tightest = nullptr;
     for (const std::uint32_t l : component_links_) {
       Link& link = links_[l];
-      if (link.unfixed > 0 && (!tightest || link.open * tightest->unfixed < tightest->open * link.unfixed)) tightest = &link;
+      if (link.unfixed > 0 && (!tightest || link.open * tightest->unfixed < tightest->open * link.unfixed))
+        tightest = &link;
     }
     const std::int64_t rate = std::max<std::int64_t>(1, tightest->open / tightest->unfixed);
     for (const std::uint32_t i : tightest->flows) {

@@ -46,7 +46,8 @@ constexpr std::uint64_t fold(std::uint64_t hash, const DecisionRecord& d) {
 constexpr std::uint64_t fold(std::uint64_t hash, const Row& r) {
   const auto ps = [](Time t) { return static_cast<std::uint64_t>(to_ps(t)); };
   const auto tokens = static_cast<std::uint64_t>(r.output.value()) << 32 | static_cast<std::uint32_t>(r.cached.value());
-  const auto rest = r.number * 4096 + static_cast<std::uint64_t>(r.preemptions) * 8 + static_cast<std::uint64_t>(r.status);
+  const auto rest =
+      r.number * 4096 + static_cast<std::uint64_t>(r.preemptions) * 8 + static_cast<std::uint64_t>(r.status);
   hash = hash_combine(hash, ps(r.arrival) * kOdd[0] ^ ps(r.first_schedule) * kOdd[1] ^ ps(r.first_token) * kOdd[2] ^
                                 ps(r.finish) * kOdd[3] ^ tokens * kOdd[4] ^ rest * kOdd[5]);
   if (r.qoe >= 0) hash = hash_combine(hash, std::bit_cast<std::uint64_t>(r.qoe));

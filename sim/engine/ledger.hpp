@@ -97,7 +97,7 @@ class KvLedger final : public PrefixView {
     if (blocks > free_) make_free(blocks);
     free_ -= blocks;
   }
-  void fill(Tokens used, Tokens reserved) {                 ///< the decode group computed tokens, so many in reserved slots
+  void fill(Tokens used, Tokens reserved) {  ///< the decode group computed tokens, so many in reserved slots
     used_ += used;
     future_ -= reserved;
   }

@@ -38,7 +38,8 @@ Wide PowerDomain::energy(Time now, bool told) const {
 void PowerDomain::run(Time now) {
   now_ = now;
   while (next_order() <= now) {   // in order of time, those of one instant as they were given
-    const auto first = std::min_element(orders_.begin(), orders_.end(), [](const Order& a, const Order& b) { return a.at < b.at; });
+    const auto first =
+        std::min_element(orders_.begin(), orders_.end(), [](const Order& a, const Order& b) { return a.at < b.at; });
     const Order o = *first;
     orders_.erase(first);
     carry_out(o);
@@ -104,9 +105,11 @@ void PowerDomain::apply() {
     const int clock = brake_on_ ? parts_.policy->brake_clock() : in_force(m.priority);
     if (clock_[i] == clock) continue;
     clock_[i] = clock;
-    const auto c = std::find_if(m.clocks.begin(), m.clocks.end(), [&](const ClockParts& x) { return x.megahertz == clock; });
+    const auto c =
+        std::find_if(m.clocks.begin(), m.clocks.end(), [&](const ClockParts& x) { return x.megahertz == clock; });
     if (c == m.clocks.end())
-      throw EngineError("power policy of " + parts_.name + ": orders " + std::to_string(clock) + " MHz, which it did not name");
+      throw EngineError("power policy of " + parts_.name + ": orders " + std::to_string(clock) +
+                        " MHz, which it did not name");
     meter_->host().station(m.station).set_clock(c->executor, c->cost, now_);
     meter_->host().touch(m.station);
   }

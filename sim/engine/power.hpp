@@ -1,10 +1,10 @@
-/// Rows of servers with a power budget: telemetry samples of a row's power, a policy that looks at them (sim/power.hpp),
-/// and its orders, carried out after the row's delays.
+/// Rows of servers with a power budget: telemetry samples of a row's power, a policy that looks at them
+/// (sim/power.hpp), and its orders, carried out after the row's delays.
 ///
 ///   PowerParts parts;  parts.domains.push_back({.name = "row", .members = ..., .budget_mw = ..., .policy = &polca});
 ///
-/// A server is a station. It draws what its devices do, by the meter, and what the rest of it does: `base_mw` while it is
-/// there, and `per_mille` of its devices' power (fans, power supplies). A sample is the mean since the last one. Its
+/// A server is a station. It draws what its devices do, by the meter, and what the rest of it does: `base_mw` while it
+/// is there, and `per_mille` of its devices' power (fans, power supplies). A sample is the mean since the last one. Its
 /// energy is a difference of readings, so the samples of a row add up to the meter's energy exactly (identities.hpp).
 ///
 /// Samples are read at multiples of `telemetry`, after steps that end then and orders that take effect then, and before
@@ -75,7 +75,7 @@ class LargestRise {
 struct PowerResult {
   std::string name;
   double budget_w = 0, mean_w = 0, peak_w = 0, rise_5s_w = 0, rise_40s_w = 0;
-  double server_peak_w = 0;            ///< largest power of a server in one iteration (without pipelines), rest included
+  double server_peak_w = 0;  ///< largest power of a server in one iteration (without pipelines), rest included
   std::int64_t samples = 0, brakes = 0, caps = 0;
   double capped_s = 0, braked_s = 0;   ///< with a clock below full speed at some server; with the brake on
 };

@@ -1,5 +1,5 @@
-/// A Router in a cluster: it picks among the instances that take calls, of all pools whose role takes prompts, and nothing
-/// moves. It sees them as consecutive stations, by number; with a staleness, as of the last multiple of it.
+/// A Router in a cluster: it picks among the instances that take calls, of all pools whose role takes prompts, and
+/// nothing moves. It sees them as consecutive stations, by number; with a staleness, as of the last multiple of it.
 #pragma once
 
 #include <vector>

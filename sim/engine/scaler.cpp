@@ -51,7 +51,8 @@ void Scaler::scale(ClusterEngine& cluster, std::int32_t change) {
   for (; change < 0; ++change) {
     StationId fewest;
     for (const Instance& x : instances)
-      if (x.takes_calls() && (!fewest.valid() || x.load->calls <= cluster.instance(fewest).load->calls)) fewest = x.station;
+      if (x.takes_calls() && (!fewest.valid() || x.load->calls <= cluster.instance(fewest).load->calls))
+        fewest = x.station;
     if (!fewest.valid()) return;
     cluster.drain(fewest);
   }

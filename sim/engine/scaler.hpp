@@ -1,6 +1,6 @@
-/// Carries out what scaling rules say (sim/scaling.hpp): every so often it notes the state of its pool, asks the rule about
-/// the state `lag` ago, and starts or drains the difference. Those that drain come back first, then instances that are off
-/// start by number; drained are the serving instances with the fewest calls, the last of equals.
+/// Carries out what scaling rules say (sim/scaling.hpp): every so often it notes the state of its pool, asks the rule
+/// about the state `lag` ago, and starts or drains the difference. Those that drain come back first, then instances
+/// that are off start by number; drained are the serving instances with the fewest calls, the last of equals.
 ///
 ///   Scaler scaler({.rule = &rule, .pool = p, .least = 2, .most = 16, .every = 15s, .start_delay = 4min});
 ///   parts.controllers = {&scaler};

@@ -1,6 +1,6 @@
 /// What looks at a run from the clients' side: who asked for what, and when tokens reached whom. The engine tells it
-/// once a request, once a prompt that ends and once a step, never once a token: k iterations that a decode group runs at
-/// once are one call, and what an observer makes of them must be the same as of k single ones. Without observers the
+/// once a request, once a prompt that ends and once a step, never once a token: k iterations that a decode group runs
+/// at once are one call, and what an observer makes of them must be the same as of k single ones. Without observers the
 /// engine spends one comparison a step on them.
 ///
 ///   SimulationParts parts;  parts.observers = {&qoe, &tenants};     // not owned

@@ -161,8 +161,8 @@ void Recorder::itl_across(Time start, Duration first, Duration step, std::int64_
   }
 }
 
-/// Epochs that ended before load or service changed by plan: what an incident or a peak does to a run is a result, not a
-/// warm-up.
+/// Epochs that ended before load or service changed by plan: what an incident or a peak does to a run is a result, not
+/// a warm-up.
 std::size_t Recorder::steady_epochs() const {
   std::size_t n = epochs_.size();
   for (Time end = last_arrival_; n > 0 && end > config_.steady_until; end = epochs_[n]->begin) --n;

@@ -10,8 +10,8 @@
 ///
 /// Epochs. The arrivals are divided into 16 to 32 epochs of equal numbers of requests (merged in pairs as the run
 /// grows), each with its own histograms. A warm-up given as a time starts a new epoch there; `auto` chooses at the end
-/// how many epochs to cut (Summary::warmup_rule), of those before load or service change by plan. Per-request metrics belong to the epoch of the arrival; gaps between
-/// tokens (ITL) and rates belong to the time at which they end.
+/// how many epochs to cut (Summary::warmup_rule), of those before load or service change by plan. Per-request metrics
+/// belong to the epoch of the arrival; gaps between tokens (ITL) and rates belong to the time at which they end.
 #pragma once
 
 #include <array>
@@ -53,7 +53,7 @@ struct RecorderConfig {
   Tokens block_tokens{16};
   Blocks blocks{};                        ///< KV blocks of one station
   std::optional<Duration> warmup{};       ///< none: auto
-  Time steady_until = kNever;             ///< load or service change by plan from then on: `auto` looks at nothing later
+  Time steady_until = kNever;  ///< load or service change by plan from then on: `auto` looks at nothing later
   bool exact = false;                     ///< keep every value
   int classes = 1;
   std::vector<SloLimit> slo{};
@@ -135,8 +135,8 @@ class Recorder {
   /// A further pipeline stage of a step runs in [start, end), which may lie ahead; before the step's on_step.
   void on_stage(StationId station, int stage, Time start, Time end, std::int64_t k, const StepShape& shape,
                 const StepRun& run);
-  /// The step that runs will never end: its station stopped. What it did since `start`, or since its last iteration that
-  /// counted, is lost: time and energy are spent, no token is computed. Returns the energy, in nJ.
+  /// The step that runs will never end: its station stopped. What it did since `start`, or since its last iteration
+  /// that counted, is lost: time and energy are spent, no token is computed. Returns the energy, in nJ.
   std::int64_t on_abort(StationId station, int lane, Time start, Time now, const StepRun& run);
   void on_stall(Stall why, Duration time) { stalls_[static_cast<int>(why)] += to_ps(time); }
 

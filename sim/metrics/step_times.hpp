@@ -1,6 +1,6 @@
-/// Where the time of replicas goes: host, collectives, swapping, and for the rest whether an iteration waits for memory or
-/// for arithmetic, whichever takes longer at the device's peak (the roofline; Williams et al., CACM 2009). Exact: the
-/// parts of a step add up to its time in picoseconds, and k iterations told at once give what k single ones give.
+/// Where the time of replicas goes: host, collectives, swapping, and for the rest whether an iteration waits for memory
+/// or for arithmetic, whichever takes longer at the device's peak (the roofline; Williams et al., CACM 2009). Exact:
+/// the parts of a step add up to its time in picoseconds, and k iterations told at once give what k single ones give.
 ///
 ///   StepTimes times;   const int kind = times.kind_of({.peak_flops = 989e12, .peak_bytes = 4.8e12, .cost = &model});
 ///   times.add(kind, shape, 0, k, run, StepTimes::Work::of(run, k));   // 2 ns; 20 more where there are collectives

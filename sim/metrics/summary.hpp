@@ -67,7 +67,8 @@ constexpr std::string_view name(LoadState s) {
   return names[static_cast<int>(s)];
 }
 
-/// Quality of experience of measured requests whose class states an expectation; all that got no whole answer count as 0.
+/// Quality of experience of measured requests whose class states an expectation; all that got no whole answer count as
+/// 0.
 struct Experience {
   double mean = 0, p10 = 0, p50 = 0, min = 0;
   std::int64_t count = 0;

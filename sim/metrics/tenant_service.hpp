@@ -1,14 +1,14 @@
-/// What tenants get over time, and how evenly, as VTC measures it (Sheng et al., OSDI'24, sections 3.1 and 5.1). Service
-/// is one unit a prompt token, when its prompt is done, and two an output token, when it is delivered; the text of a
-/// restart or of another attempt counts again, since it was served again. Demand is what the answers to a tenant's requests
-/// would be worth, when they arrive.
+/// What tenants get over time, and how evenly, as VTC measures it (Sheng et al., OSDI'24, sections 3.1 and 5.1).
+/// Service is one unit a prompt token, when its prompt is done, and two an output token, when it is delivered; the text
+/// of a restart or of another attempt counts again, since it was served again. Demand is what the answers to a tenant's
+/// requests would be worth, when they arrive.
 ///
 ///   gap          largest less smallest service that any tenant has had since the start, at the end of each tick
 ///   difference   of a window, sum over tenants of min(most - s, |d - s|): its service s against that of the tenant who
 ///                got most and against its own demand d (fair_bench/plot/visualize.py of the artifact); per second
 ///
-/// Windows of 60 s in six ticks, up to that of the last arrival; a gap within the last tick is that at its end. Exact and
-/// the same with fast-forward on and off. Memory: 8 bytes a tenant and tick.
+/// Windows of 60 s in six ticks, up to that of the last arrival; a gap within the last tick is that at its end. Exact
+/// and the same with fast-forward on and off. Memory: 8 bytes a tenant and tick.
 ///
 ///   TenantMeter meter(3);  ...  TenantService s = meter.finish();
 #pragma once

@@ -129,8 +129,8 @@ class KnownDevice final : public SweepBackend {
 class Sweep : public testing::Test {
  protected:
   void SetUp() override {
-    path_ = (fs::temp_directory_path() /
-             ("orrery-sweep-" + std::to_string(::getpid()) + "-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name())))
+    path_ = (fs::temp_directory_path() / ("orrery-sweep-" + std::to_string(::getpid()) + "-" +
+                                          std::string(testing::UnitTest::GetInstance()->current_test_info()->name())))
                 .string();
     fs::remove(path_);
   }
@@ -251,7 +251,8 @@ TEST_F(Sweep, FitsRecoverWhatTheDeviceIsMadeOf) {
   EXPECT_NEAR(h.variants.fp8, 1.5, 0.05);
   EXPECT_NEAR(h.variants.kivi_2, 3, 0.1);
   const VariantCost fp8({.format = {.name = KvFormat::Name::kFp8}}, h);
-  EXPECT_NEAR(fp8.decode_seconds({8, 800, 8, 2, 32}) / law_seconds(Op::kDecode, kDecode, 1, {8, 800, 8, 2, 32}), 1.5, 0.1);
+  EXPECT_NEAR(fp8.decode_seconds({8, 800, 8, 2, 32}) / law_seconds(Op::kDecode, kDecode, 1, {8, 800, 8, 2, 32}), 1.5,
+              0.1);
   EXPECT_EQ(fp8.grade(), Grade::kMeasured);
   EXPECT_TRUE(fp8.notes().empty());
   EXPECT_THROW(VariantCost({.kernels = {.gemm = Kernels::Gemm::kFlat}}, h), ConfigError);

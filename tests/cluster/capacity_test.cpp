@@ -109,7 +109,8 @@ NodeEvent event(Duration t, NodeChange what, std::int32_t node, Duration deadlin
   return {at(t), what, node, what == NodeChange::kAnnounced ? at(deadline) : kNever};
 }
 
-ClusterParts on_nodes(ClusterPolicy& policy, std::int32_t nodes, std::vector<NodeEvent> events, int devices = 1, int tp = 1) {
+ClusterParts on_nodes(ClusterPolicy& policy, std::int32_t nodes, std::vector<NodeEvent> events, int devices = 1,
+                      int tp = 1) {
   ClusterParts c;
   c.policy = &policy;
   c.pools = {{.name = "main", .count = 2, .tp = tp, .start_delay = 50ms, .on_nodes = true}};

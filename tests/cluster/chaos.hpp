@@ -1,6 +1,6 @@
 /// Random clusters for tests of chaos: scenarios of the differential fuzz (tests/differential/fuzz.hpp) that a cluster
-/// can run, pools and links, nodes that come and go, what befalls instances, and parameters of policies by lot. All pure
-/// functions of a seed.
+/// can run, pools and links, nodes that come and go, what befalls instances, and parameters of policies by lot. All
+/// pure functions of a seed.
 #pragma once
 
 #include <algorithm>

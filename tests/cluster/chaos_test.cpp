@@ -15,7 +15,8 @@ namespace {
 class Restless final : public ClusterPolicy {
  public:
   explicit Restless(std::uint64_t seed) : rng_(seed, Purpose::kFuzz, 1) {
-    period_ = Duration{static_cast<std::int64_t>(1 + rng_.below(40)) * 1'000'000'000 + static_cast<std::int64_t>(rng_.below(3))};
+    period_ = Duration{static_cast<std::int64_t>(1 + rng_.below(40)) * 1'000'000'000 +
+                       static_cast<std::int64_t>(rng_.below(3))};
     split_ = rng_.below(3);
     stops_ = rng_.below(2) == 0;
     layered_ = rng_.below(2) == 0;
@@ -120,7 +121,8 @@ Compared both(const Scenario& s, std::uint64_t seed) {
 }
 
 TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
-  std::int64_t runs = 0, rounds = 0, migrations = 0, stopped = 0, skipped = 0, committed = 0, nodes_gone = 0, incidents = 0;
+  std::int64_t runs = 0, rounds = 0, migrations = 0, stopped = 0, skipped = 0, committed = 0, nodes_gone = 0,
+               incidents = 0;
   for (std::uint64_t i = 0; runs < 800; ++i) {
     const Scenario s = random_scenario(7, i, static_cast<std::int64_t>(i % 40));
     if (!suits(s)) continue;
@@ -144,7 +146,8 @@ TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
     }
     incidents += static_cast<std::int64_t>(c.incidents);
     skipped += c.fast.outcome.events < c.stepped.outcome.events;
-    for (const Duration d : c.fast.outcome.paid) stopped += Time{} + d < Time{} + from_seconds(c.fast.outcome.summary.duration_s);
+    for (const Duration d : c.fast.outcome.paid)
+      stopped += Time{} + d < Time{} + from_seconds(c.fast.outcome.summary.duration_s);
   }
   EXPECT_GT(migrations, 200);   // the chaos is one
   EXPECT_GT(stopped, 200);
@@ -207,7 +210,8 @@ class Steady final : public ClusterPolicy {
   }
   StationId decode_at(CallId, StationId at, const Cluster& c, Rng) override {
     const StationId other{at.index + 1};   // see Restless::later_than
-    return other.index < static_cast<std::int32_t>(c.instances().size()) && c.instance(other).takes_calls() ? other : at;
+    return other.index < static_cast<std::int32_t>(c.instances().size()) && c.instance(other).takes_calls() ? other
+                                                                                                            : at;
   }
 };
 

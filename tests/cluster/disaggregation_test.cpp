@@ -19,7 +19,8 @@ Time at(Duration d) { return Time{} + d; }
 ClusterParts one_and_two(ClusterPolicy& policy) {
   ClusterParts c;
   c.policy = &policy;
-  const PoolParts like{.name = "like", .kv_bytes_per_token = Bytes{1'000'000}, .layers = 10, .bytes_per_s = 1'000'000'000};
+  const PoolParts like{
+      .name = "like", .kv_bytes_per_token = Bytes{1'000'000}, .layers = 10, .bytes_per_s = 1'000'000'000};
   c.pools = {like, like};
   c.pools[0].name = "prompt";
   c.pools[0].role = Role::kPrefill;
@@ -29,12 +30,14 @@ ClusterParts one_and_two(ClusterPolicy& policy) {
   return c;
 }
 
-constexpr const char* kEngine = "engine batching=vllm token_budget=2048 stations=3 kv_blocks=2000 block=16  cost: 10ms + 1ms*prefill\n";
+constexpr const char* kEngine =
+    "engine batching=vllm token_budget=2048 stations=3 kv_blocks=2000 block=16  cost: 10ms + 1ms*prefill\n";
 /// The third finds 6,000 tokens that wait at instance 0, and would make them 9,000.
 constexpr const char* kBurst = "t=0ms a prompt=3000 out=4\nt=1ms b prompt=3000 out=4\nt=2ms c prompt=3000 out=4\n";
 
 bool did(const ClusterRun& run, const std::string& what) {
-  return std::ranges::any_of(run.actions, [&](const std::string& line) { return line.find(what) != std::string::npos; });
+  return std::ranges::any_of(run.actions,
+                             [&](const std::string& line) { return line.find(what) != std::string::npos; });
 }
 
 TEST(Disaggregation, SplitwiseTakesATokenMachineWhereShortestQueueWaits) {
@@ -58,7 +61,8 @@ TEST(Disaggregation, SplitwiseGivesItBackWhenItHasDrained) {
 /// Of ten layers, nine go during the prompt of 3,010 ms; of a prompt below 512 tokens, none.
 TEST(Disaggregation, SplitwiseHidesLongTransfersOnly) {
   Splitwise splitwise({});
-  const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=3000 out=4\nt=9s b prompt=400 out=4\n", one_and_two(splitwise));
+  const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=3000 out=4\nt=9s b prompt=400 out=4\n",
+                               one_and_two(splitwise));
   EXPECT_EQ(run.rows.at(0).transfer, Duration{300ms});
   EXPECT_EQ(run.rows.at(1).transfer, Duration{400ms});
 }
@@ -83,10 +87,11 @@ TEST(Disaggregation, APrefillInstanceFullOfKvThatNobodyTookStartsNoBatch) {
 
 /// A load that fills queues and memory: 60 calls of 100 to 3,000 prompt tokens.
 std::string crowd() {
-  std::string text = "engine batching=vllm predictor=bucket token_budget=2048 stations=3 kv_blocks=500 block=16  cost: 10ms + 1ms*prefill + 1us*context\n";
+  std::string text =
+      "engine batching=vllm predictor=bucket token_budget=2048 stations=3 kv_blocks=500 block=16  cost: 10ms + 1ms*prefill + 1us*context\n";
   for (int i = 0; i < 60; ++i)
-    text += "t=" + std::to_string(i * 217) + "ms r" + std::to_string(i) + " prompt=" + std::to_string(100 + i * 7919 % 2900) +
-            " out=" + std::to_string(2 + i * 104729 % 300) + "\n";
+    text += "t=" + std::to_string(i * 217) + "ms r" + std::to_string(i) +
+            " prompt=" + std::to_string(100 + i * 7919 % 2900) + " out=" + std::to_string(2 + i * 104729 % 300) + "\n";
   return text;
 }
 

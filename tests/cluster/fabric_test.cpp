@@ -94,13 +94,15 @@ TEST(Fabric, RandomTransfersFillBottlenecksAndNeverOverload) {
         if (s.links.empty()) continue;
         ASSERT_GT(f.rate(s.flow), 0);
         const bool full = std::any_of(s.links.begin(), s.links.end(), [&](LinkId l) {
-          return capacity[static_cast<std::size_t>(l.index)] - used[static_cast<std::size_t>(l.index)] < 200;  // rounding
+          return capacity[static_cast<std::size_t>(l.index)] - used[static_cast<std::size_t>(l.index)] <
+                 200;  // rounding
         });
         ASSERT_TRUE(full);
       }
     };
     while (ended < live.size()) {
-      const Time start = started < live.size() ? now + Duration{static_cast<std::int64_t>(rng.below(200'000'000'000))} : kNever;
+      const Time start =
+          started < live.size() ? now + Duration{static_cast<std::int64_t>(rng.below(200'000'000'000))} : kNever;
       if (start < f.next()) {
         now = start;
         Sent& s = live[started];

@@ -94,8 +94,8 @@ class Crossed final : public ClusterPolicy {
   }
 };
 
-/// Both prompts fill their instances, and neither KV finds room at the other: one call turns back and decodes where it is;
-/// when it has left, the other comes.
+/// Both prompts fill their instances, and neither KV finds room at the other: one call turns back and decodes where it
+/// is; when it has left, the other comes.
 TEST(Journey, CallsThatWaitForEachOthersRoomDoNotWaitForever) {
   Crossed policy;
   const std::string engine = "engine batching=sarathi stations=2 kv_blocks=10 block=16 cost: 10ms\n";
@@ -135,8 +135,8 @@ ClusterParts one_pool(ClusterPolicy& policy, std::int64_t bytes_per_s) {
   return c;
 }
 
-/// Stop and copy: 100 prompt tokens by 110 ms, one more at 120 ms; the tick at 125 ms stops it at 130 ms with 102 tokens
-/// of KV, which take 102 ms.
+/// Stop and copy: 100 prompt tokens by 110 ms, one more at 120 ms; the tick at 125 ms stops it at 130 ms with 102
+/// tokens of KV, which take 102 ms.
 TEST(Journey, StopAndCopyStandsStillForTheWholeCopy) {
   PingPong policy(Move::kStop, 125ms);
   const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=100 out=5\n", one_pool(policy, 1'000'000'000));
@@ -162,13 +162,14 @@ TEST(Journey, ARecomputedCallKeepsItsTokens) {
   PingPong policy(Move::kRecompute, 125ms);
   const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=100 out=5\n", one_pool(policy, 0));
   EXPECT_EQ(run.rows.at(0).first_token, at(110ms));
-  // it leaves at 130 ms with 3 tokens out; 103 tokens are prefilled in 113 ms, which emits the fourth; one more in 10 ms
+  // it leaves at 130 ms with 3 tokens out; 103 tokens are prefilled in 113 ms, which emits the fourth; one more in 10
+  // ms
   EXPECT_EQ(run.rows.at(0).finish, at(130ms + 113ms + 10ms));
 }
 
-/// Live by tokens: 101 tokens are known at 125 ms, their KV is computed in 111 ms, while eleven more come; these are below
-/// the delta, so the call stops at its next boundary (240 ms) with 113 tokens of KV, and stands still for the step that
-/// computes the last twelve.
+/// Live by tokens: 101 tokens are known at 125 ms, their KV is computed in 111 ms, while eleven more come; these are
+/// below the delta, so the call stops at its next boundary (240 ms) with 113 tokens of KV, and stands still for the
+/// step that computes the last twelve.
 TEST(Journey, ALiveMoveByTokensStandsStillForItsDeltaOnly) {
   PingPong policy(Move::kLiveTokens, 125ms);
   ClusterParts c = one_pool(policy, 0);
@@ -192,8 +193,10 @@ TEST(Journey, RoundsOfTokensConverge) {
   PingPong policy(Move::kLiveTokens, 1100ms);
   ClusterParts c = one_pool(policy, 0);
   c.tokens_last = Tokens{1};
-  const auto run = run_cluster("engine batching=sarathi stations=2 kv_blocks=200 block=16 token_budget=2000 cost: 10ms + 1ms*prefill\n"
-                               "t=0ms a prompt=1000 out=200\n", c, false);
+  const auto run = run_cluster(
+      "engine batching=sarathi stations=2 kv_blocks=200 block=16 token_budget=2000 cost: 10ms + 1ms*prefill\n"
+      "t=0ms a prompt=1000 out=200\n",
+      c, false);
   EXPECT_EQ(run.rows.at(0).migrations, 1);
   EXPECT_LE(run.rows.at(0).transfer, Duration{12ms});
   EXPECT_EQ(run.outcome.summary.steps, 200 + 5);
@@ -261,8 +264,8 @@ TEST(Life, CallsWaitForAnInstanceThatStarts) {
   EXPECT_EQ(run.outcome.paid[1], Duration{30s + 110ms});
 }
 
-/// A cold start: the instance loads from 10 ms to 2.01 s. The call that came at 0 s waited for that; the one that came at
-/// 1.51 s for the last half second; what comes later not at all.
+/// A cold start: the instance loads from 10 ms to 2.01 s. The call that came at 0 s waited for that; the one that came
+/// at 1.51 s for the last half second; what comes later not at all.
 TEST(Life, ALoadIsWhatCallsWaitedForIt) {
   class Cold final : public ClusterPolicy {
    public:
@@ -277,7 +280,8 @@ TEST(Life, ALoadIsWhatCallsWaitedForIt) {
   } policy;
   ClusterParts c = one_pool(policy, 0);
   c.pools[0].serving = 0;
-  const auto run = run_cluster(std::string(kEngine) + "t=0ms a prompt=10 out=1\nt=1510ms b prompt=10 out=1\nt=5s c prompt=10 out=1\n", c);
+  const auto run = run_cluster(
+      std::string(kEngine) + "t=0ms a prompt=10 out=1\nt=1510ms b prompt=10 out=1\nt=5s c prompt=10 out=1\n", c);
   EXPECT_EQ(run.rows.at(0).load, Duration{2s});
   EXPECT_EQ(run.rows.at(1).load, Duration{500ms});
   EXPECT_EQ(run.rows.at(2).load, Duration{});

@@ -15,7 +15,8 @@ Time at(Duration d) { return Time{} + d; }
 std::string one_a_second(int stations, int requests) {
   std::string text = "engine batching=sarathi stations=" + std::to_string(stations) +
                      " kv_blocks=100 block=16  cost: 10ms + 1ms*prefill\n";
-  for (int i = 0; i < requests; ++i) text += "t=" + std::to_string(i) + "s r" + std::to_string(i) + " prompt=10 out=2\n";
+  for (int i = 0; i < requests; ++i)
+    text += "t=" + std::to_string(i) + "s r" + std::to_string(i) + " prompt=10 out=2\n";
   return text;
 }
 
@@ -55,8 +56,9 @@ TEST(Operations, ARouterInAClusterDoesAsItDoesWithoutOne) {
 /// Instance 0 fails at 5.5 s, which is noticed at 15.5 s: 6, 8, 10, 12 and 14 are sent there and wait until then; from
 /// then on instance 1 takes all. The cause ends at 25.5 s, and 3 s later the instance serves.
 TEST(Operations, AFailureThatNobodyNotices) {
-  const auto o = operate(one_a_second(2, 40), 2,
-                         {{.kind = Operation::kFail, .at = at(5500ms), .which = {0}, .lasts = 20s, .start_delay = 3s, .detect = 10s}});
+  const auto o = operate(
+      one_a_second(2, 40), 2,
+      {{.kind = Operation::kFail, .at = at(5500ms), .which = {0}, .lasts = 20s, .start_delay = 3s, .detect = 10s}});
   ASSERT_EQ(o.incidents.size(), 1U);
   const Incident& i = o.incidents.front();
   EXPECT_EQ(i.at, at(5500ms));
@@ -80,7 +82,8 @@ TEST(Operations, WhatAFailureTakesIsComputedAgain) {
   const std::string text = "engine batching=sarathi stations=2 kv_blocks=100 block=16  cost: 10ms + 1ms*prefill\n"
                            "t=0s a prompt=10 out=20\n";
   const Operation fail{.kind = Operation::kFail, .at = at(55ms), .which = {0}};
-  auto o = operate(text, 2, {fail});   // tokens at 20, 30, 40, 50 ms; again from 55 ms: 14 tokens to compute, then 15 steps
+  auto o =
+      operate(text, 2, {fail});  // tokens at 20, 30, 40, 50 ms; again from 55 ms: 14 tokens to compute, then 15 steps
   EXPECT_EQ(o.run.rows.at(0).finish, at(55ms + 24ms + 150ms));
   EXPECT_EQ(o.incidents.front().calls, 1);
   Operation restart = fail;
@@ -115,10 +118,12 @@ TEST(Operations, AFailedInstanceThatIsDrainedComesBackWhole) {
 }
 
 TEST(Operations, OfAMachineAllInstancesFail) {
-  const auto o = operate(one_a_second(4, 20), 4, {{.kind = Operation::kFail, .at = at(5500ms), .nodes = true, .count = 1}});
+  const auto o =
+      operate(one_a_second(4, 20), 4, {{.kind = Operation::kFail, .at = at(5500ms), .nodes = true, .count = 1}});
   EXPECT_EQ(o.incidents.front().instances, 2);
   EXPECT_EQ(o.incidents.front().ended, kNever);
-  for (const auto& [number, row] : o.run.rows) EXPECT_EQ(row.station.index >= 2, number > 5 || number % 4 >= 2) << number;
+  for (const auto& [number, row] : o.run.rows)
+    EXPECT_EQ(row.station.index >= 2, number > 5 || number % 4 >= 2) << number;
 }
 
 /// From 2.5 s until 4.5 s, what the instance begins takes three times as long.
@@ -138,7 +143,9 @@ TEST(Operations, ARollingRestartTakesOneAtATime) {
   for (const auto& [number, row] : o.run.rows) EXPECT_EQ(row.finish, row.arrival + 30ms) << number;
   for (int s = 0; s < 3; ++s) {   // draining and off at 5.5, 7.5 and 9.5 s
     const std::string off = duration_text(5500ms + s * 2s) + " engine: off at " + std::to_string(s);
-    EXPECT_TRUE(std::any_of(o.run.actions.begin(), o.run.actions.end(), [&](const std::string& a) { return a.starts_with(off); })) << off;
+    EXPECT_TRUE(std::any_of(o.run.actions.begin(), o.run.actions.end(), [&](const std::string& a) {
+      return a.starts_with(off);
+    })) << off;
   }
 }
 
@@ -146,7 +153,8 @@ TEST(Operations, ARollingRestartTakesOneAtATime) {
 TEST(Operations, ADrainThatTakesTooLongEnds) {
   const std::string text = "engine batching=sarathi stations=2 kv_blocks=100 block=16  cost: 10ms + 1ms*prefill\n"
                            "t=0s a prompt=10 out=99\nt=2s b prompt=10 out=2\n";
-  const auto o = operate(text, 2, {{.kind = Operation::kRestart, .at = at(100ms), .which = {0}, .lasts = 200ms, .start_delay = 1s}});
+  const auto o = operate(
+      text, 2, {{.kind = Operation::kRestart, .at = at(100ms), .which = {0}, .lasts = 200ms, .start_delay = 1s}});
   EXPECT_EQ(o.run.rows.at(0).preemptions, 1);
   EXPECT_EQ(o.incidents.front().ended, at(1300ms));
 }
@@ -155,7 +163,8 @@ TEST(Operations, ADrainThatTakesTooLongEnds) {
 /// seed's alone; whom they hit depends on who serves.
 TEST(Operations, FailuresByChanceAreAPoissonProcess) {
   const Operation by_chance{.kind = Operation::kFail, .every = 20s, .count = 1, .lasts = 5s, .start_delay = 1s};
-  const auto two = operate(one_a_second(2, 4000), 2, {by_chance}), four = operate(one_a_second(4, 4000), 4, {by_chance});
+  const auto two = operate(one_a_second(2, 4000), 2, {by_chance}),
+             four = operate(one_a_second(4, 4000), 4, {by_chance});
   EXPECT_NEAR(static_cast<double>(four.incidents.size()), 200, 3 * 14.2);
   std::size_t found = 0;
   for (const Incident& i : four.incidents) {
@@ -171,7 +180,8 @@ TEST(Operations, FastForwardOrStepByStep) {
                                       {.kind = Operation::kRestart, .at = at(20s), .lasts = 1s}};
   std::string text = "engine batching=sarathi stations=3 kv_blocks=60 block=16  cost: 10ms + 1ms*prefill\n";
   for (int i = 0; i < 200; ++i)
-    text += "t=" + std::to_string(i * 217) + "ms r" + std::to_string(i) + " prompt=90 out=" + std::to_string(20 + i % 70) + "\n";
+    text += "t=" + std::to_string(i * 217) + "ms r" + std::to_string(i) +
+            " prompt=90 out=" + std::to_string(20 + i % 70) + "\n";
   const auto fast = operate(text, 3, all, true), stepped = operate(text, 3, all, false);
   EXPECT_EQ(fast.run.outcome.fingerprint, stepped.run.outcome.fingerprint) << first_difference(fast.run, stepped.run);
   EXPECT_EQ(fast.run.outcome.summary.broken, std::vector<std::string>{});
@@ -208,7 +218,8 @@ class Told final : public ScalingRule {
 TEST(Scaler, StartsAndDrainsWhatItsRuleSays) {
   RoundRobin router({});
   Told rule;
-  Scaler scaler({.rule = &rule, .pool = PoolId{0}, .least = 1, .most = 4, .every = 1s, .lag = 1s, .start_delay = 1500ms});
+  Scaler scaler(
+      {.rule = &rule, .pool = PoolId{0}, .least = 1, .most = 4, .every = 1s, .lag = 1s, .start_delay = 1500ms});
   ClusterParts c = in_turns(router, 4);
   c.pools.front().serving = 2;
   c.controllers = {&scaler};

@@ -1,5 +1,5 @@
-/// Rows with a power budget, and signals: telemetry against arithmetic, orders at their instants, what is metered is what
-/// was spent; fast-forwarded runs equal stepped ones.
+/// Rows with a power budget, and signals: telemetry against arithmetic, orders at their instants, what is metered is
+/// what was spent; fast-forwarded runs equal stepped ones.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -70,7 +70,8 @@ struct RowOptions {
 /// 300 W at full speed; capped twice as slow at 150 W; halted ten times as slow at 70 W. Idle 60 W.
 PowerRun run_row(const Scenario& scenario, PowerPolicy& policy, const RowOptions& o) {
   const ScenarioPolicies policies(scenario);
-  const DrawingCost full(policies.cost, 1, 300'000), capped(policies.cost, 2, 150'000), halted(policies.cost, 10, 70'000);
+  const DrawingCost full(policies.cost, 1, 300'000), capped(policies.cost, 2, 150'000),
+      halted(policies.cost, 10, 70'000);
   ModelExecutor at_full(full), at_cap(capped), at_halt(halted);
   ScenarioSource source(scenario);
   Rows rows;
@@ -85,7 +86,10 @@ PowerRun run_row(const Scenario& scenario, PowerPolicy& policy, const RowOptions
   d.brake_delay = o.brake_delay;
   d.policy = &policy;
   for (std::int32_t i = 0; i < scenario.stations; ++i)
-    d.members.push_back({StationId{i}, i < o.low_from ? ServerPriority::kHigh : ServerPriority::kLow, o.base_mw, o.per_mille,
+    d.members.push_back({StationId{i},
+                         i < o.low_from ? ServerPriority::kHigh : ServerPriority::kLow,
+                         o.base_mw,
+                         o.per_mille,
                          {{0, &at_full, &full}, {kCap, &at_cap, &capped}, {kHalt, &at_halt, &halted}}});
   power.domains.push_back(d);
   EngineOptions options{.fast_forward = o.fast_forward};
@@ -135,7 +139,8 @@ TEST(Power, PartsOfStepsCountWhereTheyAre) {
 /// 40 W always and half a watt for each of the devices'.
 TEST(Power, TheRestOfAServerCounts) {
   Scripted policy;
-  run_row(std::string(kEngine) + "t=1s a prompt=10 out=11\nt=3s b prompt=10 out=1\n", policy, {.base_mw = 40'000, .per_mille = 500});
+  run_row(std::string(kEngine) + "t=1s a prompt=10 out=11\nt=3s b prompt=10 out=1\n", policy,
+          {.base_mw = 40'000, .per_mille = 500});
   EXPECT_EQ(watts(policy), (std::vector<std::int64_t>{60 + 30 + 40, 300 + 150 + 40, 84 + 42 + 40}));
 }
 
@@ -162,8 +167,10 @@ TEST(Power, AStepUnderWayKeepsItsClock) {
 
 TEST(Power, PrioritiesHaveTheirOwnClocks) {
   Scripted policy([](const PowerSample&, PowerControl& row) { row.set_clock(ServerPriority::kLow, kCap); });
-  const auto run = run_row("engine batching=sarathi stations=2 router=round-robin kv_blocks=1000 block=16  cost: 100ms\n"
-                           "t=0ms a prompt=10 out=60\nt=0ms b prompt=10 out=60\n", policy, {.low_from = 1});
+  const auto run = run_row(
+      "engine batching=sarathi stations=2 router=round-robin kv_blocks=1000 block=16  cost: 100ms\n"
+      "t=0ms a prompt=10 out=60\nt=0ms b prompt=10 out=60\n",
+      policy, {.low_from = 1});
   EXPECT_EQ(run.rows.at(0).finish, at(6s));
   EXPECT_EQ(run.rows.at(1).finish, at(7s));
 }
@@ -192,9 +199,11 @@ TEST(Power, AClockComposesWithASlowDown) {
   ClusterParts cluster;
   cluster.policy = &here;
   cluster.pools = {{.name = "main", .kv_bytes_per_token = Bytes{1}}};
-  cluster.happenings = {{.kind = Happening::kSlow, .at = at(1s), .station = StationId{0}, .delay = {}, .per_mille = 3000}};
+  cluster.happenings = {
+      {.kind = Happening::kSlow, .at = at(1s), .station = StationId{0}, .delay = {}, .per_mille = 3000}};
   Scripted policy([](const PowerSample&, PowerControl& row) { row.set_clock(ServerPriority::kHigh, kCap); });
-  const auto run = run_row(std::string(kEngine) + "t=0ms a prompt=10 out=30\n", policy, {.cap_delay = 3s, .cluster = &cluster});
+  const auto run =
+      run_row(std::string(kEngine) + "t=0ms a prompt=10 out=30\n", policy, {.cap_delay = 3s, .cluster = &cluster});
   EXPECT_EQ(run.rows.at(0).finish, at(4s + 10 * 600ms));   // 10 by 1 s, 10 more by 4 s
 }
 
@@ -206,8 +215,8 @@ TEST(Power, TelemetryKeepsNoRunAlive) {
   EXPECT_EQ(policy.samples.size(), 1u);
 }
 
-/// POLCA's brake line as a property: a row that brakes past its budget is above it for no longer than the brake takes, a
-/// step and the sample in which it is seen.
+/// POLCA's brake line as a property: a row that brakes past its budget is above it for no longer than the brake takes,
+/// a step and the sample in which it is seen.
 TEST(Power, NobodyStaysPastTheBudgetForLongerThanTheBrakeTakes) {
   Scripted policy([](const PowerSample& s, PowerControl& row) {
     if (s.milliwatts > s.budget) row.brake(true);
@@ -225,8 +234,8 @@ TEST(Power, NobodyStaysPastTheBudgetForLongerThanTheBrakeTakes) {
   EXPECT_LE(longest, 2);   // telemetry 1 s, brake 0.5 s, a step 0.1 s
 }
 
-/// Random scenarios, pipelines and preemptions included, under a policy that orders something at every sample: identities
-/// hold (the runner checks them), and stepping gives the same.
+/// Random scenarios, pipelines and preemptions included, under a policy that orders something at every sample:
+/// identities hold (the runner checks them), and stepping gives the same.
 TEST(Power, FastForwardEqualsStepping) {
   int compared = 0;
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
@@ -268,7 +277,8 @@ TEST(Tariff, ConstantSignalsAreProducts) {
   tariff.price = {&price};
   tariff.carbon = &carbon;
   Scripted policy;
-  const auto run = run_row(std::string(kEngine) + "t=1500ms a prompt=10 out=21\nt=50s b prompt=10 out=1\n", policy, {.tariff = &tariff});
+  const auto run = run_row(std::string(kEngine) + "t=1500ms a prompt=10 out=21\nt=50s b prompt=10 out=1\n", policy,
+                           {.tariff = &tariff});
   const Summary& s = run.outcome.summary;
   EXPECT_DOUBLE_EQ(s.usd, 2 * s.duration_s / 3600);
   EXPECT_NEAR(run.outcome.grams, s.joules / 3.6e6 * 400, 1e-12 * run.outcome.grams);
@@ -277,13 +287,14 @@ TEST(Tariff, ConstantSignalsAreProducts) {
 
 /// 10 s at each price and intensity; 20 steps of 100 ms in the first part, none in the second.
 TEST(Tariff, SignalsCountWhileTheyHold) {
-  const StepSignal price({{Time{}, 3'600'000'000}, {at(10s), 7'200'000'000}});   // 1 and 2 thousandths of a USD a second
+  const StepSignal price({{Time{}, 3'600'000'000}, {at(10s), 7'200'000'000}});  // 1 and 2 thousandths of a USD a second
   const StepSignal carbon({{Time{}, 3'600'000}, {at(10s), 36'000'000}});         // 1 and 10 ug a joule
   TariffParts tariff;
   tariff.price = {&price};
   tariff.carbon = &carbon;
   Scripted policy;
-  const auto run = run_row(std::string(kEngine) + "t=0s a prompt=10 out=20\nt=19900ms b prompt=10 out=1\n", policy, {.tariff = &tariff});
+  const auto run = run_row(std::string(kEngine) + "t=0s a prompt=10 out=20\nt=19900ms b prompt=10 out=1\n", policy,
+                           {.tariff = &tariff});
   EXPECT_NEAR(run.outcome.summary.usd, 0.010 + 0.020, 1e-12);
   EXPECT_NEAR(run.outcome.grams, 1e-6 * (300 * 2 + 60 * 8) + 1e-5 * (60 * 9.9 + 300 * 0.1), 1e-12);
 }
@@ -293,7 +304,8 @@ TEST(Tariff, AnUnpricedStationCostsWhatItDid) {
   TariffParts tariff;
   tariff.carbon = &carbon;
   Scripted policy;
-  const auto run = run_row(std::string(kEngine) + "t=0s a prompt=10 out=20\n", policy, {.tariff = &tariff, .usd_per_hour = 3.6});
+  const auto run =
+      run_row(std::string(kEngine) + "t=0s a prompt=10 out=20\n", policy, {.tariff = &tariff, .usd_per_hour = 3.6});
   EXPECT_DOUBLE_EQ(run.outcome.summary.usd, 0.002);
 }
 

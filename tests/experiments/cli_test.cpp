@@ -135,7 +135,8 @@ TEST_F(Cli, SameSeedSameFingerprintWhateverTheOptions) {
 TEST_F(Cli, OutHasAllFilesAndTheSummaryOfTheScreen) {
   const Answer a = orrery(quick({"--out", path("out"), "--json"}));
   EXPECT_EQ(a.code, 0) << a.err;
-  for (const auto* name : {"config.json", "summary.json", "requests.csv", "replicas.csv", "timeline.csv", "actions.csv"}) {
+  for (const auto* name :
+       {"config.json", "summary.json", "requests.csv", "replicas.csv", "timeline.csv", "actions.csv"}) {
     EXPECT_TRUE(fs::exists(folder_ / "out" / name)) << name;
   }
   EXPECT_EQ(read(folder_ / "out" / "summary.json"), a.out);
@@ -173,7 +174,8 @@ double column_sum(const std::string& table, const std::string& column) {
   const auto at = static_cast<std::size_t>(std::find(names.begin(), names.end(), column) - names.begin());
   double sum = 0;
   while (std::getline(in, line))
-    if (const std::vector<std::string> row = fields(line); at < row.size() && !row[at].empty()) sum += std::stod(row[at]);
+    if (const std::vector<std::string> row = fields(line); at < row.size() && !row[at].empty())
+      sum += std::stod(row[at]);
   return sum;
 }
 
@@ -297,7 +299,8 @@ TEST_F(Cli, WrongOptionsAreToldWithWhatIsMeant) {
 
 /// What a folder holds is enough to repeat any of the shipped examples, whatever mechanisms it uses.
 TEST_F(Cli, EveryExampleCanBeRepeatedFromItsResult) {
-  const std::set<std::string> apart{"azure-2023-conv", "engine-cpu", "validate-cpu", "validate-h200"};   // real data, time
+  const std::set<std::string> apart{"azure-2023-conv", "engine-cpu", "validate-cpu",
+                                    "validate-h200"};  // real data, time
   int tried = 0;
   for (const auto& file : fs::directory_iterator(source_dir("/experiments/examples"))) {
     const std::string name = file.path().stem();

@@ -41,7 +41,8 @@ TEST(RunOnTheCpu, ServesTheWorkloadAndSaysWhoAndWhichClock) {
   EXPECT_EQ(find_path(s, "trust.grade")->as_string(), "measured");
   EXPECT_GT(find_path(s, "ttft_s.p50")->as_double(), 0);
   EXPECT_GT(find_path(s, "stalls.host_s")->as_double(), 0);
-  EXPECT_LT(find_path(s, "stalls.host_s")->as_double(), 0.2 * find_path(s, "trust.time_by_grade_s.measured")->as_double());
+  EXPECT_LT(find_path(s, "stalls.host_s")->as_double(),
+            0.2 * find_path(s, "trust.time_by_grade_s.measured")->as_double());
   EXPECT_THAT(a.out, HasSubstr("replicas side by side: they ran in turn on one device"));
 }
 
@@ -77,27 +78,34 @@ TEST_P(RefusedOnTheCpu, WithTheReason) {
   EXPECT_EQ(a.err, GetParam().message);
 }
 
-INSTANTIATE_TEST_SUITE_P(Configs, RefusedOnTheCpu, testing::Values(
-    Refused{{"/cluster/tp=2", "/cluster/pp=2", "/engine/kv_blocks=0"},
-            "orrery: /cluster/tp: a live executor runs a replica on one device (only 1 is possible)\n"
-            "orrery: /cluster/pp: a live executor runs a replica on one device (only 1 is possible)\n"
-            "orrery: /engine/kv_blocks: a live executor needs the number of KV blocks\n"},
-    Refused{{"/policy/batching=static", "/engine/prefix_cache=none"},
-            "orrery: /policy/batching: pads its batches; a live executor does not run padding\n"},
-    Refused{{R"(/model={"name": "llama-tiny", "dtype": "fp8"})"},
-            "orrery: /model/dtype: expected \"fp32\" or \"bf16\" for a live executor, got \"fp8\"\n"},
-    Refused{{R"(/model={"name": "llama-tiny", "weights": "none.safetensors"})"},
-            "orrery: /model/weights: no such file: \"none.safetensors\"\n"},
-    Refused{{"/model=deepseek-v3"},
+INSTANTIATE_TEST_SUITE_P(
+    Configs, RefusedOnTheCpu,
+    testing::Values(
+        Refused{{"/cluster/tp=2", "/cluster/pp=2", "/engine/kv_blocks=0"},
+                "orrery: /cluster/tp: a live executor runs a replica on one device (only 1 is possible)\n"
+                "orrery: /cluster/pp: a live executor runs a replica on one device (only 1 is possible)\n"
+                "orrery: /engine/kv_blocks: a live executor needs the number of KV blocks\n"},
+        Refused{{"/policy/batching=static", "/engine/prefix_cache=none"},
+                "orrery: /policy/batching: pads its batches; a live executor does not run padding\n"},
+        Refused{{R"(/model={"name": "llama-tiny", "dtype": "fp8"})"},
+                "orrery: /model/dtype: expected \"fp32\" or \"bf16\" for a live executor, got \"fp8\"\n"},
+        Refused{{R"(/model={"name": "llama-tiny", "weights": "none.safetensors"})"},
+                "orrery: /model/weights: no such file: \"none.safetensors\"\n"},
+        Refused{
+            {"/model=deepseek-v3"},
             "orrery: /model: model \"deepseek-v3\": latent attention: not available on a live executor in this version\n"},
-    Refused{{"/model=llama-3.1-8b"},
+        Refused{
+            {"/model=llama-3.1-8b"},
             "orrery: /model: model \"llama-3.1-8b\": 8029995008 parameters are too many for the CPU engine (at most "
             "2000000000)\n"},
-    Refused{{"/engine/prefix_cache=none", "/engine/kv_format=fp8", "/engine/kv_layout=virtual-contiguous", "/engine/kernels/attention=fa2"},
+        Refused{
+            {"/engine/prefix_cache=none", "/engine/kv_format=fp8", "/engine/kv_layout=virtual-contiguous",
+             "/engine/kernels/attention=fa2"},
             "orrery: /engine/kv_format: a live executor keeps KV in the format of the weights\n"
             "orrery: /engine/kv_layout: \"virtual-contiguous\" is not available on a live executor in this version\n"
             "orrery: /engine/kernels: a live executor runs its own kernels; the choice is the cost model's\n"},
-    Refused{{"/replication/model_error=true"},
+        Refused{
+            {"/replication/model_error=true"},
             "orrery: /replication/model_error: a live executor measures its steps; there is no cost model to draw\n"}));
 
 /// One line that says why, of the two that there are.
@@ -116,7 +124,8 @@ TEST(RunOnAGpu, SaysWhatIsMissing) {
 
 /// The whole chain from the config: what was measured, replayed in the simulator, gives the same decisions and rows.
 TEST(RunOnTheCpu, ReplayedMeasurementsDecideTheSame) {
-  for (const char* batching : {"sarathi", "vllm", "vllm-v1", "orca", "fastgen", "sglang", "tgi", "tensorrt-llm", "s3"}) {
+  for (const char* batching :
+       {"sarathi", "vllm", "vllm-v1", "orca", "fastgen", "sglang", "tgi", "tensorrt-llm", "s3"}) {
     const bool contiguous = std::string_view(batching) == "orca";   // as published; its KV cannot be shared
     Document d = load_document(kExample, {std::string("/policy/batching=") + batching, "/workload/requests=10",
                                           "/cluster/replicas=2", "/engine/kv_blocks=" + std::string(contiguous ? "512" : "24"),

@@ -151,7 +151,8 @@ TEST(Scaling, EachMistakeHasItsPlace) {
               ElementsAre("/scaling/0/below: must not be above `above`"));
 }
 
-std::vector<std::string> errors_of_lifecycle(const std::string& life, const std::string& policy, const std::string& more = "") {
+std::vector<std::string> errors_of_lifecycle(const std::string& life, const std::string& policy,
+                                             const std::string& more = "") {
   const std::string text = R"({"model": "llama-3.1-8b", "workload": {"arrival": {"process": "poisson", "rate": 1},
       "lengths": "azure-conv-2023", "requests": 10}, "policy": {"cluster": ")" + policy + R"("},
       "cluster": {"pools": [{"name": "chat", "replicas": 8, "lifecycle": )" + life + "}]}" + more + "}";
@@ -167,9 +168,10 @@ TEST(Lifecycles, WhatNobodyWouldCarryOutIsRefused) {
   EXPECT_THAT(errors_of_lifecycle(kept, "shortest-queue"), IsEmpty());
   EXPECT_THAT(errors_of_lifecycle(R"({"min": 1})", "shortest-queue"),
               ElementsAre("/cluster/pools/0/lifecycle/min: counts with keep_alive; instances that nobody drains stay"));
-  EXPECT_THAT(errors_of_lifecycle(kept, "shortest-queue", R"(, "scaling": [{"rule": "target"}])"),
-              ElementsAre("/cluster/pools/0/lifecycle/keep_alive: a rule of /scaling starts and drains the instances of "
-                          "this pool already"));
+  EXPECT_THAT(
+      errors_of_lifecycle(kept, "shortest-queue", R"(, "scaling": [{"rule": "target"}])"),
+      ElementsAre("/cluster/pools/0/lifecycle/keep_alive: a rule of /scaling starts and drains the instances of "
+                  "this pool already"));
   EXPECT_THAT(errors_of_lifecycle(kept, "shortest-queue", R"(, "signals": {"capacity": {"rows": ["0,add,4"]}})"),
               ElementsAre("/cluster/pools/0/lifecycle/keep_alive: instances of this pool stand on nodes of "
                           "/signals/capacity, and go with them"));
@@ -277,7 +279,8 @@ TEST(RetryStorm, EndsWithBackOffAndAQueueLimit) {
 
 /// The same seed and events, fast-forwarded or stepped.
 TEST(Operations, TheExampleIsTheSameStepByStep) {
-  const Assembly a = assemble(load_document(source_dir("/experiments/examples/operations.json"), {"/workload/requests=40000"}));
+  const Assembly a =
+      assemble(load_document(source_dir("/experiments/examples/operations.json"), {"/workload/requests=40000"}));
   Watch stepped;
   stepped.fast_forward = false;
   EXPECT_EQ(replicate(a, 1, {}).outcome.fingerprint, replicate(a, 1, stepped).outcome.fingerprint);

@@ -81,9 +81,10 @@ TEST(PlacementKey, TheScreenSaysWhatWasFound) {
   r.config_path = "x.json";
   r.placement = s;
   r.replications.push_back(replicate(a, 1, {}));
-  EXPECT_THAT(screen_of(summary_of(r)),
-              HasSubstr("\n placement  distserve-low: 2 x prefill tp4 | 1 x decode tp1 pp2 on 10 GPUs | goodput 12.34 req/s, "
-                        "1.23 per GPU | found\n            by 84 simulations\n"));
+  EXPECT_THAT(
+      screen_of(summary_of(r)),
+      HasSubstr("\n placement  distserve-low: 2 x prefill tp4 | 1 x decode tp1 pp2 on 10 GPUs | goodput 12.34 req/s, "
+                "1.23 per GPU | found\n            by 84 simulations\n"));
 }
 
 TEST(PlacementKey, ErrorsNameWhatIsMissing) {

@@ -23,7 +23,9 @@ Value config(const std::string& cluster) {
     "policy": {"batching": "vllm", "cluster": "shortest-queue"}, "cluster": )" + cluster + "}");
 }
 
-Value pools(const std::string& first, const std::string& second) { return config("{\"pools\": [" + first + ", " + second + "]}"); }
+Value pools(const std::string& first, const std::string& second) {
+  return config("{\"pools\": [" + first + ", " + second + "]}");
+}
 
 Assembly assembled(Value v) {
   v.anchor("");
@@ -124,8 +126,10 @@ TEST(Pools, WhatAPoolSaysIsToldThere) {
 TEST(Pools, KvNeedsAWay) {
   const std::string p = R"({"name": "p", "role": "prefill", "hardware": "v100-32g", "tp": 2)";
   const std::string d = R"({"name": "d", "role": "decode", "hardware": "v100-32g", "tp": 2})";
-  EXPECT_THAT(errors_of(pools(p + "}", d)),
-              ElementsAre("/cluster/links: KV goes from \"p\" to \"d\" and no network is known: name a link, or /cluster/pools/0/network"));
+  EXPECT_THAT(
+      errors_of(pools(p + "}", d)),
+      ElementsAre(
+          "/cluster/links: KV goes from \"p\" to \"d\" and no network is known: name a link, or /cluster/pools/0/network"));
   EXPECT_THAT(errors_of(pools(p + R"(, "network": "12GB/s"})", d)), ElementsAre());
   Value v = pools(p + "}", d);
   v["cluster"]["links"] = parse_json(R"([{"from": "p", "to": "d", "bandwidth": "12GB/s"}])");

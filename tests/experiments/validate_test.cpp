@@ -38,7 +38,8 @@ struct World {
     for (const Work& w : work) {
       const auto q = static_cast<double>(w.tokens.size()), context = static_cast<double>(w.context);
       tokens += static_cast<std::int64_t>(w.tokens.size());
-      t += sequence + token * q + (w.tokens.size() == 1 ? decode_context * (context + 1) : pair * q * (context + q / 2));
+      t +=
+          sequence + token * q + (w.tokens.size() == 1 ? decode_context * (context + 1) : pair * q * (context + q / 2));
     }
     Rng rng(1, Purpose::kFuzz, steps++);
     now += factor * t * (1 + noise * (2 * rng.uniform() - 1)) * (1 + drift * std::min(1.0, now / 100));

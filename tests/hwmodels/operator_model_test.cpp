@@ -56,8 +56,8 @@ TEST(Knots, IndexAndValueAgreeAndKnotsAreDense) {
   EXPECT_EQ(Knots<4>::value(Knots<4>::index(31)), 31);
 }
 
-/// Two all-reduces a layer of what a token's hidden state takes, and half of one over the logits; at knots to a picosecond
-/// a term. They are part of the price, and those of the stages are those of the whole.
+/// Two all-reduces a layer of what a token's hidden state takes, and half of one over the logits; at knots to a
+/// picosecond a term. They are part of the price, and those of the stages are those of the whole.
 TEST(OperatorModel, CollectivesAreThoseOfTheLinks) {
   const Hardware h = load_hardware("h200-sxm", {});
   const OperatorCostModel one = llama8b(), two = llama8b("h200-sxm", {2, 1}), staged = llama8b("h200-sxm", {2, 2});

@@ -98,8 +98,8 @@ class Forgetful final : public Executor {
 TEST(LiveExecutor, StopsWhenTheJournalLacksAnything) {
   int lacked = 0;
   for (const Scenario& s : live_scenarios()) {
-    for (const KvOp::Kind kind : {KvOp::kAlloc, KvOp::kAdopt, KvOp::kPublish, KvOp::kEvict, KvOp::kSwapOut, KvOp::kSwapIn,
-                                  KvOp::kFree}) {
+    for (const KvOp::Kind kind :
+         {KvOp::kAlloc, KvOp::kAdopt, KvOp::kPublish, KvOp::kEvict, KvOp::kSwapOut, KvOp::kSwapIn, KvOp::kFree}) {
       std::vector<std::unique_ptr<LiveExecutor>> live;
       std::vector<std::unique_ptr<Forgetful>> around;
       const EngineOptions options{.executor = [&](std::size_t, const KvConfig& kv) {

@@ -21,7 +21,9 @@ std::string file_of(const std::string& header, const std::string& data) {
   return out + header + data;
 }
 
-std::span<const std::byte> bytes_of(const std::string& s) { return {reinterpret_cast<const std::byte*>(s.data()), s.size()}; }
+std::span<const std::byte> bytes_of(const std::string& s) {
+  return {reinterpret_cast<const std::byte*>(s.data()), s.size()};
+}
 
 std::string refusal(const std::string& bytes) {
   try {
@@ -96,9 +98,17 @@ Writer written(const Weights<T>& w, const DecoderShape& s, const std::string& dt
   return out;
 }
 
-constexpr DecoderShape kDense{.layers = 2, .hidden = 32, .heads = 4, .kv_heads = 2, .head_dim = 8, .ffn = 24, .vocab = 40};
-constexpr DecoderShape kMixture{.layers = 1, .hidden = 32, .heads = 4, .kv_heads = 2, .head_dim = 8, .ffn = 24, .vocab = 40,
-                                .experts = 3, .top_k = 2};
+constexpr DecoderShape kDense{
+    .layers = 2, .hidden = 32, .heads = 4, .kv_heads = 2, .head_dim = 8, .ffn = 24, .vocab = 40};
+constexpr DecoderShape kMixture{.layers = 1,
+                                .hidden = 32,
+                                .heads = 4,
+                                .kv_heads = 2,
+                                .head_dim = 8,
+                                .ffn = 24,
+                                .vocab = 40,
+                                .experts = 3,
+                                .top_k = 2};
 
 template <class T>
 std::vector<T> all_of(const Weights<T>& w) {
@@ -207,7 +217,8 @@ TEST(Safetensors, FilesThatAreNone) {
       return std::string("read");
     } catch (const ConfigError& e) { return std::string(e.what()); }
   };
-  const std::string folder = std::filesystem::temp_directory_path().string(), empty = folder + "/orrery-empty.safetensors";
+  const std::string folder = std::filesystem::temp_directory_path().string(),
+                    empty = folder + "/orrery-empty.safetensors";
   std::ofstream(empty).close();
   EXPECT_EQ(error("/nowhere.safetensors"), "/nowhere.safetensors: No such file or directory");
   EXPECT_EQ(error(folder), folder + ": not a file");
@@ -223,20 +234,23 @@ TEST(Safetensors, WeightsOfAnotherModelAreRefusedTensorByTensor) {
     } catch (const ConfigError& e) { return std::string(e.what()); }
   };
   Writer w = written(Weights<float>(kDense, 1), kDense, "F32");
-  w.add("model.layers.0.self_attn.rotary_emb.inv_freq", {1}, std::span<const float>(Weights<float>(kDense, 1).head).first(1),
-        "F32");
+  w.add("model.layers.0.self_attn.rotary_emb.inv_freq", {1},
+        std::span<const float>(Weights<float>(kDense, 1).head).first(1), "F32");
   EXPECT_EQ(error(w.file(), kDense), "read");
   DecoderShape other = kDense;
   other.layers = 1;
   other.ffn = 25;
   other.vocab = 41;
   const std::string wrong = error(w.file(), other);
-  EXPECT_EQ(wrong.substr(0, wrong.find('\n')), "w: tensor \"model.embed_tokens.weight\": shape [40, 32], expected [41, 32]");
-  EXPECT_NE(wrong.find("\nw: tensor \"model.layers.0.mlp.gate_proj.weight\": shape [24, 32], expected [25, 32]\n"), wrong.npos);
+  EXPECT_EQ(wrong.substr(0, wrong.find('\n')),
+            "w: tensor \"model.embed_tokens.weight\": shape [40, 32], expected [41, 32]");
+  EXPECT_NE(wrong.find("\nw: tensor \"model.layers.0.mlp.gate_proj.weight\": shape [24, 32], expected [25, 32]\n"),
+            wrong.npos);
   EXPECT_NE(wrong.find("\nw: tensor \"model.layers.1.input_layernorm.weight\": not part of this model"), wrong.npos);
   other = kDense;
   other.layers = 3;
-  EXPECT_EQ(error(w.file(), other).substr(0, 68), "w: tensor \"model.layers.2.input_layernorm.weight\": missing\nw: tensor");
+  EXPECT_EQ(error(w.file(), other).substr(0, 68),
+            "w: tensor \"model.layers.2.input_layernorm.weight\": missing\nw: tensor");
   w.header()["lm_head.weight"]["dtype"] = "I32";
   EXPECT_EQ(error(w.file(), kDense), "w: tensor \"lm_head.weight\": dtype I32; F32, F16 and BF16 can be read");
 }

@@ -100,8 +100,10 @@ TEST(Identities, EveryMiscountedChargeIsCaught) {
   EXPECT_THAT(broken_identities(charged()), testing::IsEmpty());
   EXPECT_THAT(miscounted([](RunFacts&, ChargeResult& c) { ++c.requests.energy; }),
               ElementsAre(HasSubstr("energy of steps, nJ = what requests are charged + what is left: 480 is not 481")));
-  EXPECT_THAT(miscounted([](RunFacts&, ChargeResult& c) { --c.requests.money; }), ElementsAre(HasSubstr("money of steps")));
-  EXPECT_THAT(miscounted([](RunFacts&, ChargeResult& c) { ++c.left.carbon; }), ElementsAre(HasSubstr("carbon of steps")));
+  EXPECT_THAT(miscounted([](RunFacts&, ChargeResult& c) { --c.requests.money; }),
+              ElementsAre(HasSubstr("money of steps")));
+  EXPECT_THAT(miscounted([](RunFacts&, ChargeResult& c) { ++c.left.carbon; }),
+              ElementsAre(HasSubstr("carbon of steps")));
   EXPECT_THAT(miscounted([](RunFacts&, ChargeResult& c) { ++c.lost; }),
               ElementsAre(HasSubstr("energy of the run, nJ = that of steps that ended + what was lost")));
   EXPECT_THAT(miscounted([](RunFacts& f, ChargeResult&) { f.end.told_ahead = 0; }), ElementsAre(HasSubstr("lost")));

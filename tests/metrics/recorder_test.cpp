@@ -144,8 +144,8 @@ TEST(Recorder, AutoWarmupFindsTheRamp) {
   EXPECT_NEAR(s.latencies.ttft.mean, 0.23, 0.01);
 }
 
-/// The same ramp, and an incident from 1100 to 1150 s: it stays in the results. Without being told of it `auto` takes all
-/// that is before its end for a warm-up. With one at 100 s there is nothing that could be a steady state.
+/// The same ramp, and an incident from 1100 to 1150 s: it stays in the results. Without being told of it `auto` takes
+/// all that is before its end for a warm-up. With one at 100 s there is nothing that could be a steady state.
 TEST(Recorder, AutoWarmupCutsNoIncident) {
   const auto cut = [](Time steady_until) {
     RecorderConfig config = plain();

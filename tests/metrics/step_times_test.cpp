@@ -142,7 +142,8 @@ TEST(StepTimes, IterationsThatWaitForMemoryStandAtOneEnd) {
     mixed += m.count > 0 && m.count < k;
     for (std::int64_t j = 0; j < k; ++j) {
       const StepRun one = iteration(run, j);
-      ASSERT_EQ(one.bytes * ridge.flops >= one.flops << ridge.shift, m.first ? j < m.count : j >= k - m.count) << n << ' ' << j;
+      ASSERT_EQ(one.bytes * ridge.flops >= one.flops << ridge.shift, m.first ? j < m.count : j >= k - m.count)
+          << n << ' ' << j;
     }
   }
   EXPECT_GT(mixed, 100);   // or nothing was tested
