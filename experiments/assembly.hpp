@@ -65,7 +65,6 @@ struct Watch {
   TimelineSink* timeline = nullptr;
   ActionSink* actions = nullptr;
   bool exact = false, fast_forward = true, verify_fast_forward = false;
-  bool charge = false;                       ///< charge requests (experiments/charges.hpp) even if nothing asks for it
   bool resample = false;                     ///< a block bootstrap of the workload, by the seed
   std::optional<Role> swift;  ///< instances of this role are a thousand times as fast: the other role alone
   bool draw_cost = false;                    ///< a cost model drawn from its fitted error, by the seed

@@ -27,8 +27,8 @@ std::vector<double> constant_prices(const Assembly& a, const SimulationParts& pa
 }  // namespace
 
 bool charges_requests(const Assembly& a) {
-  return a.class_names().size() > 1 || a.workload.tenants.size() > 1 || !a.config.power.empty() ||
-         a.config.signals.any();
+  return a.config.global.charges || !a.pools.empty() || a.class_names().size() > 1 ||
+         a.workload.tenants.size() > 1 || !a.config.power.empty() || a.config.signals.any();
 }
 
 ChargePrices::ChargePrices(const Assembly& a, const PowerRows& power, SimulationParts& parts) {

@@ -18,7 +18,7 @@
 
 namespace orrery {
 
-/// Are the requests of this run charged without being asked to?
+/// Are the requests of this run charged? A plain run is spared the time that it takes.
 bool charges_requests(const Assembly& a);
 
 class ChargePrices {

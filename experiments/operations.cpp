@@ -56,7 +56,7 @@ void read_target(const Value& v, const std::vector<PoolConfig>& pools, const std
     read_factor(r, o);
     return r.finish();
   }
-  const bool everywhere = !r.has("pool") && (r.has("nodes") || r.has("node"));
+  const bool everywhere = pools.size() > 1 && !r.has("pool") && (r.has("nodes") || r.has("node"));
   const std::int32_t pool = everywhere ? -1 : read_pool(r, pools);
   o.pool = PoolId{pool};
   const double replicas = pool < 0 ? 65536 : static_cast<double>(pools[static_cast<std::size_t>(pool)].replicas);

@@ -149,7 +149,7 @@ Replication replicate(const Assembly& a, std::uint64_t seed, const Watch& watch)
 
   const PowerRows power(a, watch, parts);
   std::optional<ChargePrices> prices;
-  if (watch.charge || charges_requests(a)) prices.emplace(a, power, parts);
+  if (charges_requests(a)) prices.emplace(a, power, parts);
   parts.router = policies.router.get();
   if (a.resolved_policies.at("admission").at("name").as_string() != "none") parts.admission = policies.admission.get();
   parts.classes = service_classes(a.config.classes);

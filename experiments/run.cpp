@@ -199,8 +199,8 @@ struct Files {
     pool_of = a.pool_of_stations();
     CsvNames names{a.workload.tenants, a.config.classes.empty() ? a.workload.classes : a.class_names(),
                    std::move(models), "main", pool_of};
-    names.joules = true;
-    names.usd = a.deployment.facts.usd_per_hour > 0 || !a.config.signals.price.empty();
+    names.joules = charges_requests(a);
+    names.usd = names.joules && (a.deployment.facts.usd_per_hour > 0 || !a.config.signals.price.empty());
     names.grams = a.config.signals.carbon.has_value();
     if (a.config.global.rows) rows = std::make_unique<RequestsCsv>(folder->file("requests.csv"), names);
     const DeploymentFacts& f = a.deployment.facts;
@@ -279,7 +279,6 @@ void run_replications(const Assembly& a, const RunOptions& o, Files& files, std:
     watch.exact = o.exact;
     watch.fast_forward = !o.no_fast_forward;
     watch.verify_fast_forward = o.verify_fast_forward;
-    watch.charge = files.rows != nullptr;
     watch.resample = jobs[i].resample;
     watch.draw_cost = jobs[i].draw_cost;
     watch.interrupt = &interrupted;

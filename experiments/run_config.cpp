@@ -408,6 +408,8 @@ void describe(Describer& d, ValidateConfig& v) {
 void describe(Describer& d, GlobalConfig& g) {
   d.field("seed", g.seed, {0, 9007199254740992.0}, "Seed of all random numbers");
   d.field("rows", g.rows, "Write requests.csv");
+  d.field("charges", g.charges,
+          "Charge requests what their steps spend, also without pools, signals, power, classes or tenants");
 }
 
 SearchPath search_path_for(const Document& document) {

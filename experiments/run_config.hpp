@@ -138,6 +138,7 @@ void describe(Describer&, ValidateConfig&);
 
 struct GlobalConfig {
   std::int64_t seed = 1;
+  bool charges = false;           ///< of requests, also where nothing else asks for them
   bool rows = true;
 };
 void describe(Describer&, GlobalConfig&);

@@ -135,8 +135,7 @@ TEST_F(Cli, SameSeedSameFingerprintWhateverTheOptions) {
 TEST_F(Cli, OutHasAllFilesAndTheSummaryOfTheScreen) {
   const Answer a = orrery(quick({"--out", path("out"), "--json"}));
   EXPECT_EQ(a.code, 0) << a.err;
-  for (const auto* name :
-       {"config.json", "summary.json", "requests.csv", "replicas.csv", "timeline.csv", "actions.csv"}) {
+  for (const auto* name : {"config.json", "summary.json", "requests.csv", "timeline.csv", "actions.csv"}) {
     EXPECT_TRUE(fs::exists(folder_ / "out" / name)) << name;
   }
   EXPECT_EQ(read(folder_ / "out" / "summary.json"), a.out);
@@ -157,6 +156,21 @@ TEST_F(Cli, OutHasAllFilesAndTheSummaryOfTheScreen) {
 
 double number(const std::string& summary, const char* path) {
   return find_path(parse_json(summary), path)->as_double();
+}
+
+/// A plain run charges nobody unless it is told to.
+TEST_F(Cli, ChargesAreThereForTheAsking) {
+  ASSERT_EQ(orrery(quick({"--out", path("out"), "--quiet"})).code, 0);
+  EXPECT_FALSE(fs::exists(folder_ / "out" / "replicas.csv"));
+  EXPECT_THAT(read(folder_ / "out" / "requests.csv"), HasSubstr(",done,,,\n"));
+  const Answer a = orrery(quick({"--set", "/charges=true", "--out", path("out"), "--force", "--json"}));
+  ASSERT_EQ(a.code, 0) << a.err;
+  EXPECT_TRUE(fs::exists(folder_ / "out" / "replicas.csv"));
+  const Value charged = *find_path(parse_json(a.out), "charged");
+  EXPECT_GT(charged.at("joules").as_double(), 0);
+  EXPECT_GT(charged.at("usd").as_double(), 0);
+  EXPECT_EQ(charged.find("grams"), nullptr);
+  EXPECT_THAT(read(folder_ / "out" / "requests.csv"), Not(HasSubstr(",done,,,\n")));
 }
 
 /// The sum of a column of a table of the folder `out`.
@@ -355,7 +369,7 @@ TEST_F(Cli, TheScreenNamesConventionSharesReplicationsAndFiles) {
   EXPECT_THAT(a.out, HasSubstr("MET (100 %)"));
   EXPECT_THAT(a.out, HasSubstr("| SLO met in 2 of 2 replications\n"));
   EXPECT_THAT(a.out, HasSubstr("\n out        " + path("out") +
-                               ": actions.csv config.json replicas.csv requests.csv summary.json timeline.csv\n"));
+                               ": actions.csv config.json requests.csv summary.json timeline.csv\n"));
 }
 
 TEST_F(Cli, ATraceUnderDeterministicPoliciesHasNoInterval) {
