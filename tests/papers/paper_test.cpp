@@ -21,8 +21,8 @@ using ::testing::ElementsAre;
 
 constexpr const char* kGood = R"({
   "system": ["orca"], "paper": "p", "title": "t", "base": {"a": {"b": 1, "c": 2}}, "configs": {"x": {"a": {"b": 3}}},
-  "checks": [{"what": "w", "place": "q", "value": "7", "band": [6, null], "metric": "x:/v", "control": "1",
-      "expect": "holds"}]
+  "checks": [{"what": "w", "place": "q", "value": "7", "band": [6, null],
+              "metric": "x:/v", "control": "1", "expect": "holds"}]
 })";
 
 std::vector<std::string> errors_of(std::string text, const std::string& from, const std::string& to) {

@@ -12,7 +12,7 @@ std::uintptr_t address(const void* p) { return reinterpret_cast<std::uintptr_t>(
 }  // namespace
 
 GlobalMemory& GlobalMemory::instance() {
-  thread_local GlobalMemory memory;
+  thread_local GlobalMemory& memory = *new GlobalMemory;   // buffers of static objects go after those of the thread
   return memory;
 }
 
