@@ -117,13 +117,18 @@ void check_parity(const Assembly& a, std::uint64_t seed, const Replication& real
 Attempt::Verdict verdict_of(const Attempt& a, const Gate& gate) {
   if (a.parity < a.runs) return Attempt::Verdict::kFail;
   if (a.calibration.drift > gate.drift) return Attempt::Verdict::kNoisy;
-  const auto hold = [](const std::vector<ComparedMetric>& all) {
-    return std::all_of(all.begin(), all.end(), [](const ComparedMetric& m) { return m.holds(); });
+  bool undecided = false;
+  const auto hold = [&](const std::vector<ComparedMetric>& all) {
+    return std::all_of(all.begin(), all.end(), [&](const ComparedMetric& m) {
+      undecided = undecided || m.undecided();
+      return m.holds() || m.undecided();
+    });
   };
   const StepError& steps = a.calibration.held_out;
   const bool steps_hold = (gate.step_mean == 0 || steps.mape <= gate.step_mean) &&
                           (gate.step_p95 == 0 || steps.p95 <= gate.step_p95);
-  return hold(a.metrics) && hold(a.of_hardware) && steps_hold ? Attempt::Verdict::kPass : Attempt::Verdict::kFail;
+  if (!hold(a.metrics) || !hold(a.of_hardware) || !steps_hold) return Attempt::Verdict::kFail;
+  return undecided ? Attempt::Verdict::kNoisy : Attempt::Verdict::kPass;
 }
 
 }  // namespace

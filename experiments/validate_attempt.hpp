@@ -5,11 +5,13 @@
 ///   ValidateSetup setup = ...;                       // what the config comes to
 ///   Attempt a = attempt(setup, 1, progress);         // a.metrics, a.verdict
 ///
-/// Measured = median over the runs; where the machine drifts more than the gate allows, the attempt is noisy. Every
+/// Measured = median over the runs; where the machine drifts more than the gate allows, or a metric misses its
+/// gate by less than alike runs differ, the attempt is noisy. Every
 /// gate must also catch three broken laws. Where the config names a hardware model, what that predicts is compared,
 /// too.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -46,6 +48,8 @@ struct ComparedMetric {
   double spread() const;                     ///< percent: largest less smallest of the runs, over their median
   double error() const;                      ///< percent of the median
   bool holds() const;
+  /// It misses its gate, by no more than the real runs, which are alike, differ among themselves.
+  bool undecided() const { return !holds() && std::abs(error()) <= spread(); }
 };
 
 /// A law with one term falsified: the gate must notice.

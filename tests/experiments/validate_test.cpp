@@ -204,6 +204,17 @@ TEST(Validate, AMetricIsTheMedianOfTheRuns) {
   EXPECT_DOUBLE_EQ(m.median(), 1.5);
 }
 
+/// Runs that differ by 30 % among themselves cannot show that 25 % are wrong; by 10 %, they can.
+TEST(Validate, AMissWithinTheSpreadOfTheRunsIsUndecided) {
+  const GateMetric gate{"x", "s", 10, nullptr};
+  const auto of = [&](double low, double high, double predicted) {
+    return ComparedMetric{.metric = &gate, .measured = {low, 1.0, high}, .predicted = predicted};
+  };
+  EXPECT_TRUE(of(0.85, 1.15, 1.25).undecided());
+  EXPECT_FALSE(of(0.95, 1.05, 1.25).undecided());
+  EXPECT_FALSE(of(0.85, 1.15, 1.05).undecided());   // holds
+}
+
 TEST(Validate, AGpusGateIsNarrowerAndLooksAtStepTimes) {
   const auto widths = [](const Gate& gate) {
     std::map<std::string, double> out;
