@@ -77,7 +77,10 @@ class BatchPlan {
   void preempt(CallId call, Leave how);
   void preempt(CallId call);            ///< as the KvPolicy says; kFail if it holds all KV alone and needs more
   Leave leaving(CallId call) const;     ///< as the KvPolicy says; recompute where a swap is impossible
-  void pad(const Padding& padding) { padding_ = padding; }
+  void pad(const Padding& padding) {
+    padding_ = padding;
+    padded_ = padding != Padding{};
+  }
 
   Repeat repeat = Repeat::once();
 
@@ -96,6 +99,8 @@ class BatchPlan {
   const SmallVec<Admission>& admitted() const { return admit_; }
   const SmallVec<Chunk>& chunks() const { return chunks_; }
   const Padding& padding() const { return padding_; }
+  bool padded() const { return padded_; }   ///< else padding() is all zero
+  bool moves() const { return (leave_.size() | resume_.size() | admit_.size()) != 0; }   ///< anybody goes or comes
   bool changes() const { return (leave_.size() | resume_.size() | admit_.size() | chunks_.size()) != 0; }
   bool empty() const { return !changes() && !decodes_; }
 
@@ -124,6 +129,7 @@ class BatchPlan {
   SmallVec<Admission> admit_;
   SmallVec<Chunk> chunks_;
   Padding padding_;
+  bool padded_ = false;
 };
 
 }  // namespace orrery

@@ -21,7 +21,7 @@ inline void BatchPlan::reset(const StationView& station, const Batcher& batcher)
   resume_.clear();
   admit_.clear();
   chunks_.clear();
-  padding_ = {};
+  if (padded_) pad({});
   repeat = Repeat::once();
 }
 

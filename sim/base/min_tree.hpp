@@ -24,6 +24,15 @@ class MinTree {
   std::int64_t min() const { return min_; }
   std::size_t index() const { return winner_[1]; }
   std::int64_t key(std::size_t i) const { return key_[i]; }
+  /// The smallest key but for that of index(); O(log n) without a change.
+  std::int64_t min_of_others() const {
+    std::int64_t least = kNone;
+    for (std::size_t node = leaves_ + index(); node > 1; node /= 2) {
+      const std::int64_t other = key_[winner_[node ^ 1]];
+      least = other < least ? other : least;
+    }
+    return least;
+  }
 
   void set(std::size_t i, std::int64_t key) {
     if (key_[i] == key) return;

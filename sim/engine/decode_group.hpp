@@ -104,7 +104,14 @@ class DecodeGroup {
     now_.needed = need(0);
   }
 
-  void advance(std::int64_t k) { advance(now_, k); }
+  void advance(std::int64_t k) {
+    const Tokens all{k * now_.size};
+    now_.clock += k;
+    now_.context += all;
+    now_.remaining_max -= all;
+    now_.longest += Tokens{k};             // its members are there; with none left it is set to zero
+    now_.needed = need(0);
+  }
 
   /// Iterations until a member is due, from now; at least 0. Large if nobody is.
   std::int64_t until_due(const CallTable& calls) {
@@ -122,6 +129,8 @@ class DecodeGroup {
     return true;
   }
 
+  /// Blocks needed for the next iteration: need(0).
+  Blocks needed() const { return now_.needed; }
   /// Blocks needed for the iteration that starts at clock() + i.
   Blocks need(std::int64_t i) const { return Blocks{growing_ ? phase_[index(now_.clock + i)] : 0}; }
   /// Blocks needed for k iterations from now. O(min(k, B)).
@@ -148,7 +157,12 @@ class DecodeGroup {
   /// As policies see it `ahead` iterations from now (a look into a run that is under way).
   GroupView view(std::int64_t ahead) const {
     GroupView v = now_;
-    advance(v, ahead);
+    const Tokens all{ahead * v.size};
+    v.needed = need(ahead);
+    v.clock += ahead;
+    v.context += all;
+    v.remaining_max -= all;
+    if (v.size > 0) v.longest += Tokens{ahead};
     return v;
   }
 
@@ -162,14 +176,6 @@ class DecodeGroup {
   }
   std::int64_t index_of(std::int64_t clock) const { return wrap(-clock); }  // phase p needs a block when B | clock + p
   std::size_t index(std::int64_t clock) const { return static_cast<std::size_t>(index_of(clock)); }
-  void advance(GroupView& v, std::int64_t k) const {
-    const Tokens all{k * v.size};
-    v.needed = need(v.clock - now_.clock + k);
-    v.clock += k;
-    v.context += all;
-    v.remaining_max -= all;
-    if (v.size > 0) v.longest += Tokens{k};
-  }
   void members_changed() {
     now_.members = members_;
     now_.size = static_cast<std::int32_t>(members_.size());

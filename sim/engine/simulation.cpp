@@ -49,6 +49,8 @@ Simulation::Simulation(SimulationParts parts)
   }
   seen_ = loads_;
   wants_done_ = parts_.source->wants_done();
+  run_.watched = run_.steps || run_.charges || !run_.observers.empty();
+  only_stations_ = !cluster_ && !run_.metered && !wants_done_;
   if (parts_.router) staleness_ = parts_.router->staleness();
 }
 
@@ -137,6 +139,31 @@ void Simulation::settle_and_plan(Time now) {
   }
 }
 
+/// Most instants: one station goes on, and nothing else happens. False, and nothing done, if it is none of these.
+inline bool Simulation::one_goes_on(Time now) {
+  if (next_arrival_ == now || !only_stations_ || !patience_.empty() || !delayed_.empty()) return false;
+  if (events_.min_of_others() == to_ps(now)) return false;
+  const std::size_t s = events_.index();
+  events_.set(s, to_ps(stations_[s]->go_on(now)));
+  return true;
+}
+
+/// All that an instant may bring, in its order.
+void Simulation::instant(Time now) {
+  while (events_.min() == to_ps(now)) {
+    const std::size_t s = events_.index();
+    stations_[s]->end_steps(now);
+    touch(s);
+    events_.set(s, MinTree::kNone);
+  }
+  if (cluster_) run_cluster(now);
+  if (run_.metered) run_meters(now);
+  if (!patience_.empty()) deliver_impatience(now);
+  if (next_arrival_ == now || !delayed_.empty()) deliver_arrivals(now);
+  if (cluster_) settle_and_plan(now);
+  else plan_touched(now);
+}
+
 Outcome Simulation::run() {
   next_arrival_ = parts_.source->peek();
   for (Time t; (t = next_instant()) != kNever;) {
@@ -144,18 +171,7 @@ Outcome Simulation::run() {
     if (staleness_ > Duration{} && t >= next_snapshot_) snapshot(t);
     run_.came_back = t == now_ && instants_ > 0;
     run_.now = now_ = t;
-    while (events_.min() == to_ps(t)) {
-      const std::size_t s = events_.index();
-      stations_[s]->end_steps(t);
-      touch(s);
-      events_.set(s, MinTree::kNone);
-    }
-    if (cluster_) run_cluster(t);
-    if (run_.metered) run_meters(t);
-    if (!patience_.empty()) deliver_impatience(t);
-    if (next_arrival_ == t || !delayed_.empty()) deliver_arrivals(t);
-    if (cluster_) settle_and_plan(t);
-    else plan_touched(t);
+    if (!one_goes_on(t)) instant(t);
     if ((++instants_ & 1023) == 0) {
       if (parts_.progress) parts_.progress(t, arrived_);
       if (parts_.interrupt && parts_.interrupt->load(std::memory_order_relaxed)) {

@@ -121,6 +121,8 @@ class Simulation final : private LeaveListener, private ClusterHost, private Met
   };
 
   Time next_instant();
+  bool one_goes_on(Time now);
+  void instant(Time now);
   Time next_of_clients();
   Time next_of_cluster(Time t);
   void deliver_arrivals(Time now);
@@ -187,6 +189,7 @@ class Simulation final : private LeaveListener, private ClusterHost, private Met
   std::uint64_t routed_ = 0, route_hash_ = 0;
   Request arriving_;                              ///< scratch
   bool keeps_paths_ = false, wants_done_ = false, interrupted_ = false;
+  bool only_stations_ = false;                    ///< nothing but stations, arrivals and clients makes an instant
   std::int64_t arrived_ = 0, left_ = 0, instants_ = 0, cut_ = 0;
 };
 

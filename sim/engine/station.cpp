@@ -18,6 +18,7 @@ Station::Station(StationId id, const StationParts& parts, RunContext& run, Stati
   for (const Lane& lane : lanes_) groups.push_back(&lane.group);
   ledger_.attach(std::move(groups));
   for (Lane& lane : lanes_) prepare_view(lane);
+  events_ = batcher_events_ || order_events_;
   live_ = parts.executor->wants_journal();
   ledger_.keep_journal(live_);
   parts.executor->bind(run.paths);

@@ -91,6 +91,7 @@ struct RunContext {
   StepListener* steps = nullptr;         ///< null: nobody wants to know
   Charges* charges = nullptr;            ///< null: requests are not charged
   bool metered = false;                  ///< readings between the ends of steps are wanted (under_way), or charges
+  bool watched = false;                  ///< somebody is told of every step: observers, `steps`, `charges`
   bool fast_forward = true;
   bool verify_fast_forward = false;      ///< asks the policy at every skipped iteration; EngineError if it differs
   Time now{};
@@ -138,6 +139,8 @@ class Station final : private PrefixView {
   /// leaves at once.
   void cancel(CallId id, Status why, Time now);
   void end_steps(Time now);
+  /// Steps end and others start, where nothing else happens in between: end_steps(now), then plan(now).
+  Time go_on(Time now);
   /// Starts what can start. The next instant at which this station has something to do; kNever if it waits for calls.
   Time plan(Time now);
 
@@ -226,13 +229,17 @@ class Station final : private PrefixView {
     SmallVec<CallId> detaching, landed;   ///< of other stations: to leave at the next boundary, to join
     SmallVec<GivenUp> given_up;
     SmallVec<ChunkShape> chunks;
-    std::vector<SwapOut> swapping;
+    SmallVec<SwapOut> swapping;
     std::vector<StageTime> stages;       ///< of the running step, if it is metered
     Blocks taken;                    ///< by iterations of the running step after its first, ahead of its end
     Tokens host_returning;           ///< host memory given back when the step ends
     std::int64_t steps_since_admission = 0;
     Time last_emit{};
-    std::vector<Cohort> cohorts;
+    SmallVec<Cohort> cohorts;
+
+    bool swaps() const { return (swapping.size() | static_cast<std::size_t>(host_returning.value())) != 0; }
+    /// What most steps end without.
+    bool anything_odd() const { return swaps() || (given_up.size() | detaching.size() | held.size()) != 0; }
   };
 
   // Planning (station_plan.cpp).
@@ -240,8 +247,11 @@ class Station final : private PrefixView {
   void fill_view(Lane& lane, Time now);
   void refresh_keys(Lane& lane, Time now);
   void start(Lane& lane, Time now);
+  void start_oddly(Lane& lane, Time now);
   Time plan_lanes(Time now);
   void carry_out(Lane& lane, Time now);
+  void make_changes(Lane& lane, Time now);
+  void price_swaps(Lane& lane);
   void depart(Lane& lane, const BatchPlan::Departure& d, Time now);
   void resume(Lane& lane, CallId id, Time now);
   void admit(Lane& lane, const BatchPlan::Admission& a, Time now);
@@ -256,9 +266,12 @@ class Station final : private PrefixView {
 
   // The end of a step (station_step.cpp).
   void end_step(Lane& lane, Time now);
+  BatchPlan::Padding padding_of(const Lane& lane) const;
+  void tell_watchers(const Lane& lane) const;
+  void end_oddly(Lane& lane, Time now);
   void end_swaps(Lane& lane);
   void drop_given_up(Lane& lane, Time now);
-  void charge(const Lane& lane);
+  void charge(const Lane& lane) const;
   void advance_group(Lane& lane, Time now);
   void take_due(Lane& lane);
   void record_gaps(Lane& lane);
@@ -290,7 +303,7 @@ class Station final : private PrefixView {
   std::int64_t key(CallId id, const StationView* view) const;
   void leave_cohort(Lane& lane, CallId id);
   void tell(CallEvent::Kind kind, CallId id, Time now, int lane) {
-    if (batcher_events_ || order_events_) tell_policies(kind, id, now, lane);
+    if (events_) tell_policies(kind, id, now, lane);
   }
   void tell_policies(CallEvent::Kind kind, CallId id, Time now, int lane);
   void decide(const Lane& lane, Decision kind, CallId id, Tokens tokens, Time now, std::int64_t ahead = 0) {
@@ -310,7 +323,7 @@ class Station final : private PrefixView {
   std::vector<Time> stage_free_;
   CallQueue waiting_, swapped_;
   std::int32_t running_ = 0;
-  bool batcher_events_ = false, order_events_ = false;   ///< who wants them
+  bool batcher_events_ = false, order_events_ = false, events_ = false;   ///< who wants them; anybody
   bool live_ = false;                    ///< the executor runs kernels: it wants the journal
   bool dynamic_order_ = false;           ///< keys of waiting calls change
   std::vector<std::int64_t> ranks_;      ///< scratch

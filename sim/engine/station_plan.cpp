@@ -55,16 +55,24 @@ void Station::refresh_keys(Lane& lane, Time now) {
 
 /// Takes what the plan says, in the order that it was booked in, and sums what the price of the step depends on.
 inline void Station::carry_out(Lane& lane, Time now) {
+  if (lane.plan.moves()) make_changes(lane, now);
+  take_chunks(lane, now);
+  take_decodes(lane);
+  lane.shape.host_in = lane.shape.host_out = Bytes{};
+  if (lane.swaps()) [[unlikely]] price_swaps(lane);
+}
+
+void Station::make_changes(Lane& lane, Time now) {
   const BatchPlan& plan = lane.plan;
   for (const auto& d : plan.leave()) depart(lane, d, now);
   if (!plan.admitted().empty()) ledger_.adopt(plan.admitted());
   for (CallId id : plan.resumed()) resume(lane, id, now);
   for (const auto& a : plan.admitted()) admit(lane, a, now);
-  take_chunks(lane, now);
-  take_decodes(lane);
+}
+
+void Station::price_swaps(Lane& lane) {
   StepShape& shape = lane.shape;
   shape.host_in = parts_.kv_bytes_per_token * lane.host_returning.value();
-  shape.host_out = Bytes{};
   for (const SwapOut& w : lane.swapping) shape.host_out += parts_.kv_bytes_per_token * w.context.value();
 }
 
@@ -97,7 +105,7 @@ inline void Station::take_decodes(Lane& lane) {
   if (lane.plan.decodes()) {
     const auto& pad = lane.plan.padding();
     const Tokens n{lane.group.size()};
-    ledger_.take(lane.group.need(0));
+    ledger_.take(lane.group.needed());
     decodes = n + pad.decodes;
     context = lane.group.context() + n + pad.decode_context;
     longest = lane.group.longest() + 1_tok;
@@ -224,7 +232,7 @@ void Station::run_pipeline(Lane& lane, Time now) {
 }
 
 std::int64_t Station::iterations_at_once(Lane& lane) const {
-  if (!lane.swapping.empty() || lane.host_returning > Tokens{}) return 1;
+  if (lane.swaps()) return 1;
   if (!run_->fast_forward || lane.plan.repeat.iterations == 1) return 1;
   if (run_->mover && run_->mover->steps(id_)) return 1;
   if (lane.run.first == Duration{}) return 1;   // other stations take turns with iterations that take no time
@@ -232,7 +240,7 @@ std::int64_t Station::iterations_at_once(Lane& lane) const {
   const std::int64_t limit =
       std::min({lane.run.valid, lane.plan.repeat.iterations, lane.group.until_due(run_->calls)});
   // the blocks of the first iteration are taken already
-  return std::max<std::int64_t>(lane.group.fit(limit, ledger_.available() + lane.group.need(0)), 1);
+  return std::max<std::int64_t>(lane.group.fit(limit, ledger_.available() + lane.group.needed()), 1);
 }
 
 /// Asks the policy at every iteration that is skipped: it must say the same again.
@@ -272,10 +280,8 @@ inline void Station::tell_kv(Time now) {
 }
 
 [[gnu::always_inline]] inline void Station::start(Lane& lane, Time now) {
-  if (!lane.landed.empty()) join_landed(lane, now);
   for (int round = 0; round < kReplans; ++round) {
-    if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
-    if (dynamic_order_) refresh_keys(lane, now);
+    if (dynamic_order_ || (lane.landed.size() | lane.held.size()) != 0) [[unlikely]] start_oddly(lane, now);
     fill_view(lane, now);
     lane.plan.reset(lane.view, *parts_.batcher);
     parts_.batcher->plan(lane.view, lane.plan);
@@ -284,12 +290,16 @@ inline void Station::tell_kv(Time now) {
       return;
     }
     carry_out(lane, now);
-    const bool works = lane.shape.sequences > 0 || lane.shape.host_in > Bytes{} || lane.shape.host_out > Bytes{} ||
-                       !lane.swapping.empty() || lane.host_returning > Tokens{};
-    if (works) return run_step(lane, now);
+    if (lane.shape.sequences > 0 || lane.swaps()) return run_step(lane, now);
   }
   throw EngineError("station " + std::to_string(id_.index) + " at " + std::to_string(to_seconds(now)) +
                     " s: the batcher makes plan after plan that run nothing");
+}
+
+void Station::start_oddly(Lane& lane, Time now) {
+  if (!lane.landed.empty()) join_landed(lane, now);
+  if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
+  if (dynamic_order_) refresh_keys(lane, now);
 }
 
 void Station::report_kv(Time now) { tell_kv(now); }

@@ -80,7 +80,7 @@ void Station::leave_cohort(Lane& lane, CallId id) {
   if (run_->calls.progress(id).joined == lane.group.clock()) {  // has not decoded since it joined
     for (Cohort& c : lane.cohorts) {
       if (c.last != s.last_token) continue;
-      if (--c.count == 0) std::erase_if(lane.cohorts, [](const Cohort& x) { return x.count == 0; });
+      if (--c.count == 0) lane.cohorts.erase_if([](const Cohort& x) { return x.count == 0; });
       return;
     }
   }
@@ -150,7 +150,7 @@ PrefixMatch Station::match(CallId id) const {
 void Station::catch_up(Lane& lane) const {
   if (lane.state != State::kRunning || lane.k == 1) return;
   const DecodeGroup& group = lane.group;
-  const Blocks more = group.need_total(begun(lane, run_->now)) - group.need(0) - lane.taken;
+  const Blocks more = group.need_total(begun(lane, run_->now)) - group.needed() - lane.taken;
   ledger_.take(more);
   lane.taken += more;
 }
@@ -218,7 +218,8 @@ inline void Station::record_gaps(Lane& lane) {
   Recorder& recorder = *run_->recorder;
   const Time first = lane.k > 1 ? lane.start + lane.run.first : lane.at;  // lane.at: the end, pipelines included
   const TokenRun tokens{first, lane.run.first + lane.run.step, lane.run.step, lane.k};
-  for (Observer* o : run_->observers) o->on_tokens(lane.group.members(), run_->calls.rows(), tokens);
+  if (run_->watched) [[unlikely]]
+    for (Observer* o : run_->observers) o->on_tokens(lane.group.members(), run_->calls.rows(), tokens);
   std::int32_t base = lane.group.size();
   for (const Cohort& c : lane.cohorts) {
     recorder.itl(first, first - c.last, c.count);
@@ -254,13 +255,15 @@ void Station::take_due(Lane& lane) {
 [[gnu::always_inline]] inline void Station::advance_group(Lane& lane, Time now) {
   DecodeGroup& group = lane.group;
   record_gaps(lane);
-  if (lane.k > 1 || lane.taken > Blocks{}) ledger_.take(group.need_total(lane.k) - group.need(0) - lane.taken);
+  if (lane.k > 1 || lane.taken > Blocks{}) ledger_.take(group.need_total(lane.k) - group.needed() - lane.taken);
   lane.taken = Blocks{};
   ledger_.fill(Tokens{lane.k * group.size()}, Tokens{lane.k * group.roomy()});
   group.advance(lane.k);
   lane.last_emit = now;
-  if (batcher_events_) parts_.batcher->on_steps(lane.k, group.view());
-  if (order_events_) parts_.order->on_steps(lane.k, group.view());
+  if (events_) [[unlikely]] {
+    if (batcher_events_) parts_.batcher->on_steps(lane.k, group.view());
+    if (order_events_) parts_.order->on_steps(lane.k, group.view());
+  }
   if (!group.anyone_due()) return;
   take_due(lane);
   for (CallId id : lane.done) {
@@ -289,8 +292,7 @@ void Station::take_due(Lane& lane) {
   }
 }
 
-/// Out of the way of runs that do not charge.
-[[gnu::noinline]] void Station::charge(const Lane& lane) {
+void Station::charge(const Lane& lane) const {
   const std::int64_t outputs = (lane.shape.outputs - lane.plan.padding().decodes.value()) * lane.k;
   const auto chunks = lane.plan.chunks().view();
   if (lanes_.size() > 1)
@@ -302,19 +304,32 @@ void Station::take_due(Lane& lane) {
 inline void Station::end_step(Lane& lane, Time now) {
   iterations_ += lane.k;
   lane.steps_since_admission += lane.k;
-  BatchPlan::Padding padding = lane.plan.padding();
-  if (!lane.plan.decodes()) padding.decodes = padding.decode_context = Tokens{};
-  run_->recorder->on_step(id_, lane.index, lane.start, now, lane.k, lane.shape, padding, lane.run);
-  if (run_->steps) run_->steps->on_step(id_, lane.run, lane.k);
-  if (run_->charges) [[unlikely]] charge(lane);
+  run_->recorder->on_step(id_, lane.index, lane.start, now, lane.k, lane.shape,
+                          lane.plan.padded() ? padding_of(lane) : BatchPlan::Padding{}, lane.run);
+  if (run_->watched) [[unlikely]] tell_watchers(lane);
   if (lane.k > 1) {
     const Tokens n{lane.group.size()};
     run_->recorder->on_kv_run(id_, lane.start, lane.k, lane.run, n, Tokens{lane.group.roomy()},
                               [&](std::int64_t i) { return lane.group.need(i).value(); });
   }
-  if (!lane.swapping.empty() || lane.host_returning > Tokens{}) end_swaps(lane);
+  if (lane.swaps()) [[unlikely]] end_swaps(lane);
   if (lane.plan.decodes()) advance_group(lane, now);
   if (!lane.plan.chunks().empty()) end_chunks(lane, now);
+  if (lane.anything_odd()) [[unlikely]] end_oddly(lane, now);
+}
+
+BatchPlan::Padding Station::padding_of(const Lane& lane) const {
+  BatchPlan::Padding padding = lane.plan.padding();
+  if (!lane.plan.decodes()) padding.decodes = padding.decode_context = Tokens{};
+  return padding;
+}
+
+void Station::tell_watchers(const Lane& lane) const {
+  if (run_->steps) run_->steps->on_step(id_, lane.run, lane.k);
+  if (run_->charges) charge(lane);
+}
+
+void Station::end_oddly(Lane& lane, Time now) {
   if (!lane.given_up.empty()) drop_given_up(lane, now);
   if (!lane.detaching.empty()) depart_detached(lane, now);
   if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);
@@ -330,6 +345,17 @@ void Station::end_steps(Time now) {
     lane.state = State::kReady;
     lane.at = std::max(now, lanes_.size() > 1 ? stage_free_.front() : now);
   }
+}
+
+Time Station::go_on(Time now) {
+  if (lanes_.size() > 1) {
+    end_steps(now);
+  } else {
+    Lane& lane = lanes_.front();
+    end_step(lane, now);
+    lane.state = State::kReady;
+  }
+  return plan(now);
 }
 
 }  // namespace orrery

@@ -34,7 +34,7 @@ endfunction()
 # Fast-forward and its cuts.
 mutate(station_step.cpp "ceil_div(gone, first)" "gone / first + 1")                                # an arrival at a boundary waits
 mutate(station_plan.cpp "lane.run.valid" "std::int64_t{1} << 40")                                  # a cost knot is run over
-mutate(station_plan.cpp "ledger_.available() + lane.group.need(0)" "ledger_.available() + lane.group.need(0) + Blocks{2}")
+mutate(station_plan.cpp "ledger_.available() + lane.group.needed()" "ledger_.available() + lane.group.needed() + Blocks{2}")
 mutate(station_step.cpp "lane.steps_since_admission += lane.k" "lane.steps_since_admission += 1")
 mutate(station_step.cpp "lane.run.first + lane.run.step" "lane.run.first" "itl_run(first, lane.run.first + lane.run.step")
 mutate(station_step.cpp "lane.k" "lane.k - lane.k / 2" "lane.run.step, lane.k}")                     # what observers are told
