@@ -26,12 +26,12 @@ constexpr std::size_t kChunkLevels = 9;                           // tables for 
 
 std::int64_t picoseconds(double seconds) { return static_cast<std::int64_t>(seconds * 1e12 + 0.5); }
 
-std::int64_t rounded(double x) { return static_cast<std::int64_t>(x < 0 ? x - 0.5 : x + 0.5); }
+std::int64_t rounded(double x) { return static_cast<std::int64_t>(x + std::copysign(0.5, x)); }
 
 /// Nearest integer to a / b; b > 0.
 std::int64_t slope_of(std::int64_t a, std::int64_t b) { return a >= 0 ? (a + b / 2) / b : -((-a + b / 2) / b); }
 
-/// Whole picoseconds over whole numbers, affine between knots.
+/// Whole picoseconds over whole numbers, affine between knots; those of usual steps are read off.
 class Curve {
  public:
   template <class F>
@@ -42,19 +42,24 @@ class Curve {
       pieces_[i].slope = slope_of(pieces_[i + 1].base - pieces_[i].base,
                                   TokenKnots::value(i + 1) - TokenKnots::value(i));
     pieces_.back().slope = pieces_[kPieces - 2].slope;
+    for (std::size_t x = 0; x < kUsual; ++x) usual_[x] = between(static_cast<std::int64_t>(x));
   }
   std::int64_t at(std::int64_t x) const {
-    const TokenKnots::Spot spot = TokenKnots::spot(x);
-    if (spot.index < kPieces) return pieces_[spot.index].base + pieces_[spot.index].slope * spot.past;
-    return pieces_.back().base + pieces_.back().slope * (x - TokenKnots::value(kPieces - 1));
+    return x < static_cast<std::int64_t>(kUsual) ? usual_[static_cast<std::size_t>(x)] : between(x);
   }
 
  private:
   struct Piece {
     std::int64_t base, slope;
   };
-  static constexpr std::size_t kPieces = TokenKnots::index(kMaxTokens) + 1;
+  std::int64_t between(std::int64_t x) const {
+    const TokenKnots::Spot spot = TokenKnots::spot(x);
+    if (spot.index < kPieces) return pieces_[spot.index].base + pieces_[spot.index].slope * spot.past;
+    return pieces_.back().base + pieces_.back().slope * (x - TokenKnots::value(kPieces - 1));
+  }
+  static constexpr std::size_t kPieces = TokenKnots::index(kMaxTokens) + 1, kUsual = 4096;
   std::array<Piece, kPieces> pieces_;
+  std::array<std::int64_t, kUsual> usual_;
 };
 
 }  // namespace
@@ -72,10 +77,14 @@ struct OperatorCostModel::Row {
   std::vector<Knot> knots;
   std::int64_t host = 0;       ///< ps
   std::int64_t flops = 0, bytes = 0;  ///< without attention over the context
+  mutable std::size_t recent = 0;     ///< a model belongs to one thread
 
+  /// The context of a batch moves slowly, so it is most often the one asked for before.
   const Knot& knot(std::int64_t context) const {
-    const std::size_t i = ContextKnots::index(context);
-    return knots[std::min(std::max(i, first), last) - first];
+    const Knot& before = knots[recent];
+    if (context >= before.context && context < before.end) return before;
+    recent = std::min(std::max(ContextKnots::index(context), first), last) - first;
+    return knots[recent];
   }
 };
 
@@ -158,6 +167,11 @@ OperatorCostModel::OperatorCostModel(ModelShape model, std::shared_ptr<const Har
       factor_(factor) {
   check_split(model_, parallel_);
   value_bytes_ = hardware_->specs.value_bytes;
+  const PowerModel& power = hardware_->power;
+  active_w_ = power.active_w * parallel_.tp;
+  limit_w_ = power.limit_w * parallel_.tp;
+  joules_per_flop_ = power.joules_per_flop;
+  joules_per_byte_ = power.joules_per_byte;
   // The GEMM law counts two bytes a value, whatever they are.
   elementwise_bytes_per_s_ = host_.elementwise_bytes_per_s > 0 ? host_.elementwise_bytes_per_s
                                                                : hardware_->gemm.theta[2] * value_bytes_ / 2;
@@ -264,9 +278,8 @@ void OperatorCostModel::bake_stage(Stage& s) const {
 }
 
 inline double OperatorCostModel::nanojoules(double seconds, double flops, double bytes) const {
-  const PowerModel& p = hardware_->power;
-  const double joules = p.active_w * parallel_.tp * seconds + p.joules_per_flop * flops + p.joules_per_byte * bytes;
-  return 1e9 * std::min(joules, p.limit_w * parallel_.tp * seconds);
+  const double joules = active_w_ * seconds + joules_per_flop_ * flops + joules_per_byte_ * bytes;
+  return 1e9 * std::min(joules, limit_w_ * seconds);
 }
 
 std::unique_ptr<OperatorCostModel::Row> OperatorCostModel::bake_row(const Stage& s, std::int64_t n) const {

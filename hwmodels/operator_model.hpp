@@ -103,6 +103,7 @@ class OperatorCostModel final : public CostModel {
   std::array<double, kTerms> factor_;
   std::int64_t heads_ = 0, kv_heads_ = 0;   ///< of one device
   double value_bytes_ = 2, elementwise_bytes_per_s_ = 1;
+  double active_w_ = 0, limit_w_ = 0, joules_per_flop_ = 0, joules_per_byte_ = 0;   ///< of all devices of a stage
   bool static_range_ = true;                ///< GEMM widths and the all-reduce are inside the fitted range
   std::vector<std::unique_ptr<Stage>> stages_;
 };

@@ -19,9 +19,14 @@
 
 namespace orrery {
 
-/// How often a plan may be used again. A plan with a chunk, an admission, a departure or a resumption runs once.
+/// How often a plan may be used again. A plan with an admission, a departure or a resumption runs once, and one with
+/// chunks but for `chunk`.
 struct Repeat {
   std::int64_t iterations = 1;
+  /// As long as nothing else happens at the station, the plan after one with a single chunk gives as many tokens to the
+  /// same prompt again, if it has as many left, and is the same otherwise; whoever this plan admitted is there by then.
+  /// True where the chunk is what a budget leaves to it: with nothing left over, nobody else gets anything.
+  bool chunk = false;
   static constexpr Repeat once() { return {1}; }
   /// Until something happens at the station: an arrival, a call done or full, KV running short.
   static constexpr Repeat while_unchanged() { return {std::numeric_limits<std::int64_t>::max()}; }
@@ -92,6 +97,8 @@ class BatchPlan {
   Tokens remaining(CallId call) const;
 
   // What the engine carries out, in this order: leave, resume, admit, then the step.
+  /// The plan for the step after this one, as `repeat.chunk` says: without those who have come.
+  void next() { admit_.clear(); }
   bool decodes() const { return decodes_; }
   Tokens decoding() const { return decoding_; }
   const SmallVec<Departure>& leave() const { return leave_; }

@@ -16,16 +16,17 @@ void describe(Describer& d, SarathiConfig& c) {
 }
 
 void Sarathi::plan(const StationView& station, BatchPlan& plan) const {
-  plan.repeat = Repeat::while_unchanged();                            // used only if the plan is decodes alone
+  plan.repeat = Repeat::while_unchanged();
   Tokens left = config_.token_budget - decode_all(station, plan, config_.max_running);   // 1. no decode waits
   for (CallId call : station.prefilling) {                            // 2. finish what was started
-    if (left <= 0_tok) return;
+    if (left <= 0_tok) break;
     left -= plan.continue_prefill(call, std::min(chunk(station, plan, call), left));
   }
   for (CallId call : newcomers(station, plan)) {                      // 3. then admit, first come first served
-    if (left <= 0_tok || plan.running() >= config_.max_running || !plan.admit(call, left)) return;
+    if (left <= 0_tok || plan.running() >= config_.max_running || !plan.admit(call, left)) break;
     left -= plan.prefill(call, std::min(chunk(station, plan, call), left));
   }
+  plan.repeat.chunk = left <= 0_tok && !config_.dynamic_chunk;        // all is spent: next time on the same prompt
 }
 
 /// The dynamic schedule: high at the start of the prompt, low at its end, in steps of 32.

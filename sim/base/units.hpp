@@ -21,6 +21,9 @@ using namespace std::chrono_literals;
 
 __extension__ typedef __int128 Wide;  ///< exact sums over requests or time
 
+/// sum += x for x >= 0, without the sign that an int64 would bring to the upper half.
+constexpr void add_to(Wide& sum, std::int64_t x) { sum += static_cast<Wide>(static_cast<std::uint64_t>(x)); }
+
 using Duration = std::chrono::duration<std::int64_t, std::pico>;
 struct SimClock;
 using Time = std::chrono::time_point<SimClock, Duration>;  ///< since the start of the run

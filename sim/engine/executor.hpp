@@ -41,6 +41,8 @@ class Executor {
                         const StationView& station) = 0;
   /// A real executor: it gets the journal, views as of after the plan was carried out, and paths (bind).
   virtual bool wants_journal() const { return false; }
+  /// Not null: begin() does nothing but ask this model for its price.
+  virtual const CostModel* only_prices() const { return nullptr; }
   /// Before the first step: what the prompts of calls in flight are made of.
   virtual void bind(const PromptPaths&) {}
 };
@@ -51,6 +53,7 @@ class ModelExecutor final : public Executor {
   StepRun begin(const BatchPlan&, const StepShape& shape, std::span<const KvOp>, const StationView&) override {
     return cost_->price({&shape, 1}, 0);
   }
+  const CostModel* only_prices() const override { return cost_; }
 
  private:
   const CostModel* cost_;

@@ -19,8 +19,10 @@ Station::Station(StationId id, const StationParts& parts, RunContext& run, Stati
   ledger_.attach(std::move(groups));
   for (Lane& lane : lanes_) prepare_view(lane);
   events_ = batcher_events_ || order_events_;
+  model_ = parts.executor->only_prices();
   live_ = parts.executor->wants_journal();
   ledger_.keep_journal(live_);
+  reuses_plans_ = run.fast_forward && lanes == 1 && !live_ && !dynamic_order_;
   parts.executor->bind(run.paths);
 }
 
@@ -32,7 +34,7 @@ bool Station::accepts(CallId id) const {
 }
 
 void Station::enqueue(CallId id, Time now) {
-  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+  disturb(now);
   Progress& p = run_->calls.progress(id);
   p.stage = Stage::kWaiting;
   p.key = key(id, nullptr);

@@ -250,6 +250,7 @@ class Station final : private PrefixView {
   void start_oddly(Lane& lane, Time now);
   Time plan_lanes(Time now);
   void carry_out(Lane& lane, Time now);
+  bool holds_again(const Lane& lane) const;
   void make_changes(Lane& lane, Time now);
   void price_swaps(Lane& lane);
   void depart(Lane& lane, const BatchPlan::Departure& d, Time now);
@@ -258,9 +259,11 @@ class Station final : private PrefixView {
   void take_chunks(Lane& lane, Time now);
   void take_decodes(Lane& lane);
   void run_step(Lane& lane, Time now);
+  void execute(Lane& lane, Time now);
   void run_pipeline(Lane& lane, Time now);
   std::int64_t iterations_at_once(Lane& lane) const;
   void verify(Lane& lane);
+  void verify_again(Lane& lane, Time now);
   Blocks unusable() const;
   void tell_kv(Time now);
 
@@ -282,6 +285,7 @@ class Station final : private PrefixView {
   void complete(Lane& lane, CallId id, Time now);
   void release_held(Lane& lane, Time now);
   std::int64_t begun(const Lane& lane, Time now) const;
+  void disturb(Time now);
   void cut(Lane& lane, Time now);
   void drop(CallId id, Status why, Time now, std::int64_t ahead = 0);
   void catch_up(Lane& lane) const;
@@ -324,8 +328,11 @@ class Station final : private PrefixView {
   CallQueue waiting_, swapped_;
   std::int32_t running_ = 0;
   bool batcher_events_ = false, order_events_ = false, events_ = false;   ///< who wants them; anybody
+  const CostModel* model_ = nullptr;     ///< that the executor asks, if it does nothing else
   bool live_ = false;                    ///< the executor runs kernels: it wants the journal
   bool dynamic_order_ = false;           ///< keys of waiting calls change
+  bool reuses_plans_ = false;            ///< fast-forward, one lane, and nobody who looks at each plan
+  bool same_again_ = false;              ///< the plan of the step under way may hold for the next one: Repeat::chunk
   std::vector<std::int64_t> ranks_;      ///< scratch
   const CostModel* usual_ = nullptr;     ///< once it has been slowed down
   std::int64_t slow_per_mille_ = 1000;

@@ -33,8 +33,8 @@ void Station::unstrand(CallId id, Time now) {
 }
 
 void Station::withdraw(CallId id, Time now) {
-  Lane& lane = lanes_.front();
-  if (lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+  disturb(now);
+  const Lane& lane = lanes_.front();
   const std::int64_t ahead = lane.state == State::kRunning && lane.plan.decodes() ? lane.k - 1 : 0;
   decide(lane, Decision::kMoveOut, id, Tokens{}, now, ahead);
   waiting_.remove(id);
@@ -48,7 +48,7 @@ void Station::withdraw(CallId id, Time now) {
 void Station::detach(CallId id, Time now) {
   const Progress& p = run_->calls.progress(id);
   if (p.stage != Stage::kDecode) return;
-  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+  disturb(now);
   if (!run_->calls.alive(id)) return;      // the boundary was now, and it was its last
   Lane& lane = lanes_[static_cast<std::size_t>(p.lane)];
   if (std::find(lane.detaching.begin(), lane.detaching.end(), id) == lane.detaching.end()) lane.detaching.push_back(id);
@@ -88,12 +88,12 @@ void Station::hand_over(CallId id, Tokens context, Time now) {
 }
 
 void Station::let_go(CallId id, Tokens context, Time now) {
-  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+  disturb(now);
   ledger_.let_go(id, context);
 }
 
 void Station::readopt(CallId id, Time now) {
-  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+  disturb(now);
   run_->calls.progress(id).reserved = run_->calls.progress(id).computed;
   lanes_.front().landed.push_back(id);
   ++running_;
@@ -103,14 +103,14 @@ void Station::readopt(CallId id, Time now) {
 bool Station::book(Tokens from, Tokens to, Time now) {
   catch_up(lanes_.front());
   if (!ledger_.can_book(from, to)) return false;
-  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+  disturb(now);
   ledger_.book(from, to);
   if (from == Tokens{}) ++running_;
   return true;
 }
 
 void Station::unbook(Tokens booked, Time now) {
-  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+  disturb(now);
   ledger_.unbook(booked);
   --running_;
 }
@@ -121,7 +121,7 @@ Tokens Station::booking(CallId id, Tokens context) const {
 }
 
 void Station::land(CallId id, Tokens context, Tokens booked, Time now) {
-  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+  disturb(now);
   ledger_.land(id, context, booked);
   Lane& lane = *std::min_element(lanes_.begin(), lanes_.end(), [](const Lane& a, const Lane& b) {
     return a.group.size() + static_cast<std::int64_t>(a.landed.size()) <
@@ -197,13 +197,14 @@ void Station::resume(Time now) {
 }
 
 void Station::set_cost(Executor* executor, const CostModel* cost, Time now) {
-  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+  disturb(now);
   parts_.executor = executor;
+  model_ = executor->only_prices();
   parts_.cost = cost;
 }
 
 void Station::pause_at_boundary(Time now) {
-  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+  disturb(now);
 }
 
 void Station::slow_down(std::int64_t per_mille, Time now) {

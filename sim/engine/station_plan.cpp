@@ -54,7 +54,7 @@ void Station::refresh_keys(Lane& lane, Time now) {
 }
 
 /// Takes what the plan says, in the order that it was booked in, and sums what the price of the step depends on.
-inline void Station::carry_out(Lane& lane, Time now) {
+[[gnu::always_inline]] inline void Station::carry_out(Lane& lane, Time now) {
   if (lane.plan.moves()) make_changes(lane, now);
   take_chunks(lane, now);
   take_decodes(lane);
@@ -200,18 +200,23 @@ void Station::admit(Lane& lane, const BatchPlan::Admission& a, Time now) {
   tell(CallEvent::kAdmitted, a.call, now, lane.index);
 }
 
-inline void Station::run_step(Lane& lane, Time now) {
+[[gnu::always_inline]] inline void Station::run_step(Lane& lane, Time now) {
   if (!lane.plan.decodes() && lane.group.size() > 0) decide(lane, Decision::kPause, {}, Tokens{}, now);
   lane.state = State::kRunning;
   lane.start = now;
-  if (live_) fill_view(lane, now);   // it looks at the members after the changes
-  ::new (&lane.run) StepRun(parts_.executor->begin(lane.plan, lane.shape, ledger_.journal(), lane.view));   // in place
-  if (live_) ledger_.clear_journal();
+  if (model_) [[likely]] ::new (&lane.run) StepRun(model_->price({&lane.shape, 1}, 0));   // in place
+  else execute(lane, now);
   run_->recorder->on_begin(id_, lane.index, now);
   if (lanes_.size() > 1) return run_pipeline(lane, now);
   lane.k = lane.plan.changes() ? 1 : iterations_at_once(lane);
   lane.at = now + lane.run.total(lane.k);
   if (lane.k > 1 && run_->verify_fast_forward) verify(lane);
+}
+
+void Station::execute(Lane& lane, Time now) {
+  if (live_) fill_view(lane, now);   // it looks at the members after the changes
+  lane.run = parts_.executor->begin(lane.plan, lane.shape, ledger_.journal(), lane.view);
+  if (live_) ledger_.clear_journal();
 }
 
 /// end[s] = max(end[s-1] + hop, free[s]) + t[s]: a stage starts when its input is there and the last batch has left it.
@@ -260,6 +265,27 @@ void Station::verify(Lane& lane) {
   }
 }
 
+/// Nothing has happened since the plan before, which may hold again if so: does it?
+inline bool Station::holds_again(const Lane& lane) const {
+  const BatchPlan& plan = lane.plan;
+  if (plan.chunks().size() != 1 || (plan.leave().size() | plan.resumed().size() | swapped_.size()) != 0) return false;
+  if (plan.repeat.iterations != Repeat::while_unchanged().iterations) return false;
+  const BatchPlan::Chunk& c = plan.chunks()[0];
+  const Progress& p = run_->calls.progress(c.call);
+  const Tokens upto = p.computed + c.q, target = Tokens{run_->calls.call(c.call).prompt} + p.emitted;
+  return upto <= Tokens{p.reserved} && upto <= target && lane.group.needed() <= ledger_.available();
+}
+
+void Station::verify_again(Lane& lane, Time now) {
+  BatchPlan asked;
+  fill_view(lane, now);
+  asked.reset(lane.view, *parts_.batcher);
+  parts_.batcher->plan(lane.view, asked);
+  if (asked.moves() || asked.decodes() != lane.plan.decodes() || asked.chunks() != lane.plan.chunks())
+    throw EngineError("fast-forward: at " + std::to_string(to_seconds(now)) + " s the batcher of station " +
+                      std::to_string(id_.index) + " plans something else than its repeated plan with a chunk");
+}
+
 /// Free slots in runs that are too short for the call at the head of the queue.
 Blocks Station::unusable() const {
   if (waiting_.empty()) return Blocks{};
@@ -282,12 +308,18 @@ inline void Station::tell_kv(Time now) {
 [[gnu::always_inline]] inline void Station::start(Lane& lane, Time now) {
   for (int round = 0; round < kReplans; ++round) {
     if (dynamic_order_ || (lane.landed.size() | lane.held.size()) != 0) [[unlikely]] start_oddly(lane, now);
-    fill_view(lane, now);
-    lane.plan.reset(lane.view, *parts_.batcher);
-    parts_.batcher->plan(lane.view, lane.plan);
-    if (lane.plan.empty()) {
-      lane.state = State::kIdle;
-      return;
+    if (same_again_ && holds_again(lane)) {
+      lane.plan.next();
+      if (run_->verify_fast_forward) verify_again(lane, now);
+    } else {
+      fill_view(lane, now);
+      lane.plan.reset(lane.view, *parts_.batcher);
+      parts_.batcher->plan(lane.view, lane.plan);
+      if (lane.plan.empty()) {
+        lane.state = State::kIdle;
+        return;
+      }
+      same_again_ = lane.plan.repeat.chunk && reuses_plans_;
     }
     carry_out(lane, now);
     if (lane.shape.sequences > 0 || lane.swaps()) return run_step(lane, now);

@@ -140,6 +140,12 @@ void Station::cut(Lane& lane, Time now) {
   if (lane.at == now) end_steps(now);
 }
 
+/// Something comes or goes: iterations that run at once end with the one under way, and the next step needs a plan.
+void Station::disturb(Time now) {
+  same_again_ = false;
+  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+}
+
 /// A router looks at the prefix cache: the blocks of iterations that have begun are taken first, for they may evict.
 PrefixMatch Station::match(CallId id) const {
   catch_up(lanes_.front());
@@ -156,7 +162,7 @@ void Station::catch_up(Lane& lane) const {
 }
 
 void Station::cancel(CallId id, Status why, Time now) {
-  if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+  disturb(now);
   const Progress& p = run_->calls.progress(id);
   if (p.lane >= 0) {
     Lane& lane = lanes_[static_cast<std::size_t>(p.lane)];
@@ -265,6 +271,7 @@ void Station::take_due(Lane& lane) {
     if (order_events_) parts_.order->on_steps(lane.k, group.view());
   }
   if (!group.anyone_due()) return;
+  same_again_ = false;
   take_due(lane);
   for (CallId id : lane.done) {
     if (run_->charges) [[unlikely]] run_->charges->leaves(id, id_, lane.index);
@@ -283,6 +290,7 @@ void Station::take_due(Lane& lane) {
     ledger_.computed(c.call, c.q, upto, ends);
     p.computed = narrow<Tokens32>(upto);
     if (!ends) continue;
+    same_again_ = false;
     lane.prefilling.erase(c.call);
     ++p.emitted;
     first_token_or_gap(c.call, now);
@@ -304,8 +312,8 @@ void Station::charge(const Lane& lane) const {
 inline void Station::end_step(Lane& lane, Time now) {
   iterations_ += lane.k;
   lane.steps_since_admission += lane.k;
-  run_->recorder->on_step(id_, lane.index, lane.start, now, lane.k, lane.shape,
-                          lane.plan.padded() ? padding_of(lane) : BatchPlan::Padding{}, lane.run);
+  if (!lane.plan.padded()) run_->recorder->on_step(id_, lane.index, lane.start, now, lane.k, lane.shape, lane.run);
+  else run_->recorder->on_step(id_, lane.index, lane.start, now, lane.k, lane.shape, padding_of(lane), lane.run);
   if (run_->watched) [[unlikely]] tell_watchers(lane);
   if (lane.k > 1) {
     const Tokens n{lane.group.size()};
@@ -330,6 +338,7 @@ void Station::tell_watchers(const Lane& lane) const {
 }
 
 void Station::end_oddly(Lane& lane, Time now) {
+  same_again_ = false;
   if (!lane.given_up.empty()) drop_given_up(lane, now);
   if (!lane.detaching.empty()) depart_detached(lane, now);
   if (!lane.held.empty() && lane.group.empty() && lane.prefilling.empty()) release_held(lane, now);

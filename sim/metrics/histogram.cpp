@@ -5,7 +5,7 @@
 
 namespace orrery {
 
-void Histogram::allocate(int octave) const { octaves_[octave] = std::make_unique<Octave>(); }
+void Histogram::allocate(std::size_t octave) const { octaves_[octave] = std::make_unique<Octave>(); }
 
 void Histogram::make_room() {
   settle();
@@ -17,8 +17,9 @@ void Histogram::settle() const {
   if (recently_ == 0) return;
   std::int64_t low = min_, high = max_, all = 0;
   Wide sum = 0;
-  for (std::uint32_t i = 0; i < recently_; ++i) {
-    const auto [value, count] = recent_[i];
+  const Entry *const first = recent_.get(), *const end = first + recently_;
+  for (const Entry* e = first; e != end; ++e) {
+    const auto [value, count] = *e;
     bucket(value) += count;
     low = std::min(low, value);
     high = std::max(high, value);
@@ -26,7 +27,7 @@ void Histogram::settle() const {
     sum += static_cast<Wide>(value) * count;
   }
   note(low, high, all, sum);
-  if (exact_) all_.insert(all_.end(), recent_.get(), recent_.get() + recently_);
+  if (exact_) all_.insert(all_.end(), first, end);
   recently_ = 0;
   sorted_ = false;
 }
@@ -42,7 +43,7 @@ void Histogram::add_run(std::int64_t first, std::int64_t step, std::int64_t k, s
   sorted_ = false;
   std::int64_t value = first;
   for (std::int64_t left = k; left > 0;) {
-    const int o = octave_of(value), shift = o > 1 ? o - 1 : 0;
+    const int shift = shift_of(value);
     const std::int64_t next = ((value >> shift) + 1) << shift;  // where the next bucket begins
     const std::int64_t here = std::min(left, ceil_div(next - value, step));
     bucket(value) += here * n;
@@ -55,7 +56,7 @@ void Histogram::add_run(std::int64_t first, std::int64_t step, std::int64_t k, s
 
 void Histogram::merge(const Histogram& other) {
   for (std::uint32_t i = 0; i < other.recently_; ++i) add(other.recent_[i].value, other.recent_[i].count);
-  for (int o = 0; o < static_cast<int>(octaves_.size()); ++o) {
+  for (std::size_t o = 0; o < octaves_.size(); ++o) {
     if (!other.octaves_[o]) continue;
     if (!octaves_[o]) allocate(o);
     for (std::size_t i = 0; i < octaves_[o]->size(); ++i) (*octaves_[o])[i] += (*other.octaves_[o])[i];

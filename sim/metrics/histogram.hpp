@@ -62,16 +62,18 @@ class Histogram {
     std::int64_t value, count;
   };
 
-  /// Octave 0 holds [0, 1024) and octave o > 0 holds [1024, 2048) << (o - 1).
-  static int octave_of(std::int64_t value) {
-    constexpr std::uint64_t small = (std::uint64_t{1} << kBits) - 1;
-    return 64 - kBits - std::countl_zero(static_cast<std::uint64_t>(value) | small);
+  /// A bucket holds 2^shift values: the shift leaves eleven bits of values from 2048 on and is 0 below. Buckets are
+  /// numbered through, shift * 1024 + (value >> shift), and octave o begins with number 1024 * o.
+  static int shift_of(std::int64_t value) {
+    constexpr std::uint64_t exact = (std::uint64_t{2} << kBits) - 1;
+    return 63 - kBits - std::countl_zero(static_cast<std::uint64_t>(value) | exact);
   }
   std::int64_t& bucket(std::int64_t value) const {
-    const int o = octave_of(value);
+    const int shift = shift_of(value);
+    const std::size_t i = (static_cast<std::size_t>(shift) << kBits) + static_cast<std::size_t>(value >> shift);
+    const std::size_t o = i >> kBits;
     if (!octaves_[o]) allocate(o);
-    const int shift = o > 1 ? o - 1 : 0;
-    return (*octaves_[o])[static_cast<std::size_t>(value >> shift) & ((std::size_t{1} << kBits) - 1)];
+    return (*octaves_[o])[i & ((std::size_t{1} << kBits) - 1)];
   }
   void make_room();
   void settle() const;                                            ///< counts the recent ones
@@ -81,7 +83,7 @@ class Histogram {
     min_ = low < min_ ? low : min_;
     max_ = high > max_ ? high : max_;
   }
-  void allocate(int octave) const;
+  void allocate(std::size_t octave) const;
   static std::int64_t rank(double p, std::int64_t n);
   std::int64_t at_rank(std::int64_t rank) const;                  ///< 1-based
   std::int64_t exact_at_rank(std::int64_t rank) const;

@@ -131,6 +131,14 @@ void Recorder::rotate(Time now) {
   push_epoch(now);
 }
 
+void Recorder::on_step(StationId station, int lane, Time start, Time end, std::int64_t k, const StepShape& shape,
+                       const BatchPlan::Padding& padding, const StepRun& run) {
+  const std::int64_t prompt = (shape.prefill - padding.prefill).value();
+  computed_ += prompt + (shape.decodes - padding.decodes).value() * k;
+  padded_ += padding.prefill.value() + padding.decodes.value() * k;
+  count_step(station, lane, start, end, k, shape, prompt, shape.outputs - padding.decodes.value(), run);
+}
+
 /// A step of which some iterations ended at or before the last arrival.
 void Recorder::deliver_across(Time start, Time end, std::int64_t k, std::int64_t prompt, std::int64_t output,
                               const StepRun& run) {

@@ -132,6 +132,9 @@ class Recorder {
   /// A step of k iterations has ended. `shape`, `padding` and `run` as of iteration 0; for a pipeline `run` is stage 0.
   void on_step(StationId station, int lane, Time start, Time end, std::int64_t k, const StepShape& shape,
                const BatchPlan::Padding& padding, const StepRun& run);
+  /// The same without padding.
+  void on_step(StationId station, int lane, Time start, Time end, std::int64_t k, const StepShape& shape,
+               const StepRun& run);
   /// A further pipeline stage of a step runs in [start, end), which may lie ahead; before the step's on_step.
   void on_stage(StationId station, int stage, Time start, Time end, std::int64_t k, const StepShape& shape,
                 const StepRun& run);
@@ -222,6 +225,8 @@ class Recorder {
   Epoch& older_epoch(Time t);               ///< the last that begins before t; the oldest if there is none
   void rotate(Time now);
   void push_epoch(Time begin);
+  void count_step(StationId station, int lane, Time start, Time end, std::int64_t k, const StepShape& shape,
+                  std::int64_t prompt, std::int64_t output, const StepRun& run);
   void count_run(StationId station, int stage, std::int64_t k, const StepShape& shape, const StepRun& run);
   void deliver_across(Time start, Time end, std::int64_t k, std::int64_t prompt, std::int64_t output,
                       const StepRun& run);

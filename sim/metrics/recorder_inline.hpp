@@ -83,10 +83,20 @@ inline void Recorder::on_row(const Row& row) {
 
 inline void Recorder::count_run(StationId station, int stage, std::int64_t k, const StepShape& shape,
                                 const StepRun& run) {
-  const StepTimes::Work work = StepTimes::Work::of(run, k);
-  Wide energy = run.e_first.value();
-  if (k > 1) energy = energy * k + static_cast<Wide>(run.e_step.value()) * (k * (k - 1) / 2);
   Station& s = stations_[static_cast<std::size_t>(station.index)];
+  if (k == 1) {
+    const std::int64_t time = to_ps(run.first), energy = run.e_first.value();
+    s.busy += time;
+    add_to(s.energy, energy);
+    add_to(energy_, energy);
+    add_to(flops_, run.flops);
+    add_to(bytes_, run.bytes);
+    add_to(time_[run.in_range][static_cast<std::size_t>(run.grade)], time);
+    return times_.add_one(s.kind, shape, stage, run);
+  }
+  const StepTimes::Work work = StepTimes::Work::of(run, k);
+  const Wide energy =
+      static_cast<Wide>(run.e_first.value()) * k + static_cast<Wide>(run.e_step.value()) * (k * (k - 1) / 2);
   s.busy += work.time;
   s.energy += energy;
   energy_ += energy;
@@ -102,18 +112,15 @@ inline void Recorder::on_stage(StationId station, int stage, Time start, Time en
   if (timeline_) timeline_->stage(start, end, k, run);
 }
 
-inline void Recorder::on_step(StationId station, int lane, Time start, Time end, std::int64_t k,
-                              const StepShape& shape, const BatchPlan::Padding& padding, const StepRun& run) {
-  const std::int64_t prompt = (shape.prefill - padding.prefill).value();
-  const std::int64_t output = shape.outputs - padding.decodes.value();
+[[gnu::always_inline]] inline void Recorder::count_step(StationId station, int lane, Time start, Time end,
+                                                        std::int64_t k, const StepShape& shape, std::int64_t prompt,
+                                                        std::int64_t output, const StepRun& run) {
   const std::int64_t time = to_ps(end) - to_ps(start);
   ++steps_;
   iterations_ += k;
-  computed_ += prompt + (shape.decodes - padding.decodes).value() * k;
-  padded_ += padding.prefill.value() + padding.decodes.value() * k;
-  span_ += time;
+  add_to(span_, time);
   running_ += static_cast<Wide>(shape.sequences) * time;
-  max_running_ = std::max(max_running_, shape.sequences);
+  if (shape.sequences > max_running_) max_running_ = shape.sequences;
   count_run(station, 0, k, shape, run);
   const Time first_end = k == 1 ? end : start + run.first;
   if (first_end > last_arrival_) {
@@ -123,6 +130,12 @@ inline void Recorder::on_step(StationId station, int lane, Time start, Time end,
     deliver_across(start, end, k, prompt, output, run);
   }
   if (timeline_) timeline_->step(station, lane, start, end, k, prompt, output, shape.sequences, run);
+}
+
+[[gnu::always_inline]] inline void Recorder::on_step(StationId station, int lane, Time start, Time end, std::int64_t k,
+                                                     const StepShape& shape, const StepRun& run) {
+  computed_ += shape.prefill.value() + shape.decodes.value() * k;
+  count_step(station, lane, start, end, k, shape, shape.prefill.value(), shape.outputs, run);
 }
 
 inline std::int64_t Recorder::on_abort(StationId station, int lane, Time start, Time now, const StepRun& run) {

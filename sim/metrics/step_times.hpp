@@ -76,6 +76,8 @@ class StepTimes {
   int kind_of(const Kind& kind);   ///< equal ones share a number
   /// A step, or one stage of it, has ended after k iterations, which came to `work`.
   void add(int kind, const StepShape& shape, int stage, std::int64_t k, const StepRun& run, const Work& work);
+  /// The same of one iteration.
+  void add_one(int kind, const StepShape& shape, int stage, const StepRun& run);
   void add_lost(int kind, std::int64_t time) { parts_[static_cast<std::size_t>(kind)].lost += time; }
 
   /// `there`: ps, summed over replicas.
@@ -105,6 +107,26 @@ class StepTimes {
   std::vector<Rates> rates_;
   std::vector<Parts> parts_;
 };
+
+inline void StepTimes::add_one(int kind, const StepShape& shape, int stage, const StepRun& run) {
+  const auto i = static_cast<std::size_t>(kind);
+  const Rates& rates = rates_[i];
+  Parts& p = parts_[i];
+  std::int64_t apart = to_ps(run.host);
+  add_to(p.host, apart);
+  if (rates.collective || (shape.host_in.value() | shape.host_out.value()) != 0)
+    apart += moving(kind, shape, stage, 1, run);
+  const std::int64_t device = to_ps(run.first) - apart;
+  if (rates.ridge.flops == 0 || (run.flops | run.bytes) == 0) return add_to(p.unknown, device);
+  Bound& b = p.of[shape.prefill > Tokens{}];
+  if (memory_bound(run, 1, rates.ridge).count == 1) {
+    add_to(b.memory, device);
+    add_to(b.bytes, run.bytes);
+  } else {
+    add_to(b.compute, device);
+    add_to(b.flops, run.flops);
+  }
+}
 
 inline void StepTimes::add(int kind, const StepShape& shape, int stage, std::int64_t k, const StepRun& run,
                            const Work& work) {
