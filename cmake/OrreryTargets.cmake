@@ -15,6 +15,14 @@ target_include_directories(orrery_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(orrery_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion>
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>)   # GCC bug 105651: false alarms on std::string +
+# Code that a plug-in could replace would not be inlined; nobody replaces ours (2 to 4 % of a run). And GCC clears a
+# record of a hundred bytes with `rep stos`, which takes longer to begin than a loop takes.
+target_compile_options(orrery_options INTERFACE
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-semantic-interposition>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(orrery_options INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-mmemset-strategy=unrolled_loop:256:noalign,libcall:-1:noalign>)
+endif()
 if(ORRERY_WERROR)
   target_compile_options(orrery_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()

@@ -24,10 +24,11 @@ constexpr double fast_log2(double x) {
   if (x == std::numeric_limits<double>::infinity()) return x;
   int shift = 0;
   if (x < std::numeric_limits<double>::min()) { x *= 0x1p54; shift = -54; }  // subnormal
-  const auto bits = std::bit_cast<std::uint64_t>(x);
-  auto exponent = static_cast<int>(bits >> 52) - 1023;
-  auto m = std::bit_cast<double>((bits & 0xfffffffffffffull) | 0x3ff0000000000000ull);  // in [1, 2)
-  if (m > 1.4142135623730951) { m *= 0.5; ++exponent; }
+  // Counted from 0.707 instead of 1, the mantissa carries into the exponent by itself: no branch that nobody can guess.
+  constexpr std::uint64_t start = 0x3fe6a09e667f3bceull;
+  const std::uint64_t bits = std::bit_cast<std::uint64_t>(x) + (0x3ff0000000000000ull - start);
+  const int exponent = static_cast<int>(bits >> 52) - 1023;
+  const auto m = std::bit_cast<double>((bits & 0xfffffffffffffull) + start);
   const double s = (m - 1) / (m + 1);  // |s| < 0.1716
   const double z = s * s, z2 = z * z, z4 = z2 * z2;
   const double low = (1.0 + 1.0 / 3 * z) + (1.0 / 5 + 1.0 / 7 * z) * z2;       // Estrin's scheme: short chains
