@@ -77,14 +77,10 @@ struct OperatorCostModel::Row {
   std::vector<Knot> knots;
   std::int64_t host = 0;       ///< ps
   std::int64_t flops = 0, bytes = 0;  ///< without attention over the context
-  mutable std::size_t recent = 0;     ///< a model belongs to one thread
 
-  /// The context of a batch moves slowly, so it is most often the one asked for before.
   const Knot& knot(std::int64_t context) const {
-    const Knot& before = knots[recent];
-    if (context >= before.context && context < before.end) return before;
-    recent = std::min(std::max(ContextKnots::index(context), first), last) - first;
-    return knots[recent];
+    const std::size_t i = ContextKnots::index(context);
+    return knots[std::min(std::max(i, first), last) - first];
   }
 };
 
