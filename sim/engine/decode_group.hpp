@@ -1,13 +1,13 @@
 /// Calls that decode in lockstep, one token each an iteration, in closed form: a run of k iterations costs O(1).
-/// Join, leave and finish are O(log n) in the number of members.
+/// Join is O(n) of 8 bytes in the number of members, leave and finish are O(1).
 ///
 /// Sums (context, tokens still allowed) move with the clock. The blocks that the members need come from counters by
 /// phase: a member that joined with c tokens at clock j holds c + clock - j now, and needs a block for its next token
 /// when that is a multiple of the block size B, that is, when clock = j - c modulo B. Members with room reserved beyond
 /// their context need none until that is used up.
 ///
-/// What happens to a member at a known clock (its last token, its reservation full) is a 16-byte entry of a heap by
-/// clock. Entries of members that left are dropped when they come up.
+/// What happens to a member at a known clock (its last token, its reservation full) stands in a list by clock
+/// (due_list.hpp). Entries of members that left are dropped when they come up.
 ///
 /// The state that policies may see is kept as they see it, a GroupView.
 #pragma once
@@ -18,6 +18,7 @@
 
 #include "sim/base/units.hpp"
 #include "sim/engine/call_table.hpp"
+#include "sim/engine/due_list.hpp"
 #include "sim/policy.hpp"
 
 namespace orrery {
@@ -25,10 +26,8 @@ namespace orrery {
 class DecodeGroup {
  public:
   struct Due {
-    std::int64_t when;      ///< 2 * clock, + 1 if it is the reservation that is full, not the last token
     CallId call;
-    std::int64_t clock() const { return when >> 1; }
-    bool done() const { return when % 2 == 0; }
+    bool done;              ///< its last token is out; else its reservation is full
   };
 
   /// `grows`: members whose reservation is used up take blocks one by one (false for contiguous runs).
@@ -60,11 +59,11 @@ class DecodeGroup {
     now_.remaining_max += call.max_tokens - p.emitted;
     now_.longest = std::max(now_.longest, Tokens{p.computed});
     const std::int64_t done = now_.clock + (calls.secret(id).output - p.emitted).value();
-    push({2 * done, id});
+    due_.insert({done, id.index, true});
     if (p.reserved <= p.computed) {
       grow_by_blocks(p, 1);
     } else if (const std::int64_t full = now_.clock + (p.reserved - p.computed).value(); full < done) {
-      push({2 * full + 1, id});
+      due_.insert({full, id.index, false});
     }
     members_changed();
   }
@@ -116,16 +115,17 @@ class DecodeGroup {
   /// Iterations until a member is due, from now; at least 0. Large if nobody is.
   std::int64_t until_due(const CallTable& calls) {
     drop_stale(calls);
-    return due_.empty() ? kFar : due_.front().clock() - now_.clock;
+    return due_.empty() ? kFar : due_.next_clock() - now_.clock;
   }
   /// False: nobody is due now. True: somebody may be.
-  bool anyone_due() const { return !due_.empty() && due_.front().clock() <= now_.clock; }
+  bool anyone_due() const { return !due_.empty() && due_.next_clock() <= now_.clock; }
   /// Takes an entry that is due now, last tokens before full reservations, else in no order; false if none is.
   bool pop_due(const CallTable& calls, Due& out) {
     drop_stale(calls);
-    if (due_.empty() || due_.front().clock() > now_.clock) return false;
-    out = due_.front();
-    pop();
+    if (!anyone_due()) return false;
+    const DueList::Entry e = due_.front();
+    due_.pop();
+    out = {members_[static_cast<std::size_t>(calls.rows()[e.slot].progress.place)], e.last};
     return true;
   }
 
@@ -186,41 +186,20 @@ class DecodeGroup {
     phase_[static_cast<std::size_t>(wrap(p.computed.value() - p.joined))] += delta;
     growing_ += delta;
   }
-  void push(const Due& d) {
-    due_.push_back(d);
-    rise(due_.size() - 1, d);
-  }
-  /// The place at the top goes down along the earlier children, which is a sum and not a branch that nobody can guess;
-  /// the last entry goes there and rises from there, most often not at all.
-  void pop() {
-    const Due last = due_.back();
-    due_.pop_back();
-    const std::size_t n = due_.size();
-    if (n == 0) return;
-    std::size_t hole = 0;
-    for (std::size_t child; (child = 2 * hole + 1) < n; hole = child) {
-      child += child + 1 < n && due_[child + 1].when < due_[child].when;
-      due_[hole] = due_[child];
-    }
-    rise(hole, last);
-  }
-  void rise(std::size_t i, const Due& d) {
-    for (; i > 0 && due_[(i - 1) / 2].when > d.when; i = (i - 1) / 2) due_[i] = due_[(i - 1) / 2];
-    due_[i] = d;
-  }
-  bool stale(const Due& d, const CallTable& calls) const {
-    if (!calls.alive(d.call)) return true;
-    const Progress& p = calls.progress(d.call);
-    if (p.stage != Stage::kDecode || (!d.done() && p.reserved <= p.computed)) return true;
+  /// Is it not, or no more, an entry of a member? The slot may have gone to another call: it is that one's then, if it
+  /// is true of it, and comes up twice.
+  bool stale(const DueList::Entry& e, const CallTable& calls) const {
+    const Progress& p = calls.rows()[e.slot].progress;
+    if (p.stage != Stage::kDecode || (!e.last && p.reserved <= p.computed)) return true;
     const auto place = static_cast<std::size_t>(p.place);   // it may decode in another group
-    if (place >= members_.size() || members_[place] != d.call) return true;
-    const std::int64_t ahead = d.done() ? (calls.secret(d.call).output - p.emitted).value()
+    if (place >= members_.size() || members_[place].index != e.slot) return true;
+    const std::int64_t ahead = e.last ? (calls.secret(members_[place]).output - p.emitted).value()
                                       : (p.reserved - p.computed).value();
-    return p.joined + ahead != d.clock();
+    return p.joined + ahead != e.clock;
   }
   void drop_stale(const CallTable& calls) {
     if (stale_ == 0) return;
-    while (!due_.empty() && stale(due_.front(), calls)) pop();
+    while (!due_.empty() && stale(due_.front(), calls)) due_.pop();
     if (due_.empty()) stale_ = 0;
   }
 
@@ -231,7 +210,7 @@ class DecodeGroup {
   std::int32_t growing_ = 0;      ///< members that take blocks one by one
   std::vector<std::int32_t> phase_;   ///< of these, by phase
   std::vector<CallId> members_;
-  std::vector<Due> due_;
+  DueList due_;
   std::int64_t stale_ = 0;        ///< > 0: some entries may be of members that left early
 };
 

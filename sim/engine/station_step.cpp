@@ -246,7 +246,7 @@ void Station::take_due(Lane& lane) {
   DecodeGroup::Due due;
   while (lane.group.pop_due(calls, due)) {
     const Tokens reserved{calls.progress(due.call).reserved};
-    if (due.done()) lane.done.push_back(due.call);
+    if (due.done) lane.done.push_back(due.call);
     else if (parts_.kv_policy->regrow(calls.call(due.call), reserved) == Tokens{})
       lane.group.release_reservation(due.call, run_->calls);
     else if (std::find(lane.full.begin(), lane.full.end(), due.call) == lane.full.end()) lane.full.push_back(due.call);

@@ -39,8 +39,8 @@ mutate(station_step.cpp "lane.steps_since_admission += lane.k" "lane.steps_since
 mutate(station_step.cpp "lane.run.first + lane.run.step" "lane.run.first" "itl_run(first, lane.run.first + lane.run.step")
 mutate(station_step.cpp "lane.k" "lane.k - lane.k / 2" "lane.run.step, lane.k}")                     # what observers are told
 # The decode group.
-mutate(decode_group.hpp "p.joined + ahead != d.clock()" "false")                                    # stale entries are taken
-mutate(decode_group.hpp "members_[place] != d.call" "false")                                       # those of another lane too
+mutate(decode_group.hpp "p.joined + ahead != e.clock" "false")                                    # stale entries are taken
+mutate(decode_group.hpp "members_[place].index != e.slot" "false")                                       # those of another lane too
 mutate(decode_group.hpp "wrap(p.computed.value() - p.joined)" "wrap(p.computed.value() - p.joined + 1)")
 # Pipelines.
 mutate(station_plan.cpp "std::max(end + hop, stage_free_[s])" "end + hop")                         # two batches in a stage
