@@ -25,22 +25,25 @@ void describe(Describer& d, FastGenConfig& c) {
 void FastGen::plan(const StationView& station, BatchPlan& plan) const {
   plan.repeat = Repeat::while_unchanged();
   const Tokens decodes = decode_all(station, plan, config_.max_running);   // 1. token generation first
-  prompts(station, plan, config_.token_budget - decodes);                  // 2. prompts fill the rest
+  const Tokens left = prompts(station, plan, config_.token_budget - decodes);   // 2. prompts fill the rest
   const bool stuck = plan.empty() && !station.prefilling.empty();          // 3. deadlock: the last starts over
   if (stuck) plan.preempt(victim(station, plan), Leave::kRecompute);
+  plan.repeat.chunk = left <= 0_tok;
 }
 
-void FastGen::prompts(const StationView& station, BatchPlan& plan, Tokens left) const {
+/// Returns what they leave.
+Tokens FastGen::prompts(const StationView& station, BatchPlan& plan, Tokens left) const {
   for (CallId call : station.prefilling) {
     if (plan.has_left(call)) continue;
-    if (left <= 0_tok || !whole_prompt_fits(station, plan, call)) return;
+    if (left <= 0_tok || !whole_prompt_fits(station, plan, call)) return left;
     left -= plan.prefill(call, left);
   }
   for (CallId call : newcomers(station, plan)) {
-    if (left <= 0_tok || plan.running() >= config_.max_running) return;
-    if (!whole_prompt_fits(station, plan, call) || !plan.admit(call, left)) return;
+    if (left <= 0_tok || plan.running() >= config_.max_running) return left;
+    if (!whole_prompt_fits(station, plan, call) || !plan.admit(call, left)) return left;
     left -= plan.prefill(call, left);
   }
+  return left;
 }
 
 }  // namespace orrery

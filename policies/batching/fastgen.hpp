@@ -30,7 +30,7 @@ class FastGen final : public Batcher {
   void plan(const StationView&, BatchPlan&) const override;
 
  private:
-  void prompts(const StationView&, BatchPlan&, Tokens left) const;
+  Tokens prompts(const StationView&, BatchPlan&, Tokens left) const;
   FastGenConfig config_;
 };
 

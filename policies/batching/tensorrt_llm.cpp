@@ -15,9 +15,10 @@ void TensorRtLlm::plan(const StationView& station, BatchPlan& plan) const {
   plan.repeat = Repeat::while_unchanged();
   Tokens left = config_.token_budget - decode_all(station, plan, config_.max_running);
   for (CallId call : station.prefilling) {
-    if (left <= 0_tok) return;
+    if (left <= 0_tok) break;
     left -= plan.continue_prefill(call, left);
   }
+  plan.repeat.chunk = left <= 0_tok;   // all is spent, and nobody new gets any of it
   const bool closed = config_.static_batch && station.group.size + station.prefilling.size() > 0;
   if (closed) return;
   for (CallId call : newcomers(station, plan)) {                              // none if a call was paused

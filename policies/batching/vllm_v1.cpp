@@ -21,14 +21,15 @@ void VllmV1::plan(const StationView& station, BatchPlan& plan) const {
   Tokens left =
       config_.token_budget - decode_all(station, plan, config_.max_running);   // 1. RUNNING; the last gives way
   for (CallId call : station.prefilling) {
-    if (left <= 0_tok) return;
+    if (left <= 0_tok) break;
     left -= plan.continue_prefill(call, std::min(chunk_, left));
   }
   for (CallId call : newcomers(station, plan)) {                     // 2. WAITING, only if nothing was preempted
     const Tokens first = std::min(chunk_, left);
-    if (left <= 0_tok || plan.running() >= config_.max_running || !plan.admit(call, first)) return;
+    if (left <= 0_tok || plan.running() >= config_.max_running || !plan.admit(call, first)) break;
     left -= plan.prefill(call, first);
   }
+  plan.repeat.chunk = left <= 0_tok;                                 // all is spent
 }
 
 }  // namespace orrery

@@ -20,7 +20,7 @@ void Histogram::settle() const {
   const Entry *const first = recent_.get(), *const end = first + recently_;
   for (const Entry* e = first; e != end; ++e) {
     const auto [value, count] = *e;
-    bucket(value) += count;
+    count_in(value, count);
     low = std::min(low, value);
     high = std::max(high, value);
     all += count;
@@ -46,7 +46,7 @@ void Histogram::add_run(std::int64_t first, std::int64_t step, std::int64_t k, s
     const int shift = shift_of(value);
     const std::int64_t next = ((value >> shift) + 1) << shift;  // where the next bucket begins
     const std::int64_t here = std::min(left, ceil_div(next - value, step));
-    bucket(value) += here * n;
+    count_in(value, here * n);
     value += here * step;
     left -= here;
   }
@@ -59,8 +59,12 @@ void Histogram::merge(const Histogram& other) {
   for (std::size_t o = 0; o < octaves_.size(); ++o) {
     if (!other.octaves_[o]) continue;
     if (!octaves_[o]) allocate(o);
-    for (std::size_t i = 0; i < octaves_[o]->size(); ++i) (*octaves_[o])[i] += (*other.octaves_[o])[i];
+    if (count_ + other.count_ <= std::numeric_limits<std::uint32_t>::max())   // nothing to carry
+      for (std::size_t i = 0; i < octaves_[o]->size(); ++i) (*octaves_[o])[i] += (*other.octaves_[o])[i];
+    else
+      for (std::size_t i = 0; i < octaves_[o]->size(); ++i) put((o << kBits) + i, (*other.octaves_[o])[i]);
   }
+  for (const auto& [bucket, count] : other.carried_) carried_[bucket] += count;
   if (other.count_ > 0) note(other.min_, other.max_, other.count_, other.sum_);
   misses_ += other.misses_;
   all_.insert(all_.end(), other.all_.begin(), other.all_.end());
@@ -101,7 +105,7 @@ std::int64_t Histogram::at_rank(std::int64_t rank) const {
     const int shift = o > 1 ? o - 1 : 0;
     const std::int64_t base = o > 0 ? std::int64_t{1} << kBits : 0;
     for (std::size_t i = 0; i < octaves_[o]->size(); ++i) {
-      const std::int64_t here = (*octaves_[o])[i];
+      const std::int64_t here = in_bucket((static_cast<std::size_t>(o) << kBits) + i);
       if (before + here < rank) {
         before += here;
         continue;

@@ -1,5 +1,5 @@
 /// Log-linear histogram of non-negative integers (picoseconds or plain counts): 1024 buckets an octave, so a bucket is
-/// at most 1/1024 of its values wide and values below 2048 are exact. Octaves are allocated when first touched (8 KiB).
+/// at most 1/1024 of its values wide and values below 2048 are exact. Octaves are allocated when first touched (4 KiB).
 /// Sum, count, minimum and maximum are exact. Misses are entries of +infinity: they count in percentile_or_miss() only.
 ///
 /// Percentiles are nearest rank: p of n values is the ceil(p/100 * n)-th smallest. Inside a bucket of c values the i-th
@@ -19,6 +19,7 @@
 #include <bit>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -57,7 +58,8 @@ class Histogram {
   double share_within(std::int64_t value) const;
 
  private:
-  using Octave = std::array<std::int64_t, std::size_t{1} << kBits>;
+  /// Small counts, so that the hot ones stay in a cache; what one has beyond 2^32 stands in `carried_`.
+  using Octave = std::array<std::uint32_t, std::size_t{1} << kBits>;
   struct Entry {
     std::int64_t value, count;
   };
@@ -68,12 +70,23 @@ class Histogram {
     constexpr std::uint64_t exact = (std::uint64_t{2} << kBits) - 1;
     return 63 - kBits - std::countl_zero(static_cast<std::uint64_t>(value) | exact);
   }
-  std::int64_t& bucket(std::int64_t value) const {
+  void count_in(std::int64_t value, std::int64_t count) const {
     const int shift = shift_of(value);
-    const std::size_t i = (static_cast<std::size_t>(shift) << kBits) + static_cast<std::size_t>(value >> shift);
-    const std::size_t o = i >> kBits;
+    put((static_cast<std::size_t>(shift) << kBits) + static_cast<std::size_t>(value >> shift), count);
+  }
+  void put(std::size_t bucket, std::int64_t count) const {
+    const std::size_t o = bucket >> kBits;
     if (!octaves_[o]) allocate(o);
-    return (*octaves_[o])[i & ((std::size_t{1} << kBits) - 1)];
+    std::uint32_t& low = (*octaves_[o])[bucket & ((std::size_t{1} << kBits) - 1)];
+    const std::uint64_t sum = low + static_cast<std::uint64_t>(count);
+    low = static_cast<std::uint32_t>(sum);
+    if (sum >> 32 != 0) [[unlikely]] carried_[bucket] += static_cast<std::int64_t>(sum >> 32 << 32);
+  }
+  std::int64_t in_bucket(std::size_t bucket) const {
+    const std::int64_t low = (*octaves_[bucket >> kBits])[bucket & ((std::size_t{1} << kBits) - 1)];
+    if (carried_.empty()) return low;
+    const auto carried = carried_.find(bucket);
+    return carried == carried_.end() ? low : low + carried->second;
   }
   void make_room();
   void settle() const;                                            ///< counts the recent ones
@@ -92,6 +105,7 @@ class Histogram {
 
   // Without the recent ones, which a question counts first.
   mutable std::array<std::unique_ptr<Octave>, 64 - kBits> octaves_;
+  mutable std::map<std::size_t, std::int64_t> carried_;           ///< by bucket, multiples of 2^32
   mutable std::int64_t count_ = 0;
   mutable std::int64_t min_ = std::numeric_limits<std::int64_t>::max(), max_ = 0;
   mutable Wide sum_ = 0;

@@ -38,6 +38,8 @@ mutate(station_plan.cpp "ledger_.available() + lane.group.needed()" "ledger_.ava
 mutate(station_step.cpp "lane.steps_since_admission += lane.k" "lane.steps_since_admission += 1")
 mutate(station_step.cpp "lane.run.first + lane.run.step" "lane.run.first" "itl_run(first, lane.run.first + lane.run.step")
 mutate(station_step.cpp "lane.k" "lane.k - lane.k / 2" "lane.run.step, lane.k}")                     # what observers are told
+mutate(station_plan.cpp "upto <= target" "true")                                                       # a prompt that has ended goes on
+mutate(station_step.cpp "same_again_ = false" "same_again_ = same_again_" "same_again_ = false;\n  take_due")  # a plan outlives its members
 # The decode group.
 mutate(decode_group.hpp "p.joined + ahead != e.clock" "false")                                    # stale entries are taken
 mutate(decode_group.hpp "members_[place].index != e.slot" "false")                                       # those of another lane too
