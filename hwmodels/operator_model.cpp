@@ -26,7 +26,8 @@ constexpr std::size_t kChunkLevels = 9;                           // tables for 
 
 std::int64_t picoseconds(double seconds) { return static_cast<std::int64_t>(seconds * 1e12 + 0.5); }
 
-std::int64_t rounded(double x) { return static_cast<std::int64_t>(x + std::copysign(0.5, x)); }
+/// Nearest integer; 0 for what an extrapolation makes negative.
+std::int64_t rounded(double x) { return static_cast<std::int64_t>(std::max(x, 0.0) + 0.5); }
 
 /// Nearest integer to a / b; b > 0.
 std::int64_t slope_of(std::int64_t a, std::int64_t b) { return a >= 0 ? (a + b / 2) / b : -((-a + b / 2) / b); }

@@ -1,7 +1,7 @@
 #include "sim/metrics/rows_csv.hpp"
 
 #include <algorithm>
-#include <array>
+#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -10,15 +10,17 @@
 namespace orrery {
 namespace {
 
-/// "00" to "99", so that two digits are written at a time.
-constexpr std::array<char, 200> kPairs = [] {
-  std::array<char, 200> out{};
-  for (std::size_t i = 0; i < 100; ++i) {
-    out[2 * i] = static_cast<char>('0' + i / 10);
-    out[2 * i + 1] = static_cast<char>('0' + i % 10);
-  }
-  return out;
-}();
+static_assert(std::endian::native == std::endian::little, "digits are put together in a word, the first one lowest");
+
+/// Eight digits of v < 10^8 in a word: split in halves of four, two and one side by side, each by a multiplication.
+constexpr std::uint64_t eight_digits(std::uint64_t v) {
+  const std::uint64_t halves = v / 10000 | v % 10000 << 32;
+  const std::uint64_t top = halves * 10486 >> 20 & 0x7f'0000'007full;            // x / 100 for x < 10^4
+  const std::uint64_t pairs = (halves - 100 * top) << 16 | top;
+  const std::uint64_t tens = pairs * 103 >> 10 & 0xf'000f'000f'000full;          // x / 10 for x < 100
+  return (tens | (pairs - 10 * tens) << 8) + 0x3030303030303030ull;
+}
+static_assert(eight_digits(12345678) == 0x3837363534333231ull && eight_digits(99999999) == 0x3939393939393939ull);
 
 /// A field as CSV wants it (RFC 4180).
 std::string quoted(const std::string& s) {
@@ -87,11 +89,11 @@ void CsvFile::seconds(std::int64_t ps) {
   auto rest = static_cast<std::uint64_t>(ps % kWindow);
   if (rest == 0) return;
   *at_++ = '.';
+  const auto first = static_cast<std::uint32_t>(eight_digits(rest / 100'000'000) >> 32);   // behind four zeros
+  const std::uint64_t last = eight_digits(rest % 100'000'000);
+  std::memcpy(at_, &first, 4);
+  std::memcpy(at_ + 4, &last, 8);
   char* end = at_ + 12;
-  for (char* p = end; p > at_; rest /= 100) {
-    p -= 2;
-    std::memcpy(p, kPairs.data() + 2 * (rest % 100), 2);
-  }
   while (end[-1] == '0') --end;
   at_ = end;
 }
