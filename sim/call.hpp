@@ -29,6 +29,7 @@ struct Call {
   std::uint32_t session = 0;
   std::uint16_t tenant = 0, request_class = 0, model = 0;
   std::int16_t priority = 0;         ///< lower is more urgent
+  std::uint32_t turn = 0;            ///< from 0 within its session
 };
 
 enum class Stage : std::uint8_t { kWaiting, kPrefill, kDecode, kSwapped, kHeld, kMoving, kGone };
@@ -37,19 +38,21 @@ enum class Stage : std::uint8_t { kWaiting, kPrefill, kDecode, kSwapped, kHeld, 
 struct Progress {
   Tokens32 computed;      ///< tokens whose KV exists (prefix hits included)
   Tokens32 emitted;       ///< output tokens delivered
-  Tokens32 cached;        ///< of `computed`, taken from the prefix cache at the last admission
   Tokens32 reserved;      ///< tokens the lease has room for (0: no KV held)
-  std::int64_t joined = 0;///< group clock when it joined, if decoding
-  std::int64_t key = 0;   ///< place in the queue order; smaller is served first, ties by number
+  std::uint32_t joined = 0;   ///< group clock modulo 2^32 when it joined, if decoding; see ran()
   std::int32_t place = -1;///< index among the members of its group
   std::int16_t lane = -1; ///< pipeline lane that runs it
   Stage stage = Stage::kWaiting;
   std::uint8_t preemptions = 0;   ///< saturates at 255
+
+  /// Iterations for which it has decoded, by the clock of its group; its output has fewer than 2^31 tokens.
+  std::int64_t ran(std::int64_t clock) const { return static_cast<std::uint32_t>(clock) - joined; }
 };
 
 struct CallRow {
   Call call;
   Progress progress;
 };
+static_assert(sizeof(CallRow) == 80);
 
 }  // namespace orrery

@@ -123,6 +123,7 @@ struct StationView {
   Time now{};
   int lane = 0, lanes = 1;
   std::span<const CallRow> rows;            ///< by CallId::index; use the accessors
+  std::span<const std::int64_t> keys;       ///< of the queue order, by CallId::index; none: by arrival. See key()
   std::span<const CallId> waiting;          ///< in queue order; those preempted by recompute are among them
   std::span<const CallId> prefilling;       ///< admitted to this lane, prompt not done, in order of admission
   std::span<const CallId> swapped;          ///< KV in host memory, in queue order
@@ -142,12 +143,12 @@ struct StationView {
   /// Output tokens delivered so far. For members of this lane's group.
   Tokens emitted(CallId id) const {
     const Progress& p = progress(id);
-    return p.emitted + (p.stage == Stage::kDecode ? Tokens{group.clock - p.joined} : Tokens{});
+    return p.emitted + (p.stage == Stage::kDecode ? Tokens{p.ran(group.clock)} : Tokens{});
   }
   /// Tokens whose KV exists.
   Tokens context(CallId id) const {
     const Progress& p = progress(id);
-    return p.computed + (p.stage == Stage::kDecode ? Tokens{group.clock - p.joined} : Tokens{});
+    return p.computed + (p.stage == Stage::kDecode ? Tokens{p.ran(group.clock)} : Tokens{});
   }
   /// Tokens that must be computed before the next output token: the prompt and, after a recompute, what was emitted.
   Tokens target(CallId id) const { return call(id).prompt + progress(id).emitted; }
@@ -240,7 +241,8 @@ class QueueOrder {
 
 inline std::int64_t StationView::key(CallId id) const {
   const bool moves = order != nullptr && order->preempts() && decoding(id);
-  return moves ? order->key(id, call(id), present(id), this) : progress(id).key;
+  if (moves) return order->key(id, call(id), present(id), this);
+  return keys.empty() ? to_ps(call(id).arrival) : keys[id.index];
 }
 
 struct Prediction {

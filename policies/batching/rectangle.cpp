@@ -21,7 +21,7 @@ BatchPlan::Padding decode_padding(const StationView& station) {
   Tokens longest, steps;
   for (CallId call : group.members) {
     longest = std::max(longest, station.context(call));
-    steps = std::max(steps, Tokens{group.clock - station.progress(call).joined});   // all the same, but after a swap
+    steps = std::max(steps, Tokens{station.progress(call).ran(group.clock)});   // all the same, but after a swap
   }
   for (CallId call : station.held) longest = std::max(longest, Tokens{station.call(call).prompt} + steps);
   const Tokens done{static_cast<std::int64_t>(station.held.size())}, rows = done + Tokens{group.size};

@@ -50,11 +50,11 @@ void RoundRobinBatching::make_room(const StationView& s, BatchPlan& plan, CallId
   const Blocks need = s.kv.blocks_for(room) + s.kv.watermark + s.group.needed;
   std::vector<CallId> over;
   for (CallId id : s.group.members)
-    if (s.group.clock - s.progress(id).joined >= config_.quantum && s.context(id) < s.kv.largest_lease())
+    if (s.progress(id).ran(s.group.clock) >= config_.quantum && s.context(id) < s.kv.largest_lease())
       over.push_back(id);   // one that fills all KV could never come back
   std::sort(over.begin(), over.end(), [&](CallId a, CallId b) {
-    const auto x = s.progress(a).joined, y = s.progress(b).joined;
-    return x != y ? x < y : s.call(a).number < s.call(b).number;
+    const auto x = s.progress(a).ran(s.group.clock), y = s.progress(b).ran(s.group.clock);
+    return x != y ? x > y : s.call(a).number < s.call(b).number;
   });
   for (CallId id : over) {
     if (plan.available() >= need) return;

@@ -18,7 +18,7 @@ class CallQueue {
 
   void insert(CallId id, const CallTable& calls) {
     auto before = [&](CallId a, CallId b) {
-      const auto ka = calls.progress(a).key, kb = calls.progress(b).key;
+      const auto ka = calls.key(a), kb = calls.key(b);
       return ka != kb ? ka < kb : calls.call(a).number < calls.call(b).number;
     };
     if (empty() || before(items_.back(), id)) {
@@ -42,7 +42,7 @@ class CallQueue {
   /// Sorts anew after keys changed. O(n log n); O(n) if they are in order still.
   void resort(const CallTable& calls) {
     auto before = [&](CallId a, CallId b) {
-      const auto ka = calls.progress(a).key, kb = calls.progress(b).key;
+      const auto ka = calls.key(a), kb = calls.key(b);
       return ka != kb ? ka < kb : calls.call(a).number < calls.call(b).number;
     };
     const auto first = items_.begin() + static_cast<std::ptrdiff_t>(head_);

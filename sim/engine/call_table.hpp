@@ -1,6 +1,7 @@
 /// All calls of a run that are in the system: one table for the whole cluster, places reused. The part that policies
 /// may see (CallRow) and the engine's own part stand in parallel arrays, so a view of the rows shows no secret.
-/// 96 + 48 bytes a call in flight; memory is that of the largest number in flight.
+/// 80 + 32 bytes a call in flight; memory is that of the largest number in flight. What few runs need stands beside them,
+/// in arrays that grow when it is first set: keys of queue orders, prefix hits, last tokens of preempted calls.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +17,16 @@ namespace orrery {
 /// What only the engine knows of a call.
 struct CallSecret {
   Time first_schedule = kNever, first_token = kNever;
-  Time last_token{};              ///< emission that the next gap is counted from, while it is not its group's
   Tokens32 output;                ///< true output length
-  Tokens32 first_cached;          ///< prefix hit at the first admission
   std::uint32_t generation = 0;   ///< of the slot
-  std::uint32_t turn = 0;
   StationId station;              ///< where it was routed
   StationId first_station;        ///< that first ran it
+};
+static_assert(sizeof(CallSecret) == 32);
+
+/// Prompt tokens found in the prefix cache.
+struct CallHits {
+  Tokens32 first, last;           ///< at the first admission, at the last one (0 since it lost its KV)
 };
 
 class CallTable {
@@ -40,6 +44,7 @@ class CallTable {
     rows_[index] = {};
     secrets_[index] = {};
     secrets_[index].generation = generation;
+    forget(index);
     return {index, generation};
   }
   void remove(CallId id) {
@@ -53,8 +58,8 @@ class CallTable {
     rows_[id.index].progress = {};
     secrets_[id.index] = {};
     secrets_[id.index].output = old.output;
-    secrets_[id.index].turn = old.turn;
     secrets_[id.index].generation = old.generation + 1;
+    forget(id.index);
     return {id.index, old.generation + 1};
   }
   bool alive(CallId id) const { return secrets_[id.index].generation == id.generation; }
@@ -66,6 +71,41 @@ class CallTable {
   CallSecret& secret(CallId id) { return secrets_[id.index]; }
   const CallSecret& secret(CallId id) const { return secrets_[id.index]; }
 
+  /// A queue order gives keys; before any call comes. Else the key is the arrival.
+  void keep_keys() { keeps_keys_ = true; }
+  void set_key(CallId id, std::int64_t key) {
+    if (!keeps_keys_) return;
+    if (keys_.size() <= id.index) keys_.resize(rows_.capacity());
+    keys_[id.index] = key;
+  }
+  std::int64_t key(CallId id) const { return keeps_keys_ ? keys_[id.index] : to_ps(call(id).arrival); }
+  std::span<const std::int64_t> keys() const { return keys_; }
+
+  CallHits hits(CallId id) const { return id.index < hits_.size() ? hits_[id.index] : CallHits{}; }
+  Tokens32 cached(CallId id) const { return hits(id).last; }
+  void set_hits(CallId id, CallHits h) {
+    if (id.index >= hits_.size()) {
+      if (h.first == Tokens32{} && h.last == Tokens32{}) return;
+      hits_.resize(id.index + std::size_t{1});
+    }
+    hits_[id.index] = h;
+  }
+  void set_cached(CallId id, Tokens32 tokens) { set_hits(id, {hits(id).first, tokens}); }
+
+  /// Emission that the next gap is counted from, while it is not that of the call's group. Most often the first token.
+  Time last_token(CallId id) const {
+    const bool other = id.index < last_tokens_.size() && last_tokens_[id.index] != kNever;
+    return other ? last_tokens_[id.index] : secrets_[id.index].first_token;
+  }
+  void set_last_token(CallId id, Time t) {
+    const bool is_first = t == secrets_[id.index].first_token;
+    if (id.index >= last_tokens_.size()) {
+      if (is_first) return;
+      last_tokens_.resize(id.index + std::size_t{1}, kNever);
+    }
+    last_tokens_[id.index] = is_first ? kNever : t;
+  }
+
   std::span<const CallRow> rows() const { return view_; }
   std::size_t in_flight() const { return rows_.size() - free_.size(); }
   template <class F>
@@ -75,10 +115,19 @@ class CallTable {
   }
 
  private:
+  void forget(std::uint32_t index) {
+    if (index < hits_.size()) hits_[index] = {};
+    if (index < last_tokens_.size()) last_tokens_[index] = kNever;
+  }
+
   std::vector<CallRow> rows_;
   std::span<const CallRow> view_;   ///< of rows_; asked for at every plan
   std::vector<CallSecret> secrets_;
   std::vector<std::uint32_t> free_;
+  bool keeps_keys_ = false;
+  std::vector<std::int64_t> keys_;
+  std::vector<CallHits> hits_;
+  std::vector<Time> last_tokens_;   ///< kNever: the first one
 };
 
 }  // namespace orrery

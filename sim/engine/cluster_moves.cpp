@@ -486,7 +486,7 @@ void ClusterEngine::detached(CallId id, StationId from, Time now) {
 
 Tokens ClusterEngine::undone(CallId id) const {
   const Progress& p = run_->calls.progress(id);
-  return Tokens{p.computed} - p.cached;
+  return Tokens{p.computed} - run_->calls.cached(id);
 }
 
 /// No KV is left of a call: it has to compute it again, or all of it. An answer that was complete but not given out is
@@ -496,7 +496,8 @@ void ClusterEngine::reset(CallId id, Move how) {
   CallSecret& s = run_->calls.secret(id);
   const bool restart = how == Move::kRestart || p.emitted == s.output;
   run_->recorder->on_departure(restart ? Leave::kRestart : Leave::kRecompute, undone(id));
-  p.computed = p.cached = p.reserved = Tokens32{};
+  p.computed = p.reserved = Tokens32{};
+  run_->calls.set_cached(id, Tokens32{});
   p.stage = Stage::kWaiting;
   p.lane = -1;
   if (restart) {

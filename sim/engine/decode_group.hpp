@@ -52,7 +52,7 @@ class DecodeGroup {
     Progress& p = calls.progress(id);
     const Call& call = calls.call(id);
     p.stage = Stage::kDecode;
-    p.joined = now_.clock;
+    p.joined = static_cast<std::uint32_t>(now_.clock);
     p.place = size();
     members_.push_back(id);
     now_.context += p.computed;
@@ -78,7 +78,7 @@ class DecodeGroup {
   void leave(CallId id, CallTable& calls) {
     Progress& p = calls.progress(id);
     if (p.reserved <= p.computed) grow_by_blocks(p, -1);
-    const auto ran = static_cast<std::int32_t>(now_.clock - p.joined);
+    const auto ran = static_cast<std::int32_t>(p.ran(now_.clock));
     p.emitted += Tokens32{ran};
     p.computed += Tokens32{ran};
     now_.context -= p.computed;
@@ -95,10 +95,10 @@ class DecodeGroup {
   /// A member whose reservation is full goes on block by block from here.
   void release_reservation(CallId id, CallTable& calls) {
     Progress& p = calls.progress(id);
-    const auto ran = static_cast<std::int32_t>(now_.clock - p.joined);
+    const auto ran = static_cast<std::int32_t>(p.ran(now_.clock));
     p.emitted += Tokens32{ran};
     p.computed += Tokens32{ran};
-    p.joined = now_.clock;
+    p.joined = static_cast<std::uint32_t>(now_.clock);
     grow_by_blocks(p, 1);
     now_.needed = need(0);
   }
@@ -176,6 +176,7 @@ class DecodeGroup {
   }
   std::int64_t index_of(std::int64_t clock) const { return wrap(-clock); }  // phase p needs a block when B | clock + p
   std::size_t index(std::int64_t clock) const { return static_cast<std::size_t>(index_of(clock)); }
+  std::int64_t joined(const Progress& p) const { return now_.clock - p.ran(now_.clock); }
   void members_changed() {
     now_.members = members_;
     now_.size = static_cast<std::int32_t>(members_.size());
@@ -183,7 +184,7 @@ class DecodeGroup {
   }
   void grow_by_blocks(const Progress& p, std::int32_t delta) {
     if (!grows_) return;
-    phase_[static_cast<std::size_t>(wrap(p.computed.value() - p.joined))] += delta;
+    phase_[static_cast<std::size_t>(wrap(p.computed.value() - joined(p)))] += delta;
     growing_ += delta;
   }
   /// Is it not, or no more, an entry of a member? The slot may have gone to another call: it is that one's then, if it
@@ -195,7 +196,7 @@ class DecodeGroup {
     if (place >= members_.size() || members_[place].index != e.slot) return true;
     const std::int64_t ahead = e.last ? (calls.secret(members_[place]).output - p.emitted).value()
                                       : (p.reserved - p.computed).value();
-    return p.joined + ahead != e.clock;
+    return joined(p) + ahead != e.clock;
   }
   void drop_stale(const CallTable& calls) {
     if (stale_ == 0) return;

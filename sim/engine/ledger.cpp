@@ -55,7 +55,7 @@ KvLedger::Lease& KvLedger::lease(CallId id) {
 Tokens KvLedger::context(CallId id) const {
   const Progress& p = calls_->progress(id);
   const bool decodes = p.stage == Stage::kDecode;
-  return p.computed + (decodes ? Tokens{groups_[static_cast<std::size_t>(p.lane)]->clock() - p.joined} : Tokens{});
+  return p.computed + (decodes ? Tokens{p.ran(groups_[static_cast<std::size_t>(p.lane)]->clock())} : Tokens{});
 }
 
 /// Reserved slots that the call will still fill.
@@ -91,7 +91,8 @@ void KvLedger::adopt(std::span<const BatchPlan::Admission> admissions) {
 
 void KvLedger::admit(const BatchPlan::Admission& a) {
   Progress& p = calls_->progress(a.call);
-  p.computed = p.cached = narrow<Tokens32>(a.cached);
+  p.computed = narrow<Tokens32>(a.cached);
+  calls_->set_cached(a.call, p.computed);
   p.reserved = narrow<Tokens32>(a.reserve);
   if (a.promise > Tokens{}) {
     if (promises_.size() <= a.call.index) promises_.resize(a.call.index + 1);

@@ -23,7 +23,7 @@ Simulation::Simulation(SimulationParts parts)
   for (std::size_t i = 0; i < parts_.stations.size(); ++i) {
     const StationParts& p = parts_.stations[i];
     p.batcher->on_start(parts_.classes);
-    if (p.order) p.order->on_start(parts_.classes);
+    if (p.order) p.order->on_start(parts_.classes), run_.calls.keep_keys();
     stations_.push_back(std::make_unique<Station>(StationId{static_cast<std::int32_t>(i)}, p, run_, loads_[i]));
     prefixes_.push_back(stations_.back()->prefix());
     keeps_paths_ = keeps_paths_ || p.kv.prefix != PrefixKind::kNone || p.executor->wants_journal();
@@ -252,9 +252,8 @@ void Simulation::arrive(Request& r, Time now) {
   Call& call = run_.calls.call(id);
   call = {.number = r.number, .arrival = now, .deadline = r.deadline, .prompt = r.prompt_tokens,
           .max_tokens = r.max_tokens, .predicted_low = {}, .predicted_high = {}, .session = r.session,
-          .tenant = r.tenant, .request_class = r.request_class, .model = r.model, .priority = r.priority};
+          .tenant = r.tenant, .request_class = r.request_class, .model = r.model, .priority = r.priority, .turn = r.turn};
   run_.calls.secret(id).output = r.output_tokens;
-  run_.calls.secret(id).turn = r.turn;
   if (charges_) charges_->arrived(id);
   if (keeps_paths_) run_.paths.set(id, r);
   if (!parts_.clients.empty()) remember(id, r);
@@ -370,7 +369,7 @@ void Simulation::leave_between(CallId id, Tokens undone, Status status, Time now
   run_.recorder->on_departure(Leave::kFail, undone);
   Row row{.number = call.number, .arrival = run_.asked(id), .first_schedule = s.first_schedule,
           .first_token = s.first_token, .finish = now, .prompt = call.prompt, .output = p.emitted,
-          .cached = s.first_cached, .computed = {}, .station = s.first_station, .session = call.session,
+          .cached = run_.calls.hits(id).first, .computed = {}, .station = s.first_station, .session = call.session,
           .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
           .preemptions = p.preemptions, .retries = run_.retries(id), .status = status};
   cluster_->complete_row(row, id);
@@ -415,7 +414,7 @@ void Simulation::leave(CallId id, const Row& row, Time now) {
   done.output_tokens = s.output;
   done.max_tokens = call.max_tokens;
   done.session = call.session;
-  done.turn = s.turn;
+  done.turn = call.turn;
   done.tenant = call.tenant;
   run_.calls.remove(id);
   parts_.source->on_done(done, now);
@@ -473,8 +472,8 @@ Outcome Simulation::finish() {
     const Tokens context = at ? at->context(id) : Tokens{p.computed};
     Row row{.number = call.number, .arrival = run_.asked(id), .first_schedule = s.first_schedule,
             .first_token = s.first_token, .prompt = call.prompt,
-            .output = at ? narrow<Tokens32>(at->emitted(id)) : p.emitted, .cached = s.first_cached,
-            .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station, .session = call.session,
+            .output = at ? narrow<Tokens32>(at->emitted(id)) : p.emitted, .cached = run_.calls.hits(id).first,
+            .computed = narrow<Tokens32>(context - run_.calls.cached(id)), .station = s.first_station, .session = call.session,
             .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
             .preemptions = p.preemptions, .retries = run_.retries(id), .status = Status::kInFlight};
     if (cluster_) cluster_->complete_row(row, id);

@@ -37,7 +37,7 @@ void Station::enqueue(CallId id, Time now) {
   disturb(now);
   Progress& p = run_->calls.progress(id);
   p.stage = Stage::kWaiting;
-  p.key = key(id, nullptr);
+  run_->calls.set_key(id, key(id, nullptr));
   waiting_.insert(id, run_->calls);
   const Call& call = run_->calls.call(id);
   ++load_->calls;
@@ -51,13 +51,13 @@ void Station::enqueue(CallId id, Time now) {
 Tokens Station::context(CallId id) const {
   const Progress& p = run_->calls.progress(id);
   const bool decodes = p.stage == Stage::kDecode;
-  return p.computed + (decodes ? Tokens{lanes_[static_cast<std::size_t>(p.lane)].group.clock() - p.joined} : Tokens{});
+  return p.computed + (decodes ? Tokens{p.ran(lanes_[static_cast<std::size_t>(p.lane)].group.clock())} : Tokens{});
 }
 
 Tokens Station::emitted(CallId id) const {
   const Progress& p = run_->calls.progress(id);
   const bool decodes = p.stage == Stage::kDecode;
-  return p.emitted + (decodes ? Tokens{lanes_[static_cast<std::size_t>(p.lane)].group.clock() - p.joined} : Tokens{});
+  return p.emitted + (decodes ? Tokens{p.ran(lanes_[static_cast<std::size_t>(p.lane)].group.clock())} : Tokens{});
 }
 
 std::int64_t Station::key(CallId id, const StationView* view) const {

@@ -134,7 +134,7 @@ void Station::land(CallId id, Tokens context, Tokens booked, Time now) {
 void Station::join_landed(Lane& lane, Time now) {
   for (const CallId id : lane.landed) {
     run_->calls.progress(id).lane = static_cast<std::int16_t>(lane.index);
-    join(lane, id, run_->calls.secret(id).last_token);
+    join(lane, id, run_->calls.last_token(id));
     decide(lane, Decision::kMoveIn, id, run_->calls.progress(id).computed, now);
     tell(CallEvent::kMovedIn, id, now, lane.index);
   }

@@ -33,6 +33,7 @@ inline void Station::fill_view(Lane& lane, Time now) {
   StationView& v = lane.view;
   v.now = now;
   v.rows = run_->calls.rows();
+  if (parts_.order) v.keys = run_->calls.keys();
   v.waiting = waiting_.view();
   v.prefilling = lane.prefilling.view();
   v.swapped = swapped_.view();
@@ -49,7 +50,7 @@ void Station::refresh_keys(Lane& lane, Time now) {
   const std::span<const CallId> waiting = waiting_.view();
   ranks_.resize(waiting.size());
   parts_.order->rank(lane.view, ranks_);
-  for (std::size_t i = 0; i < waiting.size(); ++i) run_->calls.progress(waiting[i]).key = ranks_[i];
+  for (std::size_t i = 0; i < waiting.size(); ++i) run_->calls.set_key(waiting[i], ranks_[i]);
   waiting_.resort(run_->calls);
 }
 
@@ -130,9 +131,10 @@ void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
     lane.swapping.push_back({d.call, context});
     ledger_.swap_out(d.call, context);
   } else {
-    run_->recorder->on_departure(d.how, context - p.cached);
+    const Tokens cached = calls.cached(d.call);
+    run_->recorder->on_departure(d.how, context - cached);
     ledger_.release(d.call, context);
-    if (d.how == Leave::kFail) return finish(d.call, Tokens{p.cached}, Tokens{p.emitted}, Status::kFailed, now);
+    if (d.how == Leave::kFail) return finish(d.call, cached, Tokens{p.emitted}, Status::kFailed, now);
     if (d.how == Leave::kRestart) {
       p.emitted = Tokens32{};
       if (calls.secret(d.call).first_token != kNever) load_->prompt_tokens += calls.call(d.call).prompt;
@@ -140,9 +142,10 @@ void Station::depart(Lane& lane, const BatchPlan::Departure& d, Time now) {
       for (Observer* o : run_->observers) o->on_anew(d.call, d.call);
     }
     p.reserved = regrown(d.call, context);
-    p.computed = p.cached = Tokens32{};
+    p.computed = Tokens32{};
+    calls.set_cached(d.call, Tokens32{});
     p.stage = Stage::kWaiting;
-    p.key = key(d.call, nullptr);
+    calls.set_key(d.call, key(d.call, nullptr));
     waiting_.insert(d.call, calls);
     ++load_->waiting;
     run_->recorder->on_waiting(now, 1);
@@ -171,8 +174,8 @@ void Station::resume(Lane& lane, CallId id, Time now) {
   lane.host_returning += p.computed;
   p.lane = static_cast<std::int16_t>(lane.index);
   ++running_;
-  run_->recorder->on_stall(Stall::kPreempted, now - run_->calls.secret(id).last_token);
-  join(lane, id, run_->calls.secret(id).last_token);
+  run_->recorder->on_stall(Stall::kPreempted, now - run_->calls.last_token(id));
+  join(lane, id, run_->calls.last_token(id));
   decide(lane, Decision::kResume, id, p.computed, now);
   tell(CallEvent::kResumed, id, now, lane.index);
 }
@@ -186,7 +189,7 @@ void Station::admit(Lane& lane, const BatchPlan::Admission& a, Time now) {
   p.lane = static_cast<std::int16_t>(lane.index);
   if (s.first_schedule == kNever) {
     s.first_schedule = now;
-    s.first_cached = p.cached;
+    run_->calls.set_hits(a.call, {run_->calls.cached(a.call), run_->calls.cached(a.call)});
     s.first_station = id_;
   } else if (s.first_token == kNever) {
     run_->note_set_back(a.call, now - s.first_schedule);

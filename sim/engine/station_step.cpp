@@ -11,7 +11,7 @@ void Station::end_swaps(Lane& lane) {
     Progress& p = run_->calls.progress(out.call);
     ledger_.release(out.call, out.context);
     p.reserved = regrown(out.call, out.context);
-    p.key = key(out.call, nullptr);
+    run_->calls.set_key(out.call, key(out.call, nullptr));
     swapped_.insert(out.call, run_->calls);
   }
   lane.swapping.clear();
@@ -42,10 +42,11 @@ void Station::first_token_or_gap(CallId id, Time now) {
     run_->recorder->on_first_token(now, run_->asked(id));
     tell(CallEvent::kFirstToken, id, now, run_->calls.progress(id).lane);
   } else {
-    run_->recorder->itl(now, now - s.last_token, 1);
-    run_->recorder->on_stall(Stall::kPreempted, now - s.last_token);
+    const Duration gap = now - run_->calls.last_token(id);
+    run_->recorder->itl(now, gap, 1);
+    run_->recorder->on_stall(Stall::kPreempted, gap);
   }
-  s.last_token = now;
+  run_->calls.set_last_token(id, now);
 }
 
 /// Into the decode group; its last token was at `last`.
@@ -57,7 +58,7 @@ void Station::join(Lane& lane, CallId id, Time last) {
     if (!lane.cohorts.empty() && lane.cohorts.back().last == last) ++lane.cohorts.back().count;
     else lane.cohorts.push_back({last, 1});
   }
-  run_->calls.secret(id).last_token = last;
+  run_->calls.set_last_token(id, last);
   if (run_->charges) [[unlikely]] run_->charges->joins(id, id_, lane.index);
   lane.group.join(id, run_->calls);
   const Progress& p = run_->calls.progress(id);
@@ -76,15 +77,14 @@ Tokens32 Station::regrown(CallId id, Tokens context) const {
 
 /// Before a member leaves: notes when its last token was.
 void Station::leave_cohort(Lane& lane, CallId id) {
-  CallSecret& s = run_->calls.secret(id);
-  if (run_->calls.progress(id).joined == lane.group.clock()) {  // has not decoded since it joined
+  if (run_->calls.progress(id).ran(lane.group.clock()) == 0) {  // has not decoded since it joined
     for (Cohort& c : lane.cohorts) {
-      if (c.last != s.last_token) continue;
+      if (c.last != run_->calls.last_token(id)) continue;
       if (--c.count == 0) lane.cohorts.erase_if([](const Cohort& x) { return x.count == 0; });
       return;
     }
   }
-  s.last_token = lane.last_emit;
+  run_->calls.set_last_token(id, lane.last_emit);
 }
 
 /// All tokens are out.
@@ -197,21 +197,23 @@ void Station::drop(CallId id, Status why, Time now, std::int64_t ahead) {
     take_out(lane, id);
     ledger_.release(id, p.computed);
   }
-  run_->recorder->on_departure(Leave::kFail, Tokens{p.computed} - p.cached);
-  finish(id, Tokens{p.cached}, p.emitted, why, now);
+  const Tokens cached = run_->calls.cached(id);
+  run_->recorder->on_departure(Leave::kFail, p.computed - cached);
+  finish(id, cached, p.emitted, why, now);
 }
 
 void Station::finish(CallId id, Tokens context, Tokens emitted, Status status, Time now) {
   const Call& call = run_->calls.call(id);
   const CallSecret& s = run_->calls.secret(id);
   const Progress& p = run_->calls.progress(id);
+  const CallHits hits = run_->calls.hits(id);
   --load_->calls;
   load_->tokens -= call.prompt + call.predicted_high;
   if (s.first_token == kNever) load_->prompt_tokens -= call.prompt;
   if (p.stage != Stage::kMoving) tell(CallEvent::kFinished, id, now, p.lane);   // else it has not joined yet
   Row row{.number = call.number, .arrival = run_->asked(id), .first_schedule = s.first_schedule,
           .first_token = s.first_token, .finish = now, .prompt = call.prompt, .output = narrow<Tokens32>(emitted),
-          .cached = s.first_cached, .computed = narrow<Tokens32>(context - p.cached), .station = s.first_station,
+          .cached = hits.first, .computed = narrow<Tokens32>(context - hits.last), .station = s.first_station,
           .retried = call.arrival - run_->asked(id), .set_back = run_->set_back(id), .session = call.session,
           .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
           .preemptions = p.preemptions, .retries = run_->retries(id), .status = status};

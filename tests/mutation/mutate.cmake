@@ -41,9 +41,9 @@ mutate(station_step.cpp "lane.k" "lane.k - lane.k / 2" "lane.run.step, lane.k}")
 mutate(station_plan.cpp "upto <= target" "true")                                                       # a prompt that has ended goes on
 mutate(station_step.cpp "same_again_ = false" "same_again_ = same_again_" "same_again_ = false;\n  take_due")  # a plan outlives its members
 # The decode group.
-mutate(decode_group.hpp "p.joined + ahead != e.clock" "false")                                    # stale entries are taken
+mutate(decode_group.hpp "joined(p) + ahead != e.clock" "false")                                    # stale entries are taken
 mutate(decode_group.hpp "members_[place].index != e.slot" "false")                                       # those of another lane too
-mutate(decode_group.hpp "wrap(p.computed.value() - p.joined)" "wrap(p.computed.value() - p.joined + 1)")
+mutate(decode_group.hpp "wrap(p.computed.value() - joined(p))" "wrap(p.computed.value() - joined(p) + 1)")
 # Pipelines.
 mutate(station_plan.cpp "std::max(end + hop, stage_free_[s])" "end + hop")                         # two batches in a stage
 # Swap, preemption, request-level batches.

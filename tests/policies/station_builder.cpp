@@ -21,7 +21,7 @@ int Picture::add(std::int64_t prompt, Stage stage, const CallSetup& setup) {
   row.call.max_tokens = tokens32(setup.max_tokens);
   row.call.predicted_low = row.call.predicted_high = tokens32(setup.predicted);
   row.progress.emitted = tokens32(setup.emitted);
-  row.progress.key = order_ ? order_->key(CallId{}, row.call, row.progress, nullptr) : to_ps(row.call.arrival);
+  keys_.push_back(order_ ? order_->key(CallId{}, row.call, row.progress, nullptr) : to_ps(row.call.arrival));
   row.progress.stage = stage;
   row.progress.preemptions = static_cast<std::uint8_t>(setup.preemptions);
   rows_.push_back(row);
@@ -89,6 +89,7 @@ StationView Picture::view() const {
   StationView v;
   v.station = StationId{0};
   v.rows = rows_;
+  v.keys = keys_;
   v.waiting = waiting_;
   v.prefilling = prefilling_;
   v.swapped = swapped_;

@@ -90,6 +90,7 @@ class Picture {
   Paged paged_{PagedConfig{}};
   const QueueOrder* order_ = nullptr;
   std::vector<CallRow> rows_;
+  std::vector<std::int64_t> keys_;
   Cache cache_;
   std::vector<CallId> waiting_, prefilling_, members_, full_, swapped_, held_;
 };

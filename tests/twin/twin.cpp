@@ -129,6 +129,7 @@ class Twin {
   Time now_{};
   std::vector<std::unique_ptr<TwinCall>> calls_;
   std::vector<CallRow> rows_;
+  std::vector<std::int64_t> keys_;   ///< places in the queue orders, by row
   std::vector<TwinStation> stations_;
   std::set<std::pair<Time, std::uint64_t>> coming_;    ///< arrived calls that wait for their prediction
   /// Clients that will give up, if they have no answer by then: when, who, all of it (cancelled) or this attempt.
@@ -277,7 +278,7 @@ void Twin::boundary(TwinStation& s, Lane& lane) {
         Progress& p = row(id).progress;   // goes on block by block: what policies see of it is as of now
         p.computed = narrow<Tokens32>(at(id).context);
         p.emitted = narrow<Tokens32>(at(id).emitted);
-        p.joined = lane.clock;
+        p.joined = static_cast<std::uint32_t>(lane.clock);
         at(id).joined_context = at(id).context;
       }
   }
@@ -333,7 +334,7 @@ void Twin::join(Lane& lane, CallId id) {
   TwinCall& c = at(id);
   Progress& p = row(id).progress;
   p.stage = Stage::kDecode;
-  p.joined = lane.clock;
+  p.joined = static_cast<std::uint32_t>(lane.clock);
   p.computed = narrow<Tokens32>(c.context);
   p.emitted = narrow<Tokens32>(c.emitted);
   c.joined_context = c.context;
@@ -524,6 +525,7 @@ void Twin::submit(std::unique_ptr<TwinCall> c, Time when) {
   if (!config_.clients.empty() && config_.clients[r.request_class].timeout < kNever - when)
     giving_up_.insert({when + config_.clients[r.request_class].timeout, r.number, TwinStatus::kTimedOut});
   rows_.push_back({call, {}});
+  keys_.push_back(0);
   calls_.push_back(std::move(c));
 }
 
@@ -567,7 +569,7 @@ bool Twin::never_fits(const TwinStation& s, const Call& call) const {
 
 /// Into a queue sorted by (key, number).
 void Twin::enter(TwinStation& s, std::vector<CallId>& queue, CallId id) {
-  row(id).progress.key = s.order->key(id, row(id).call, row(id).progress, nullptr);
+  keys_[id.index] = s.order->key(id, row(id).call, row(id).progress, nullptr);
   queue.push_back(id);
   const StationView v = view(s, 0);
   std::stable_sort(queue.begin(), queue.end(), [&](CallId a, CallId b) { return v.before(a, b); });
@@ -601,7 +603,7 @@ bool Twin::plan_once(TwinStation& s, int l) {
     const StationView v = view(s, l);
     std::vector<std::int64_t> keys(s.waiting.size());
     s.order->rank(v, keys);
-    for (std::size_t i = 0; i < keys.size(); ++i) row(s.waiting[i]).progress.key = keys[i];
+    for (std::size_t i = 0; i < keys.size(); ++i) keys_[s.waiting[i].index] = keys[i];
     std::stable_sort(s.waiting.begin(), s.waiting.end(), [&](CallId a, CallId b) { return v.before(a, b); });
   }
   StationView v = view(s, l);
@@ -638,7 +640,7 @@ bool Twin::plan_once(TwinStation& s, int l) {
     c.context = c.cached = a.cached;
     c.promise = a.promise;
     c.lane = l;
-    p.computed = p.cached = narrow<Tokens32>(a.cached);
+    p.computed = narrow<Tokens32>(a.cached);
     p.reserved = narrow<Tokens32>(a.reserve);
     p.lane = static_cast<std::int16_t>(l);
     p.stage = Stage::kPrefill;
@@ -799,6 +801,7 @@ StationView Twin::view(TwinStation& s, int l) {
   v.lane = l;
   v.lanes = stages_;
   v.rows = rows_;
+  v.keys = keys_;
   v.waiting = s.waiting;
   v.swapped = s.swapped;
   v.prefilling = lane.prefilling;
