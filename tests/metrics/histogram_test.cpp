@@ -88,6 +88,27 @@ TEST(Histogram, MergingIsAddingAll) {
   expect_same(a, all);
 }
 
+/// Buckets count to 2^32 by themselves: three with more, of which two come there by merging.
+TEST(Histogram, CountsBeyondThirtyTwoBits) {
+  constexpr std::int64_t many = 3'000'000'000;
+  Histogram a, b;
+  a.add(10, many);
+  a.add(20, 5 * many);
+  a.add(30, 7);
+  b.add(10, many);
+  b.add(20, 2 * many);
+  b.add_run(30, 10, 2, many);   // 30 and 40
+  a.merge(b);
+  EXPECT_EQ(a.count(), 11 * many + 7);
+  const double each = 100.0 / static_cast<double>(a.count());
+  EXPECT_EQ(a.percentile(each * static_cast<double>(2 * many)), 10);
+  EXPECT_EQ(a.percentile(each * static_cast<double>(2 * many + 2)), 20);
+  EXPECT_EQ(a.percentile(each * static_cast<double>(9 * many)), 20);
+  EXPECT_EQ(a.percentile(each * static_cast<double>(9 * many + 2)), 30);
+  EXPECT_EQ(a.percentile(each * static_cast<double>(10 * many + 7)), 30);
+  EXPECT_EQ(a.percentile(each * static_cast<double>(10 * many + 9)), 40);
+}
+
 /// 97 values and 3 misses: p97 is the largest value, p98 is a miss; the plain percentile knows of none.
 TEST(Histogram, ShareWithinIsTheInverseOfPercentiles) {
   Histogram h, exact(true);

@@ -715,7 +715,7 @@ void Twin::leave(TwinStation& s, Lane& lane, const BatchPlan::Departure& d, Step
       c.tokens.clear();
     }
     c.context = c.cached = Tokens{};
-    p.computed = p.cached = Tokens32{};
+    p.computed = Tokens32{};
     p.emitted = narrow<Tokens32>(c.emitted);
     p.stage = Stage::kWaiting;
     enter(s, s.waiting, d.call);
