@@ -155,6 +155,7 @@ bool Station::idle() const {
 
 Duration Station::compute_for(Tokens context, Tokens tokens, Time now) {
   busy_for_others_ = true;
+  same_again_ = false;
   for (Lane& lane : lanes_) lane.state = State::kIdle;   // one that has just ended a step will not plan the next
   if (tokens == Tokens{}) return Duration{};
   other_chunk_ = {context, tokens};
@@ -290,6 +291,7 @@ void Station::decoding(std::vector<CallId>& out) const {
 }
 
 void Station::kill(Time now, std::vector<CallId>& lost) {
+  same_again_ = false;
   const std::size_t before = lost.size();
   for (Lane& lane : lanes_) kill_lane(lane, now, lost);
   for (const CallId id : waiting_.view()) lost.push_back(id);

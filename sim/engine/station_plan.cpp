@@ -318,11 +318,11 @@ inline void Station::tell_kv(Time now) {
       fill_view(lane, now);
       lane.plan.reset(lane.view, *parts_.batcher);
       parts_.batcher->plan(lane.view, lane.plan);
+      same_again_ = lane.plan.repeat.chunk && reuses_plans_;
       if (lane.plan.empty()) {
         lane.state = State::kIdle;
         return;
       }
-      same_again_ = lane.plan.repeat.chunk && reuses_plans_;
     }
     carry_out(lane, now);
     if (lane.shape.sequences > 0 || lane.swaps()) return run_step(lane, now);
