@@ -48,8 +48,7 @@ void print_policy(const Value& p, std::ostream& out) {
 }  // namespace
 
 int policies_verb(const std::string& name, bool json, std::ostream& out) {
-  Registry registry;
-  register_policies(registry);
+  const Registry& registry = shipped_policies();
   const Value list = list_policies(registry, name);
   if (json) {
     out << to_json(list) << '\n';
@@ -74,8 +73,7 @@ int policies_verb(const std::string& name, bool json, std::ostream& out) {
 int schema_verb(const std::string& kind, std::ostream& out) {
   if (kind == "study" || kind == "plan") throw ConfigError("schema " + kind + ": not available in this version");
   if (!kind.empty() && kind != "run") throw ConfigError(unknown_name("schema", kind, {"run", "study", "plan"}));
-  Registry registry;
-  register_policies(registry);
+  const Registry& registry = shipped_policies();
   out << to_json(run_schema(registry)) << '\n';
   return kExitDone;
 }

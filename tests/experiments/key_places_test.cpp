@@ -11,9 +11,7 @@ namespace orrery {
 namespace {
 
 std::string place(std::string_view pointer, std::string_view key) {
-  Registry registry;
-  register_policies(registry);
-  return place_of_key(run_schema(registry), pointer, key);
+  return place_of_key(run_schema(shipped_policies()), pointer, key);
 }
 
 TEST(KeyPlaces, TheNearestObjectThatKnowsTheKey) {
