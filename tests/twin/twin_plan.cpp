@@ -27,14 +27,8 @@ void Twin::plan_lanes(TwinStation& s) {
 bool Twin::plan_once(TwinStation& s, int l) {
   Lane& lane = s.lanes[static_cast<std::size_t>(l)];
   release_held(s, lane);
-  if (s.order->dynamic()) {
-    const StationView v = view(s, l);
-    std::vector<std::int64_t> keys(s.waiting.size());
-    s.order->rank(v, keys);
-    for (std::size_t i = 0; i < keys.size(); ++i) row(s.waiting[i]).progress.key = keys[i];
-    std::stable_sort(s.waiting.begin(), s.waiting.end(), [&](CallId a, CallId b) { return v.before(a, b); });
-  }
-  StationView v = view(s, l);
+  if (s.order->dynamic()) rank(s, l);
+  const StationView v = view(s, l);
   BatchPlan plan;
   plan.reset(v, *s.batcher);
   s.batcher->plan(v, plan);
@@ -43,58 +37,12 @@ bool Twin::plan_once(TwinStation& s, int l) {
   StepShape shape;
   for (const BatchPlan::Departure& d : plan.leave()) leave(s, lane, d, step, shape);
   for (const BatchPlan::Admission& a : plan.admitted()) s.kv->pin_hit(at(a.call).lease, at(a.call).given, a.cached);
-  for (CallId id : plan.resumed()) {
-    TwinCall& c = at(id);
-    const Tokens room = std::max(c.context, Tokens{row(id).progress.reserved});
-    if (config_.kv->contiguous()) s.kv->take_run(c.lease, std::max(c.context + 1_tok, room));
-    else s.kv->take(c.lease, v.kv.blocks_for(room));
-    std::erase(s.swapped, id);
-    c.lane = l;
-    row(id).progress.lane = static_cast<std::int16_t>(l);
-    join(lane, id);
-    step.resumed += c.context;
-    shape.host_in += config_.kv_bytes_per_token * c.context.value();
-    note(s, lane, TwinDecision::kResume, id, c.context);
-    event(s, CallEvent::kResumed, id);
-  }
-  for (const BatchPlan::Admission& a : plan.admitted()) {
-    TwinCall& c = at(a.call);
-    Progress& p = row(a.call).progress;
-    std::erase(s.waiting, a.call);
-    lane.prefilling.push_back(a.call);
-    lane.steps_since_admission = 0;
-    if (config_.kv->contiguous()) s.kv->take_run(c.lease, a.reserve);
-    else s.kv->take(c.lease, v.kv.blocks_for(a.reserve) - Blocks{a.cached / block_tokens_});
-    c.context = c.cached = a.cached;
-    c.promise = a.promise;
-    c.lane = l;
-    p.computed = p.cached = narrow<Tokens32>(a.cached);
-    p.reserved = narrow<Tokens32>(a.reserve);
-    p.lane = static_cast<std::int16_t>(l);
-    p.stage = Stage::kPrefill;
-    if (c.row.first_schedule == kNever) {
-      c.row.first_schedule = now_;
-      c.row.station = s.index;
-      c.row.cached = a.cached.value();
-    }
-    note(s, lane, TwinDecision::kAdmit, a.call, a.cached);
-    event(s, CallEvent::kAdmitted, a.call);
-  }
+  for (CallId id : plan.resumed()) resume(s, l, id, v, step, shape);
+  for (const BatchPlan::Admission& a : plan.admitted()) admit(s, l, a, v);
   std::vector<ChunkShape> chunks;
   for (const BatchPlan::Chunk& chunk : plan.chunks()) {
-    TwinCall& c = at(chunk.call);
-    Progress& p = row(chunk.call).progress;
-    if (c.context + chunk.q > Tokens{p.reserved}) {
-      s.kv->take(c.lease, v.kv.blocks_for(c.context + chunk.q) - v.kv.blocks_for(p.reserved));
-      p.reserved = narrow<Tokens32>(c.context + chunk.q);
-    }
-    chunks.push_back({c.context, chunk.q});
-    step.chunks.push_back(chunk);
-    const std::int64_t q = chunk.q.value();
-    shape.prefill += chunk.q;
-    shape.prefill_pairs += q * c.context.value() + q * q / 2;
-    shape.outputs += c.context + chunk.q == Tokens{c.given.request.prompt_tokens} + c.emitted;
-    note(s, lane, TwinDecision::kChunk, chunk.call, chunk.q);
+    chunks.push_back({at(chunk.call).context, chunk.q});
+    take_chunk(s, lane, chunk, v, step, shape);
   }
   step.decodes = plan.decodes() && !lane.members.empty();
   if (step.decodes)
@@ -106,6 +54,73 @@ bool Twin::plan_once(TwinStation& s, int l) {
   shape.chunks = chunks;
   start(s, lane, step, shape, plan);
   return false;
+}
+
+/// The queue by what its order says now.
+void Twin::rank(TwinStation& s, int l) {
+  const StationView v = view(s, l);
+  std::vector<std::int64_t> keys(s.waiting.size());
+  s.order->rank(v, keys);
+  for (std::size_t i = 0; i < keys.size(); ++i) row(s.waiting[i]).progress.key = keys[i];
+  std::stable_sort(s.waiting.begin(), s.waiting.end(), [&](CallId a, CallId b) { return v.before(a, b); });
+}
+
+/// Back from host memory.
+void Twin::resume(TwinStation& s, int l, CallId id, const StationView& v, Step& step, StepShape& shape) {
+  Lane& lane = s.lanes[static_cast<std::size_t>(l)];
+  TwinCall& c = at(id);
+  const Tokens room = std::max(c.context, Tokens{row(id).progress.reserved});
+  if (config_.kv->contiguous()) s.kv->take_run(c.lease, std::max(c.context + 1_tok, room));
+  else s.kv->take(c.lease, v.kv.blocks_for(room));
+  std::erase(s.swapped, id);
+  c.lane = l;
+  row(id).progress.lane = static_cast<std::int16_t>(l);
+  join(lane, id);
+  step.resumed += c.context;
+  shape.host_in += config_.kv_bytes_per_token * c.context.value();
+  note(s, lane, TwinDecision::kResume, id, c.context);
+  event(s, CallEvent::kResumed, id);
+}
+
+void Twin::admit(TwinStation& s, int l, const BatchPlan::Admission& a, const StationView& v) {
+  Lane& lane = s.lanes[static_cast<std::size_t>(l)];
+  TwinCall& c = at(a.call);
+  Progress& p = row(a.call).progress;
+  std::erase(s.waiting, a.call);
+  lane.prefilling.push_back(a.call);
+  lane.steps_since_admission = 0;
+  if (config_.kv->contiguous()) s.kv->take_run(c.lease, a.reserve);
+  else s.kv->take(c.lease, v.kv.blocks_for(a.reserve) - Blocks{a.cached / block_tokens_});
+  c.context = c.cached = a.cached;
+  c.promise = a.promise;
+  c.lane = l;
+  p.computed = p.cached = narrow<Tokens32>(a.cached);
+  p.reserved = narrow<Tokens32>(a.reserve);
+  p.lane = static_cast<std::int16_t>(l);
+  p.stage = Stage::kPrefill;
+  if (c.row.first_schedule == kNever) {
+    c.row.first_schedule = now_;
+    c.row.station = s.index;
+    c.row.cached = a.cached.value();
+  }
+  note(s, lane, TwinDecision::kAdmit, a.call, a.cached);
+  event(s, CallEvent::kAdmitted, a.call);
+}
+
+void Twin::take_chunk(TwinStation& s, Lane& lane, const BatchPlan::Chunk& chunk, const StationView& v, Step& step,
+                      StepShape& shape) {
+  TwinCall& c = at(chunk.call);
+  Progress& p = row(chunk.call).progress;
+  if (c.context + chunk.q > Tokens{p.reserved}) {
+    s.kv->take(c.lease, v.kv.blocks_for(c.context + chunk.q) - v.kv.blocks_for(p.reserved));
+    p.reserved = narrow<Tokens32>(c.context + chunk.q);
+  }
+  step.chunks.push_back(chunk);
+  const std::int64_t q = chunk.q.value();
+  shape.prefill += chunk.q;
+  shape.prefill_pairs += q * c.context.value() + q * q / 2;
+  shape.outputs += c.context + chunk.q == Tokens{c.given.request.prompt_tokens} + c.emitted;
+  note(s, lane, TwinDecision::kChunk, chunk.call, chunk.q);
 }
 
 void Twin::leave(TwinStation& s, Lane& lane, const BatchPlan::Departure& d, Step& step, StepShape& shape) {

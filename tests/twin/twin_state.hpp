@@ -102,6 +102,11 @@ class Twin {
   bool never_fits(const TwinStation& s, const Call& call) const;
   // one iteration
   bool plan_once(TwinStation& s, int lane);
+  void rank(TwinStation& s, int lane);
+  void resume(TwinStation& s, int lane, CallId id, const StationView& v, Step& step, StepShape& shape);
+  void admit(TwinStation& s, int lane, const BatchPlan::Admission& a, const StationView& v);
+  void take_chunk(TwinStation& s, Lane& lane, const BatchPlan::Chunk& chunk, const StationView& v, Step& step,
+                  StepShape& shape);
   void leave(TwinStation& s, Lane& lane, const BatchPlan::Departure& d, Step& step, StepShape& shape);
   void regrow(TwinCall& c);
   void start(TwinStation& s, Lane& lane, Step step, StepShape shape, const BatchPlan& plan);
