@@ -138,12 +138,23 @@ TEST_F(Cli, SyntaxErrorsNameFileLineAndColumn) {
 
 TEST_F(Cli, ArgumentsThatAreWrong) {
   EXPECT_EQ(orrery({"rnu", "x"}).err, "orrery: unknown verb \"rnu\"; did you mean \"run\"?\n");
+  EXPECT_EQ(orrery({"gizmo"}).err,                                // what is not there is not offered
+            "orrery: unknown verb \"gizmo\"; known: run, check, cost, policies, schema, rerun, paper, calibrate, "
+            "validate\n");
+  EXPECT_EQ(orrery({"my config.json"}).err,
+            "orrery: \"my config.json\" is no verb; did you mean: orrery run 'my config.json'\n");
+  EXPECT_EQ(orrery({"help", "run"}).out, orrery({"run", "--help"}).out);
+  EXPECT_EQ(orrery(quick({"--seeds"})).err, "orrery: --seeds: expected a value, K\n");
+  EXPECT_EQ(orrery(quick({"--out", ""})).err, "orrery: --out: expected a name, got \"\"\n");
+  EXPECT_EQ(orrery({"schema", "x"}).err, "orrery: unknown schema \"x\"; known: run\n");
   EXPECT_EQ(orrery({"run"}).code, 1);
   EXPECT_EQ(orrery({"run", kQuickstart, "--sed", "3"}).code, 1);
   EXPECT_EQ(orrery({"run", kQuickstart, "--seeds", "0"}).code, 1);
   EXPECT_EQ(orrery({"run", kQuickstart, "--metrics", "mine"}).code, 1);
   EXPECT_EQ(orrery({"run", kQuickstart, "--set", "seed=1"}).err,
-            "orrery: --set seed=1: expected /json/pointer=VALUE\n");
+            "orrery: --set seed=1: expected /json/pointer=VALUE; did you mean /seed=1?\n");
+  EXPECT_EQ(orrery({"run", kQuickstart, "--set", "cluster.replicas=2.5"}).err,
+            "orrery: --set cluster.replicas=2.5: expected /json/pointer=VALUE; did you mean /cluster/replicas=2.5?\n");
 }
 
 TEST_F(Cli, ALimitOnAMetricThatAConventionDoesNotHaveIsRefused) {
@@ -154,6 +165,8 @@ TEST_F(Cli, ALimitOnAMetricThatAConventionDoesNotHaveIsRefused) {
 TEST_F(Cli, APlugInNeedsItsPath) {
   EXPECT_EQ(error_of("/plugins=[\"mine\"]"), "orrery: /plugins/0: give its path: --plugin mine=PATH\n");
   EXPECT_THAT(orrery({"run", kQuickstart, "--plugin", "mine=/no/such.so"}).err,
+              StartsWith("orrery: --plugin mine=/no/such.so: "));
+  EXPECT_THAT(orrery({"policies", "mine", "--plugin", "mine=/no/such.so"}).err,
               StartsWith("orrery: --plugin mine=/no/such.so: "));
 }
 
