@@ -1,4 +1,4 @@
-# One target a folder: orrery_library(NAME [DEPENDS target...]) takes every .cpp below the calling folder.
+# One target a folder: orrery_library(NAME) takes every .cpp below the calling folder.
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -27,9 +27,36 @@ if(ORRERY_WERROR)
   target_compile_options(orrery_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 
+# orrery_precompile(TARGET [OWN]): every file of TARGET begins with cmake/precompiled/standard.hpp, already parsed. OWN:
+# parsed for TARGET alone, because it has compile options that others have not.
+function(orrery_precompile target)
+  if(NOT ORRERY_PCH)
+    return()
+  endif()
+  if("OWN" IN_LIST ARGN)
+    target_precompile_headers(${target} PRIVATE
+      $<$<COMPILE_LANGUAGE:CXX>:${CMAKE_SOURCE_DIR}/cmake/precompiled/standard.hpp>)
+  else()
+    target_precompile_headers(${target} REUSE_FROM orrery_precompiled)
+  endif()
+endfunction()
+if(ORRERY_PCH)
+  # For ccache, which also needs CCACHE_SLOPPINESS=pch_defines,time_macros.
+  target_compile_options(orrery_options INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)
+  add_library(orrery_precompiled OBJECT ${CMAKE_SOURCE_DIR}/cmake/precompiled/none.cpp)
+  target_link_libraries(orrery_precompiled PRIVATE orrery_options)
+  orrery_precompile(orrery_precompiled OWN)
+endif()
+
+# orrery_library(NAME [OWN] [DEPENDS target...]); OWN as above.
 function(orrery_library name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "OWN" "" "DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   add_library(${name} STATIC ${sources})
   target_link_libraries(${name} PUBLIC orrery_options ${ARG_DEPENDS})
+  if(ARG_OWN)
+    orrery_precompile(${name} OWN)
+  else()
+    orrery_precompile(${name})
+  endif()
 endfunction()

@@ -14,7 +14,7 @@
 
 #include "sim/config/reader.hpp"
 #include "sim/config/search_path.hpp"
-#include "sim/engine/cluster.hpp"
+#include "sim/engine/cluster_parts.hpp"
 #include "traces/capacity.hpp"
 
 namespace orrery {

@@ -1,5 +1,7 @@
 #include "experiments/charges.hpp"
 
+#include "experiments/assembly.hpp"
+#include "experiments/power.hpp"
 #include "sim/metrics/rows_csv.hpp"
 
 namespace orrery {

@@ -11,12 +11,15 @@
 #include <string>
 #include <vector>
 
-#include "experiments/assembly.hpp"
-#include "experiments/power.hpp"
 #include "sim/config/value.hpp"
 #include "sim/engine/charges.hpp"
+#include "sim/engine/outcome.hpp"
 
 namespace orrery {
+
+struct Assembly;
+class PowerRows;
+struct SimulationParts;
 
 /// Are the requests of this run charged? A plain run is spared the time that it takes.
 bool charges_requests(const Assembly& a);

@@ -98,10 +98,17 @@ Value merged(const Value& base, const Value& over) {
   return out;
 }
 
+/// "cluster.replicas=4" and "cluster/replicas=4" as they are written here; "" if that is not what is wrong.
+std::string meant_set(std::string argument, std::size_t equals) {
+  if (equals == std::string::npos || equals == 0 || argument[0] == '/') return "";
+  if (argument.find('/') > equals) std::replace(argument.begin(), argument.begin() + static_cast<std::ptrdiff_t>(equals), '.', '/');
+  return "; did you mean /" + argument + "?";
+}
+
 void apply_set(Value& document, const std::string& argument) {
   const std::size_t equals = argument.find('=');
   if (argument.empty() || argument[0] != '/' || equals == std::string::npos) {
-    throw ConfigError("--set " + argument + ": expected /json/pointer=VALUE");
+    throw ConfigError("--set " + argument + ": expected /json/pointer=VALUE" + meant_set(argument, equals));
   }
   Value* at = &document;
   for (const std::string& step : steps_of(argument.substr(0, equals))) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "experiments/assembly.hpp"
 #include "experiments/conventions.hpp"
 #include "experiments/rate_search.hpp"
 #include "experiments/statistics.hpp"

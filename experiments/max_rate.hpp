@@ -11,10 +11,12 @@
 #include <string>
 #include <vector>
 
-#include "experiments/assembly.hpp"
 #include "experiments/result.hpp"
 
 namespace orrery {
+
+struct Assembly;
+struct Watch;
 
 inline constexpr double kMaxRateTolerance = 0.01;
 

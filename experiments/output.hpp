@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/engine/cluster.hpp"
+#include "sim/engine/cluster_parts.hpp"
 #include "sim/metrics/rows_csv.hpp"
 
 namespace orrery {

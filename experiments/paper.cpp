@@ -146,10 +146,8 @@ void read_slowdown(ObjectReader& in, PaperExperiment& e) {
 void read_systems(ObjectReader& in, PaperExperiment& e) {
   in.require("system");
   in.strings("system", e.systems);
-  Registry registry;
-  register_policies(registry);
   std::vector<std::string> known;
-  const Registry& all = registry;
+  const Registry& all = shipped_policies();
   for (const auto& entry : all.entries<Batcher>()) known.push_back(entry.name);
   for (const auto& entry : all.entries<QueueOrder>()) known.push_back(entry.name);
   for (const auto& entry : all.entries<AdmissionPolicy>()) known.push_back(entry.name);

@@ -15,7 +15,7 @@
 #include "experiments/deployment.hpp"
 #include "experiments/policy_set.hpp"
 #include "experiments/run_config.hpp"
-#include "sim/engine/cluster.hpp"
+#include "sim/engine/cluster_parts.hpp"
 
 namespace orrery {
 

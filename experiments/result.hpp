@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "sim/config/value.hpp"
-#include "sim/engine/simulation.hpp"
+#include "sim/engine/outcome.hpp"
 #include "sim/metrics/summary.hpp"
 #include "sim/metrics/tenant_service.hpp"
 

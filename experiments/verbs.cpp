@@ -8,6 +8,7 @@
 #include "experiments/schema.hpp"
 #include "policies/register.hpp"
 #include "sim/config/names.hpp"
+#include "sim/plugin.hpp"
 
 namespace orrery {
 namespace {
@@ -47,9 +48,9 @@ void print_policy(const Value& p, std::ostream& out) {
 
 }  // namespace
 
-int policies_verb(const std::string& name, bool json, std::ostream& out) {
-  Registry registry;
-  register_policies(registry);
+int policies_verb(const std::string& name, const std::vector<std::string>& plugins, bool json, std::ostream& out) {
+  Registry registry = shipped_policies();
+  for (const std::string& argument : plugins) load_plugin(registry, argument);
   const Value list = list_policies(registry, name);
   if (json) {
     out << to_json(list) << '\n';
@@ -73,10 +74,8 @@ int policies_verb(const std::string& name, bool json, std::ostream& out) {
 
 int schema_verb(const std::string& kind, std::ostream& out) {
   if (kind == "study" || kind == "plan") throw ConfigError("schema " + kind + ": not available in this version");
-  if (!kind.empty() && kind != "run") throw ConfigError(unknown_name("schema", kind, {"run", "study", "plan"}));
-  Registry registry;
-  register_policies(registry);
-  out << to_json(run_schema(registry)) << '\n';
+  if (!kind.empty() && kind != "run") throw ConfigError(unknown_name("schema", kind, {"run"}, {"study", "plan"}));
+  out << to_json(run_schema(shipped_policies())) << '\n';
   return kExitDone;
 }
 

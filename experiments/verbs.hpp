@@ -25,7 +25,8 @@ struct CostOptions {
 /// The time of one operator, its rate, grade and interval.
 int cost_verb(const CostOptions& options, std::ostream& out);
 
-int policies_verb(const std::string& name, bool json, std::ostream& out);
+/// Those that ship and those of `plugins` ("NAME=PATH"); with a name, that one and its parameters.
+int policies_verb(const std::string& name, const std::vector<std::string>& plugins, bool json, std::ostream& out);
 
 /// JSON schema (draft 2020-12) of the run config.
 int schema_verb(const std::string& kind, std::ostream& out);

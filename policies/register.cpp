@@ -159,6 +159,15 @@ void register_policies(Registry& r) {
   r.add<Vtc>("vtc", "VTC, fair sharing between tenants (OSDI'24)", {"virtual-token-counter"});
 }
 
+const Registry& shipped_policies() {
+  static const Registry all = [] {
+    Registry r;
+    register_policies(r);
+    return r;
+  }();
+  return all;
+}
+
 std::string_view usual_kv(std::string_view batching) {
   static constexpr std::pair<std::string_view, std::string_view> kUsual[] = {
       {"static", R"({"name": "contiguous", "reserve": "max-new"})"},

@@ -13,6 +13,9 @@ namespace orrery {
 
 void register_policies(Registry&);
 
+/// All of them without plug-ins, registered once.
+const Registry& shipped_policies();
+
 /// The `kv` of a batching system (its registered name) where the config names none, as JSON text for that key.
 /// Systems that are not listed, and plug-ins: `"paged"`.
 std::string_view usual_kv(std::string_view batching);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -51,13 +52,13 @@ class Registry {
   void family(std::string name) { family_ = std::move(name); }
 
   template <class Policy>
-  void add(std::string name, std::string system, std::vector<std::string> aliases = {}) {
+  void add(std::string_view name, std::string_view system, std::initializer_list<std::string_view> aliases = {}) {
     using I = InterfaceOf<Policy>;
-    list<I>().push_back({std::move(name), std::move(system), std::move(aliases), family_, [](Describer& d) {
+    add_entry<I>(name, system, aliases, [](Describer& d) {
       typename Policy::Config config;
       describe(d, config);
       return std::unique_ptr<I>(std::make_unique<Policy>(config));
-    }});
+    });
   }
 
   template <class Interface>
@@ -76,6 +77,12 @@ class Registry {
   }
 
  private:
+  template <class Interface>   // not once a policy: that is slow to compile
+  void add_entry(std::string_view name, std::string_view system, std::initializer_list<std::string_view> aliases,
+                 std::unique_ptr<Interface> (*make)(Describer&)) {
+    list<Interface>().push_back({std::string(name), std::string(system), {aliases.begin(), aliases.end()}, family_, make});
+  }
+
   template <class Policy, class... Is>
   struct FirstBase;
   template <class Policy, class I, class... Is>

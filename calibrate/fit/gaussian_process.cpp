@@ -1,5 +1,6 @@
 #include "calibrate/fit/gaussian_process.hpp"
 
+#include <Eigen/Cholesky>
 #include <algorithm>
 #include <array>
 #include <cmath>

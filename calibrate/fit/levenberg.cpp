@@ -1,6 +1,6 @@
 #include "calibrate/fit/levenberg.hpp"
 
-#include <Eigen/Dense>
+#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 

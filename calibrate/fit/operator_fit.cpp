@@ -1,6 +1,6 @@
 #include "calibrate/fit/operator_fit.hpp"
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <map>

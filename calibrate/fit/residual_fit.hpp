@@ -6,7 +6,7 @@
 /// O(n^3 + grid points * n); n at most a few thousand.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <cstdint>
 #include <span>
 #include <vector>

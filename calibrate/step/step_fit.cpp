@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "calibrate/fit/least_squares.hpp"
 #include "calibrate/fit/residual_fit.hpp"
 
 namespace orrery {
@@ -57,23 +58,6 @@ void judge(const StepLaw& law, const StepSample& s, std::vector<double>& errors,
 double StepSample::median() const { return quantile(seconds, 0.5); }
 
 double StepSample::noise() const { return 0.5 * (quantile(seconds, 0.75) - quantile(seconds, 0.25)) / median(); }
-
-VectorXd non_negative_least_squares(const MatrixXd& a, const VectorXd& b) {
-  const VectorXd scale = a.colwise().norm().transpose().cwiseMax(1e-300);
-  const MatrixXd unit = a * scale.cwiseInverse().asDiagonal(), gram = unit.transpose() * unit;
-  const VectorXd target = unit.transpose() * b;
-  VectorXd x = VectorXd::Zero(a.cols());
-  for (int sweep = 0; sweep < 20000; ++sweep) {
-    double moved = 0;
-    for (Index j = 0; j < x.size(); ++j) {
-      const double better = std::max(0.0, x[j] + (target[j] - gram.row(j).dot(x)) / std::max(gram(j, j), 1e-300));
-      moved = std::max(moved, std::abs(better - x[j]));
-      x[j] = better;
-    }
-    if (moved < 1e-12 * std::max(1e-300, x.cwiseAbs().maxCoeff())) break;
-  }
-  return x.cwiseQuotient(scale);
-}
 
 StepLaw fit_step_law(std::span<const StepSample> samples, std::int64_t row_tile) {
   StepLaw law;

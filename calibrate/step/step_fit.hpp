@@ -8,7 +8,6 @@
 /// O(samples^3) for the residual; 240 samples take ~0.1 s.
 #pragma once
 
-#include <Eigen/Dense>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -24,9 +23,6 @@ struct StepSample {
   double median() const;
   double noise() const;              ///< half the interquartile range over the median
 };
-
-/// Smallest sum of squares of a x - b with x >= 0; by coordinates, so a is to have few columns.
-Eigen::VectorXd non_negative_least_squares(const Eigen::MatrixXd& a, const Eigen::VectorXd& b);
 
 StepLaw fit_step_law(std::span<const StepSample> samples, std::int64_t row_tile);
 

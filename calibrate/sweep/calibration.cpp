@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "calibrate/fit/least_squares.hpp"
 #include "calibrate/fit/operator_fit.hpp"
 #include "calibrate/fit/residual_fit.hpp"
 #include "hwmodels/operator_model.hpp"

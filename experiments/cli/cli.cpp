@@ -85,6 +85,17 @@ int complain(std::ostream& err, std::string_view message) {
   return kExitCannotRun;
 }
 
+/// "--seeds: 1 required K missing" in other words.
+std::string missing_value(const std::string& message) {
+  const std::size_t from = message.find(" required "), to = message.find(" missing");
+  if (from == std::string::npos || to == std::string::npos) return message;
+  return message.substr(0, message.find(':')) + ": expected a value, " + message.substr(from + 10, to - from - 10);
+}
+
+CLI::Validator not_empty() {
+  return {[](const std::string& text) -> std::string { return text.empty() ? "expected a name, got \"\"" : ""; }, ""};
+}
+
 class Program {
  public:
   Program(std::ostream& out, std::ostream& err) : out_(out), err_(err) {
@@ -106,10 +117,14 @@ class Program {
     }
   }
 
-  int run(const std::vector<std::string>& arguments) {
+  int run(std::vector<std::string> arguments) {
     run_.command = command_of(arguments);
+    if (!arguments.empty() && arguments[0] == "help") {   // help [VERB]
+      arguments.erase(arguments.begin());
+      arguments.emplace_back("--help");
+    }
     if (!arguments.empty() && arguments[0].rfind('-', 0) != 0 && !known_verb(arguments[0])) {
-      return complain(err_, unknown_name("verb", arguments[0], verbs()));
+      return complain(err_, unknown_verb(arguments[0]));
     }
     try {
       std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
@@ -121,9 +136,9 @@ class Program {
     } catch (const CLI::CallForVersion& e) {
       out_ << e.what() << '\n';
       return kExitDone;
-    } catch (const CLI::ExtrasError&) { return complain(err_, unexpected()); } catch (const CLI::ParseError& e) {
-      return complain(err_, e.what());
-    }
+    } catch (const CLI::ExtrasError&) { return complain(err_, unexpected()); } catch (const CLI::ArgumentMismatch& e) {
+      return complain(err_, missing_value(e.what()));
+    } catch (const CLI::ParseError& e) { return complain(err_, e.what()); }
     return dispatch();
   }
 
@@ -139,7 +154,7 @@ class Program {
     v->add_option("CONFIG", run_.config, "run config (JSON)")->required();
     add_set(v, run_.sets);
     add_plugin(v, run_.plugins);
-    v->add_option("--out", run_.out, "folder for the results")->type_name("DIR");
+    v->add_option("--out", run_.out, "folder for the results")->check(not_empty())->type_name("DIR");
     v->add_flag("--force", run_.force, "replace an earlier result in --out");
     v->add_option("--seed", run_.seed, "seed of the random numbers")->check(whole_number(0))->type_name("N");
     v->add_option("--seeds", run_.seeds, "replications, with intervals over them")
@@ -186,8 +201,9 @@ class Program {
 
   void add_policies() {
     CLI::App* v =
-        verb("policies", "list the policies", [this] { return policies_verb(policy_, policies_json_, out_); });
+        verb("policies", "list the policies", [this] { return policies_verb(policy_, plugins_, policies_json_, out_); });
     v->add_option("NAME", policy_, "only this one");
+    add_plugin(v, plugins_);
     v->add_flag("--json", policies_json_, "print JSON");
   }
 
@@ -254,8 +270,16 @@ class Program {
   std::vector<std::string> verbs() const {
     std::vector<std::string> names;
     for (const auto& [sub, action] : actions_) names.push_back(sub->get_name());
+    return names;
+  }
+  static std::vector<std::string> later_verbs() {
+    std::vector<std::string> names;
     for (const Later& v : kLater) names.emplace_back(v.name);
     return names;
+  }
+  std::string unknown_verb(const std::string& word) const {
+    if (word.ends_with(".json")) return "\"" + word + "\" is no verb; did you mean: orrery run " + quoted(word);
+    return unknown_name("verb", word, verbs(), later_verbs());
   }
   /// What the verb has no use for: options with the nearest that it has, and words.
   std::string unexpected() const {
@@ -273,8 +297,9 @@ class Program {
   }
 
   bool known_verb(const std::string& name) const {
-    const auto all = verbs();
-    return std::find(all.begin(), all.end(), name) != all.end();
+    const auto all = verbs(), later = later_verbs();
+    return std::find(all.begin(), all.end(), name) != all.end() ||
+           std::find(later.begin(), later.end(), name) != later.end();
   }
 
   int dispatch() {
@@ -301,7 +326,7 @@ class Program {
   std::string calibrate_base_;
   ValidateOptions validate_;
   std::string folder_, policy_, schema_;
-  std::vector<std::string> against_;
+  std::vector<std::string> against_, plugins_;
   bool policies_json_ = false;
 };
 

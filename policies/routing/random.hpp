@@ -1,4 +1,4 @@
-/// A station at random, all equally likely.
+/// A station at random, all equally likely. Needs no view of their load.
 ///
 ///   {"router": "random"}
 #pragma once
@@ -8,20 +8,11 @@
 
 namespace orrery {
 
-struct RandomRouterConfig {
-  Duration staleness{};
-};
-void describe(Describer&, RandomRouterConfig&);
-
 class RandomRouter final : public Router {
  public:
-  using Config = RandomRouterConfig;
-  explicit RandomRouter(RandomRouterConfig config) : config_(config) {}
+  using Config = NoConfig;
+  explicit RandomRouter(NoConfig) {}
   StationId route(const Call&, CallId, const ClusterView&, Rng) override;
-  Duration staleness() const override { return config_.staleness; }
-
- private:
-  RandomRouterConfig config_;
 };
 
 }  // namespace orrery

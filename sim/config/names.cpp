@@ -23,7 +23,7 @@ constexpr std::string_view kSameMeaning[] = {
     "swap_space host_cache_size cpu_swap_space",
     "tp tensor_parallel_size tensor_parallel tp_size",
     "pp pipeline_parallel_size pipeline_parallel pp_size",
-    "replicas num_replicas replica_num instances gpus num_gpus nodes data_parallel_size dp dp_size",
+    "replicas num_replicas replica_num instances gpus num_gpus num_nodes data_parallel_size dp dp_size",
     "kv_dtype kv_cache_dtype",
     "batching scheduler batcher scheduling batch scheduling_policy",
     "router routing routing_policy load_balancer load_balancing lb",

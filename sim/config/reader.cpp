@@ -216,16 +216,26 @@ void ObjectReader::finish() {
   }
 }
 
-/// A key of this object that means the same or is a slip away; the same key of another object; the nearest of this one
-/// (one that is given already is a poor suggestion, but better than none).
+namespace {
+
+/// `key` is one of `keys` in other words, but for a slip of the pen, or a part of its name ("budget": "token_budget").
+bool meant_here(const std::string& key, const std::vector<std::string>& keys) {
+  if (!same_meaning(key, keys).empty()) return true;
+  const std::string nearest = key.size() < 3 ? "" : nearest_name(key, keys);
+  return !nearest.empty() && (edit_distance(key, nearest) <= 1 || nearest.ends_with("_" + key) ||
+                              nearest.starts_with(key + "_"));
+}
+
+}  // namespace
+
+/// A key of this object that is meant (rather one that is not given yet); the same key of another object; the nearest of
+/// this one.
 std::string ObjectReader::hint(const std::string& key, const std::vector<std::string>& unused,
                                const std::vector<std::string>& available) const {
-  const std::string nearest = nearest_name(key, unused);
-  const bool slip = key.size() >= 3 && !nearest.empty() && edit_distance(key, nearest) <= 1;
-  if (!slip && same_meaning(key, unused).empty() && errors_.elsewhere) {
-    const std::string place = errors_.elsewhere(pointer_, key);
-    if (!place.empty()) return "; did you mean " + place + "?";
-  }
+  for (const auto* keys : {&unused, &available})
+    if (meant_here(key, *keys)) return did_you_mean(key, *keys);
+  const std::string place = errors_.elsewhere ? errors_.elsewhere(pointer_, key) : "";
+  if (!place.empty()) return "; did you mean " + place + "?";
   const std::string here = did_you_mean(key, unused);
   return here.empty() ? did_you_mean(key, available) : here;
 }

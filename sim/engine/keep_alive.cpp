@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sim/engine/cluster.hpp"
+
 namespace orrery {
 
 /// Orders are given here only, never from within what is told.

@@ -12,7 +12,7 @@
 #include <queue>
 #include <vector>
 
-#include "sim/engine/cluster.hpp"
+#include "sim/engine/cluster_parts.hpp"
 
 namespace orrery {
 

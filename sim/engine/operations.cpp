@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sim/base/math.hpp"
+#include "sim/engine/cluster.hpp"
 
 namespace orrery {
 namespace {

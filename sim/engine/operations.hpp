@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "sim/base/rng.hpp"
-#include "sim/engine/cluster.hpp"
+#include "sim/engine/cluster_parts.hpp"
 
 namespace orrery {
 

@@ -20,6 +20,7 @@
 
 #include "sim/engine/cluster.hpp"
 #include "sim/engine/meter.hpp"
+#include "sim/engine/outcome.hpp"
 #include "sim/power.hpp"
 #include "sim/signal.hpp"
 
@@ -69,15 +70,6 @@ class LargestRise {
   Duration span_;
   std::deque<Sample> rising_;          ///< samples of the span, each lower than all later ones
   std::int64_t most_ = 0;
-};
-
-/// Watts are means over telemetry intervals.
-struct PowerResult {
-  std::string name;
-  double budget_w = 0, mean_w = 0, peak_w = 0, rise_5s_w = 0, rise_40s_w = 0;
-  double server_peak_w = 0;  ///< largest power of a server in one iteration (without pipelines), rest included
-  std::int64_t samples = 0, brakes = 0, caps = 0;
-  double capped_s = 0, braked_s = 0;   ///< with a clock below full speed at some server; with the brake on
 };
 
 class PowerDomain final : public PowerControl {

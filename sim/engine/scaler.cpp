@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sim/engine/cluster.hpp"
+
 namespace orrery {
 
 PoolState Scaler::look(const ClusterEngine& cluster) const {

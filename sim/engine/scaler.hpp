@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <deque>
 
-#include "sim/engine/cluster.hpp"
+#include "sim/engine/cluster_parts.hpp"
 #include "sim/scaling.hpp"
 
 namespace orrery {

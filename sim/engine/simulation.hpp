@@ -27,6 +27,7 @@
 #include "sim/base/min_tree.hpp"
 #include "sim/engine/charges.hpp"
 #include "sim/engine/cluster.hpp"
+#include "sim/engine/outcome.hpp"
 #include "sim/engine/power.hpp"
 #include "sim/engine/tariff.hpp"
 #include "sim/engine/station.hpp"
@@ -60,33 +61,6 @@ struct SimulationParts {
   bool fast_forward = true, verify_fast_forward = false;
   const std::atomic<bool>* interrupt = nullptr;   ///< polled about every 1,000 events
   std::function<void(Time now, std::int64_t arrived)> progress;   ///< as often; may be empty
-};
-
-/// What one station came to, idle time included.
-struct StationResult {
-  Duration present{}, busy{};     ///< busy: on average over its stages
-  double joules = 0;
-  double usd = -1, grams = -1;    ///< negative: not known
-};
-
-struct Outcome {
-  Summary summary;
-  std::uint64_t fingerprint = 0;
-  std::uint64_t decisions = 0;    ///< hash of what all stations and the router decided, times left out
-  std::int64_t events = 0;        ///< instants with work, over all stations
-  std::int64_t iterations = 0;    ///< simulated, skipped ones included
-  std::int64_t cut = 0;           ///< requests shortened to the model's context
-  bool interrupted = false;
-  std::vector<Duration> paid;     ///< by station, where there is a cluster: time for which it was there
-  std::vector<Duration> nodes_paid;   ///< by node of the capacity trace
-  Duration downtime{}, longest_downtime{};   ///< of migrating calls: ClusterEngine::downtime
-  std::int64_t migrations = 0;
-  double bytes_moved = 0;         ///< of KV, between instances
-  std::vector<PowerResult> power; ///< by power domain
-  double grams = -1;              ///< of CO2; negative: no carbon signal
-  ColdStarts cold_starts;
-  std::optional<ChargeResult> charges;
-  std::vector<StationResult> stations;   ///< where requests are charged
 };
 
 /// A request that cannot be served, where the config says to refuse such input.

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "calibrate/fit/least_squares.hpp"
 #include "calibrate/fit/residual_fit.hpp"
 #include "calibrate/live/cpu_device.hpp"
 #include "calibrate/live/live_step_engine.hpp"

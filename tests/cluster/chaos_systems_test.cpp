@@ -18,15 +18,6 @@
 namespace orrery {
 namespace {
 
-const Registry& registry() {
-  static const Registry all = [] {
-    Registry r;
-    register_policies(r);
-    return r;
-  }();
-  return all;
-}
-
 class Flat final : public CostModel {
  public:
   StepRun price(std::span<const StepShape>, int) const override {
@@ -150,7 +141,7 @@ class SpotParameters final : public DrawnParameters {
 
 /// Two shapes of a model over nodes that come and go every few milliseconds, and are all there in the end.
 TEST(ChaosOfSystems, Spot) {
-  for (const PolicyEntry<ClusterPolicy>& entry : registry().entries<ClusterPolicy>()) {
+  for (const PolicyEntry<ClusterPolicy>& entry : shipped_policies().entries<ClusterPolicy>()) {
     if (entry.family != "spot") continue;
     SCOPED_TRACE(entry.name);
     const Tally t = in_chaos(19, 60, [](Scenario&) {}, [&](const Scenario& s, std::uint64_t i, World& w) {
@@ -181,7 +172,7 @@ TEST(ChaosOfSystems, Serverless) {
     for (std::size_t r = 0; r < s.requests.size(); ++r)
       s.requests[r].request.model = static_cast<std::uint16_t>(1 + r % 3);
   };
-  for (const PolicyEntry<ClusterPolicy>& entry : registry().entries<ClusterPolicy>()) {
+  for (const PolicyEntry<ClusterPolicy>& entry : shipped_policies().entries<ClusterPolicy>()) {
     if (entry.family != "serverless") continue;
     SCOPED_TRACE(entry.name);
     const Tally t = in_chaos(23, 60, models, [&](const Scenario& s, std::uint64_t i, World& w) {
@@ -208,13 +199,13 @@ TEST(ChaosOfSystems, Power) {
     for (std::size_t r = 0; r < s.requests.size(); ++r)
       s.requests[r].request.priority = static_cast<std::int16_t>(r % 2);
   };
-  for (const PolicyEntry<PowerPolicy>& entry : registry().entries<PowerPolicy>()) {
+  for (const PolicyEntry<PowerPolicy>& entry : shipped_policies().entries<PowerPolicy>()) {
     SCOPED_TRACE(entry.name);
     std::int64_t orders = 0;
     const Tally t = in_chaos(29, 60, priorities, [&](const Scenario& s, std::uint64_t i, World& w) {
       Rng rng(i, Purpose::kFuzz, 6);
       DrawnParameters drawn(i), none(i);
-      w.policies.push_back(registry().find<ClusterPolicy>("by-priority")->make(none));
+      w.policies.push_back(shipped_policies().find<ClusterPolicy>("by-priority")->make(none));
       w.cluster = random_cluster(s, *w.policies.back(), i);
       for (std::size_t p = 0; p < w.cluster.pools.size(); ++p)
         w.cluster.pools[p].priority = static_cast<std::int32_t>(p);
@@ -252,7 +243,7 @@ TEST(ChaosOfSystems, Power) {
 /// Rules that scale a pool or two under a router, while instances fail, drain and are slow; in every third world one
 /// pool is kept alive instead.
 TEST(ChaosOfSystems, Scaling) {
-  for (const PolicyEntry<ScalingRule>& entry : registry().entries<ScalingRule>()) {
+  for (const PolicyEntry<ScalingRule>& entry : shipped_policies().entries<ScalingRule>()) {
     SCOPED_TRACE(entry.name);
     const Tally t = in_chaos(31, 60, [](Scenario&) {}, [&](const Scenario& s, std::uint64_t i, World& w) {
       Rng rng(i, Purpose::kFuzz, 7);

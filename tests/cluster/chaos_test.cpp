@@ -160,8 +160,7 @@ TEST(Chaos, FastForwardEqualsSteppingAndNothingIsLost) {
 
 /// Every registered policy over pools that stay, with drawn parameters; the others: chaos_systems_test.cpp.
 TEST(Chaos, RealPoliciesSteppedAndFastForwarded) {
-  Registry registry;
-  register_policies(registry);
+  const Registry& registry = shipped_policies();
   for (const PolicyEntry<ClusterPolicy>& entry : registry.entries<ClusterPolicy>()) {
     if (entry.family != "disaggregation" && entry.family != "migration") continue;
     SCOPED_TRACE(entry.name);

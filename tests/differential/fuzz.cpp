@@ -11,15 +11,6 @@
 namespace orrery {
 namespace {
 
-const Registry& registry() {
-  static const Registry all = [] {
-    Registry r;
-    register_policies(r);
-    return r;
-  }();
-  return all;
-}
-
 class Dice {
  public:
   Dice(std::uint64_t seed, std::uint64_t index) : rng_(seed, Purpose::kFuzz, index) {}
@@ -189,7 +180,7 @@ void draw_clients(Dice& dice, Scenario& s) {
     for (RequestSpec& r : s.requests)
       r.request.request_class = static_cast<std::uint16_t>(dice.between(0, static_cast<std::int64_t>(classes) - 1));
   }
-  if (dice.chance(30)) draw_policy<AdmissionPolicy>(dice, registry(), s);
+  if (dice.chance(30)) draw_policy<AdmissionPolicy>(dice, shipped_policies(), s);
 }
 
 }  // namespace
@@ -200,17 +191,17 @@ Scenario random_scenario(std::uint64_t seed, std::uint64_t index, std::int64_t m
   s.title = "fuzz seed " + std::to_string(seed) + " index " + std::to_string(index);
   s.engine.seed = seed * 1'000'003 + index;
   if (dice.chance(35)) s.stations = static_cast<int>(dice.between(2, 5));
-  draw_policy<Batcher>(dice, registry(), s);
-  draw_policy<KvPolicy>(dice, registry(), s);
-  draw_policy<QueueOrder>(dice, registry(), s);
-  draw_policy<LengthPredictor>(dice, registry(), s);
+  draw_policy<Batcher>(dice, shipped_policies(), s);
+  draw_policy<KvPolicy>(dice, shipped_policies(), s);
+  draw_policy<QueueOrder>(dice, shipped_policies(), s);
+  draw_policy<LengthPredictor>(dice, shipped_policies(), s);
   if (s.policies["kv"] == "contiguous") s.parameters["kv.max_length"] = std::to_string(dice.between(20, 300));
   if (s.policies["batching"] == "sequence-scheduling" && dice.chance(60)) {   // its lengths are often wrong
     s.policies["predictor"] = "gaussian";
     std::erase_if(s.parameters, [](const auto& p) { return p.first.starts_with("predictor."); });
     s.parameters["predictor.relative"] = "0.5";
   }
-  if (s.stations > 1) draw_policy<Router>(dice, registry(), s);
+  if (s.stations > 1) draw_policy<Router>(dice, shipped_policies(), s);
   draw_cost(dice, s.cost);
   const std::vector<std::int64_t> blocks{1, 2, 4, 5, 8, 16, 16, 16, 32};
   s.engine.block_tokens = Tokens{dice.pick(blocks)};

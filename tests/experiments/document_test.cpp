@@ -83,7 +83,7 @@ TEST_F(DocumentTest, SetTakesJsonAndBareWordsAndMakesWhatIsMissing) {
 TEST_F(DocumentTest, BadSetsAreToldTogether) {
   const std::string path = write("c.json", R"({"seed": 1, "l": [1]})");
   EXPECT_EQ(error(path, {"seed=2", "/seed/x=1", "/l/7=1", "/ok=1", "/none"}),
-            "--set seed=2: expected /json/pointer=VALUE\n"
+            "--set seed=2: expected /json/pointer=VALUE; did you mean /seed=2?\n"
             "--set /seed/x=1: \"x\" is inside 1\n"
             "--set /l/7=1: \"7\" is not an index of an array of 1\n"
             "--set /none: expected /json/pointer=VALUE");

@@ -11,9 +11,7 @@ namespace orrery {
 namespace {
 
 std::string place(std::string_view pointer, std::string_view key) {
-  Registry registry;
-  register_policies(registry);
-  return place_of_key(run_schema(registry), pointer, key);
+  return place_of_key(run_schema(shipped_policies()), pointer, key);
 }
 
 TEST(KeyPlaces, TheNearestObjectThatKnowsTheKey) {
@@ -53,6 +51,26 @@ TEST(KeyPlaces, TheObjectItselfComesFirst) {
   EXPECT_EQ(message("replica"), "/here/replica: unknown key; did you mean \"replicas\"?");
   EXPECT_EQ(message("num_gpus"), "/here/num_gpus: unknown key; did you mean \"replicas\"?");
   EXPECT_EQ(message("rate"), "/here/rate: unknown key; did you mean /elsewhere?");
+}
+
+/// Even if the object has that key already, and if only a part of its name was written.
+TEST(KeyPlaces, AKeyThatIsGivenIsStillWhatWasMeant) {
+  const auto message = [](const std::string& key) {
+    ErrorList errors;
+    errors.elsewhere = [](std::string_view, std::string_view) { return std::string("/elsewhere"); };
+    Value object = Value::object();
+    object["ttft_p99"] = object["token_budget"] = object["replicas"] = Value(1);
+    object[key] = Value(1);
+    ObjectReader reader(object, errors, "/here");
+    for (const auto* known : {"ttft_p99", "token_budget", "replicas", "serving"}) reader.take(known);
+    reader.finish();
+    return errors.lines().at(0);
+  };
+  EXPECT_EQ(message("ttft"), "/here/ttft: unknown key; did you mean \"ttft_p99\"?");
+  EXPECT_EQ(message("budget"), "/here/budget: unknown key; did you mean \"token_budget\"?");
+  EXPECT_EQ(message("replica"), "/here/replica: unknown key; did you mean \"replicas\"?");
+  EXPECT_EQ(message("gpus"), "/here/gpus: unknown key; did you mean \"replicas\"?");
+  EXPECT_EQ(message("role"), "/here/role: unknown key; did you mean /elsewhere?");
 }
 
 }  // namespace

@@ -11,15 +11,6 @@
 namespace orrery {
 namespace {
 
-const Registry& registry() {
-  static const Registry all = [] {
-    Registry r;
-    register_policies(r);
-    return r;
-  }();
-  return all;
-}
-
 /// Fills a policy's parameters from the scenario's `key=value` words: `slot.key` first, then `key`.
 class TextDescriber final : public Describer {
  public:
@@ -85,7 +76,7 @@ std::unique_ptr<Interface> make(const Scenario& s, const std::string& by_default
   const auto chosen = s.policies.find(slot);
   const std::string name = chosen == s.policies.end() ? by_default : chosen->second;
   if (name == "none" && slot != "predictor" && slot != "admission") return nullptr;
-  const auto* entry = registry().find<Interface>(name);
+  const auto* entry = shipped_policies().find<Interface>(name);
   if (!entry) throw std::invalid_argument("no " + slot + " policy named " + name);
   TextDescriber describer(s, slot, used);
   return entry->make(describer);
