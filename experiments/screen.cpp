@@ -346,7 +346,10 @@ std::string state_line(const Value& s) {
                     fixed1(60 * number_at(s, "queue_trend.half_width")) + " a minute) | warm-up cut " +
                     seconds_text(number_at(s, "warmup_s")) + " | preemptions " + grouped(count_at(s, "kv.preemptions"));
   if (count_at(s, "kv.swaps") > 0) out += ", swaps " + grouped(count_at(s, "kv.swaps"));
-  return line("state", out + " | prefix hit " + percent(number_at(s, "kv.prefix_hit_rate")));
+  out += " | prefix hit " + percent(number_at(s, "kv.prefix_hit_rate"));
+  if (const Value* tiers = s.at("kv").find("tiers"); tiers != nullptr)
+    out += " (" + percent(number_at(tiers->items()[0], "hit_rate")) + " from host memory)";
+  return line("state", out);
 }
 
 /// Shares of a whole, those that are there: "queue 52 %, own prompt 12 %". Less than half a permille is not shown.

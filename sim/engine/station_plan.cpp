@@ -66,6 +66,15 @@ inline void Station::carry_out(Lane& lane, Time now) {
   shape.host_in = parts_.kv_bytes_per_token * lane.host_returning.value();
   shape.host_out = Bytes{};
   for (const SwapOut& w : lane.swapping) shape.host_out += parts_.kv_bytes_per_token * w.context.value();
+  if (ledger_.copies_prefixes()) [[unlikely]] count_copies(shape);
+}
+
+/// Prefixes that came back from host memory for this plan, and those that were evicted to it.
+void Station::count_copies(StepShape& shape) {
+  const KvLedger::Copies copies = ledger_.take_copies();
+  const std::int64_t block = parts_.kv.block_tokens.value();
+  shape.host_in += parts_.kv_bytes_per_token * (copies.in.value() * block);
+  shape.host_out += parts_.kv_bytes_per_token * (copies.out.value() * block);
 }
 
 inline void Station::take_chunks(Lane& lane, Time now) {
@@ -225,6 +234,7 @@ void Station::run_pipeline(Lane& lane, Time now) {
 
 std::int64_t Station::iterations_at_once(Lane& lane) const {
   if (!lane.swapping.empty() || lane.host_returning > Tokens{}) return 1;
+  if (lane.shape.host_in > Bytes{} || lane.shape.host_out > Bytes{}) return 1;
   if (!run_->fast_forward || lane.plan.repeat.iterations == 1) return 1;
   if (run_->mover && run_->mover->steps(id_)) return 1;
   if (lane.run.first == Duration{}) return 1;   // other stations take turns with iterations that take no time
@@ -232,7 +242,7 @@ std::int64_t Station::iterations_at_once(Lane& lane) const {
   const std::int64_t limit =
       std::min({lane.run.valid, lane.plan.repeat.iterations, lane.group.until_due(run_->calls)});
   // the blocks of the first iteration are taken already
-  return std::max<std::int64_t>(lane.group.fit(limit, ledger_.available() + lane.group.need(0)), 1);
+  return std::max<std::int64_t>(lane.group.fit(limit, ledger_.available_without_copy() + lane.group.need(0)), 1);
 }
 
 /// Asks the policy at every iteration that is skipped: it must say the same again.
