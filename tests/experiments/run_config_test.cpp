@@ -91,7 +91,8 @@ TEST(RunConfig, AKvTierIsHostMemoryOfSomeSizeAndBandwidth) {
                                                 "/engine/kv_tiers/0/size: missing key",
                                                 "/engine/kv_tiers/0/bandwidth: missing key"));
   EXPECT_THAT(tiers(R"([{"name": "ssd", "size": "1TB", "bandwidth": "5GB/s", "sise": 1}, {"name": "x"}])").errors,
-              ElementsAre("/engine/kv_tiers/1: a second tier is not available in this version; the first is host memory",
+              ElementsAre("/engine/kv_tiers/1: a second tier is not available in this version; the first is host "
+                          "memory",
                           "/engine/kv_tiers/0/name: expected \"dram\", got \"ssd\"",
                           "/engine/kv_tiers/0/sise: unknown key; did you mean \"size\"?"));
   EXPECT_THAT(tiers(R"([{"name": "dram", "size": "-1GB", "bandwidth": "5GB"}])").errors,
