@@ -68,8 +68,8 @@ void check_cuts(const PolicyEntry<Batcher>& entry, const EngineConfig& engine, E
   const bool cuts = entry.make(list)->cuts_prompts();
   if (cuts == engine.chunked_prefill) return;
   errors.add("/engine/chunked_prefill",
-             cuts ? "/policy/batching \"" + entry.name + "\" always splits long prompts; false needs one that need not, "
-                                                        "such as \"vllm\", \"tgi\" or \"tensorrt-llm\""
+             cuts ? "/policy/batching \"" + entry.name + "\" always splits long prompts; false needs one that need "
+                                                        "not, such as \"vllm\", \"tgi\" or \"tensorrt-llm\""
                   : "/policy/batching \"" + entry.name + "\" computes every prompt in one piece; true needs one that "
                                                         "splits them, such as \"vllm-v1\", \"sarathi\" or \"tgi\"");
 }

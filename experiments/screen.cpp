@@ -403,6 +403,15 @@ std::string max_rate_text(const Value& s) {
   return out + ", " + significant(m->at("of_offered").as_double(), 3) + " x of what is offered";
 }
 
+/// What `--clairvoyant` found.
+std::string clairvoyant_text(const Value& s) {
+  const Value* c = find_path(s, "headroom.clairvoyant");
+  if (c == nullptr) return "";
+  return " | " + percent(c->at("of_e2e").as_double()) + " of clairvoyant by mean E2E, " +
+         percent(c->at("of_ttft").as_double()) + " by mean TTFT, " + percent(c->at("of_goodput").as_double()) +
+         " by goodput";
+}
+
 std::string headroom_line(const Value& s) {
   std::string out = "running " + significant(number_at(s, "batch.mean_running"), 3) + " on average, at most " +
                     grouped(count_at(s, "batch.max_running"));
@@ -414,7 +423,7 @@ std::string headroom_line(const Value& s) {
     if (!std::isfinite(margin)) out += "missed by requests that never finish";
     else out += percent(std::abs(margin)) + (margin >= 0 ? " below its limit" : " above its limit");
   }
-  return line("headroom", out + max_rate_text(s));
+  return line("headroom", out + max_rate_text(s) + clairvoyant_text(s));
 }
 
 std::string trust_lines(const Value& s) {

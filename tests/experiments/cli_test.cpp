@@ -298,7 +298,8 @@ TEST_F(Cli, CachedPrefixesComeBackFromHostMemory) {
                               "/engine/kv_tiers=[{\"name\": \"dram\", \"size\": \"64GB\", \"bandwidth\": \"" +
                                   bandwidth + "\"}]"}).out);
   };
-  const Value without = parse_json(orrery({"run", config, "--json"}).out), fast = with("25GB/s"), slow = with("25MB/s");
+  const Value without = parse_json(orrery({"run", config, "--json"}).out);
+  const Value fast = with("25GB/s"), slow = with("25MB/s");
   EXPECT_EQ(without.at("kv").find("tiers"), nullptr);
   EXPECT_GT(fast.at("kv").at("prefix_hit_rate").as_double(), 2 * without.at("kv").at("prefix_hit_rate").as_double());
   const Value& tier = fast.at("kv").at("tiers").items()[0];
@@ -307,6 +308,28 @@ TEST_F(Cli, CachedPrefixesComeBackFromHostMemory) {
   EXPECT_EQ(tier.at("dropped_tokens").as_int(), 0);
   EXPECT_LT(fast.at("tokens").at("computed").as_int(), without.at("tokens").at("computed").as_int());
   EXPECT_GT(slow.at("stalls").at("swap_s").as_double(), 100 * fast.at("stalls").at("swap_s").as_double());
+}
+
+/// Three at once, one at a time: 300, 100 and 200 tokens after each other. First come, first served has answers of 300, 400
+/// and 600 token times, shortest first 100, 300 and 600: the mean is 10/13 of it. The times of steps are not quite even.
+TEST_F(Cli, AResultIsMeasuredAgainstAQueueThatKnowsLengths) {
+  write("trace.csv", "arrival_s,prompt_tokens,output_tokens\n0,10,300\n0,10,100\n0,10,200\n");
+  const std::string config = write("c.json", R"({"model": "llama-3.1-8b", "hardware": "h200-sxm",
+      "policy": {"batching": {"name": "vllm", "max_running": 1}}, "workload": {"trace": "trace.csv"}, "warmup": 0})");
+  const Answer told = orrery({"run", config, "--clairvoyant"});
+  EXPECT_THAT(told.out, HasSubstr(" of clairvoyant by mean E2E, "));
+  const Value s = parse_json(orrery({"run", config, "--clairvoyant", "--json"}).out);
+  const Value& c = s.at("headroom").at("clairvoyant");
+  EXPECT_NEAR(c.at("of_e2e").as_double(), 10.0 / 13, 0.01);
+  EXPECT_EQ(c.at("of_goodput").as_double(), 1);
+  EXPECT_LT(c.at("e2e_mean_s").as_double(), s.at("e2e_s").at("mean").as_double());
+  const Value same = parse_json(orrery({"run", config, "--clairvoyant", "--json", "--set",
+      "/policy/order={\"name\": \"sjf\", \"prompt_weight\": 1}", "--set", "/policy/predictor=oracle"}).out);
+  EXPECT_EQ(same.at("headroom").at("clairvoyant").at("of_e2e").as_double(), 1);
+  EXPECT_EQ(parse_json(orrery({"run", config, "--json"}).out).at("headroom").find("clairvoyant"), nullptr);
+  EXPECT_EQ(orrery({"run", config, "--clairvoyant", "--executor", "cpu", "--set", "/model=llama-tiny", "--set",
+                    "/engine/kv_blocks=100"}).err,
+            "orrery: --clairvoyant: compares simulations; a live executor is measured\n");
 }
 
 TEST_F(Cli, HostMemoryForPrefixesNeedsAPrefixCacheAndRoom) {
@@ -543,11 +566,11 @@ TEST_F(Cli, UnknownKeysTypesAndRanges) {
 
 TEST_F(Cli, ALimitThatTheBatchingPolicyDoesNotHaveIsNotSilent) {
   EXPECT_EQ(error_of("/engine={\"max_num_batched_tokens\": 512, \"chunked_prefill\": false}"),
-            "orrery: /engine/chunked_prefill: /policy/batching \"vllm-v1\" always splits long prompts; false needs one "
-            "that need not, such as \"vllm\", \"tgi\" or \"tensorrt-llm\"\n");
+            "orrery: /engine/chunked_prefill: /policy/batching \"vllm-v1\" always splits long prompts; false needs "
+            "one that need not, such as \"vllm\", \"tgi\" or \"tensorrt-llm\"\n");
   EXPECT_EQ(error_of("/engine={\"preset\": \"vllm-0.2\", \"chunked_prefill\": true}"),
-            "orrery: /engine/chunked_prefill: /policy/batching \"vllm\" computes every prompt in one piece; true needs one "
-            "that splits them, such as \"vllm-v1\", \"sarathi\" or \"tgi\"\n");
+            "orrery: /engine/chunked_prefill: /policy/batching \"vllm\" computes every prompt in one piece; true needs "
+            "one that splits them, such as \"vllm-v1\", \"sarathi\" or \"tgi\"\n");
 }
 
 /// What a policy does anyway may be said; every one that is listed answers to one of the two.
@@ -557,8 +580,8 @@ TEST_F(Cli, ChunkedPrefillMayBeSaidWhereItIsSoAnyway) {
   for (const Value& p : policies.items()) {
     if (p.at("slot").as_string() != "batching") continue;
     const auto code = [&](const std::string& said) {
-      return orrery(quick({"--quiet", "--set", "/slo={}", "--set", "/policy={\"batching\": " + to_json(p.at("name")) + "}",
-                           "--set", "/engine={\"chunked_prefill\": " + said + "}"})).code;
+      return orrery(quick({"--quiet", "--set", "/slo={}", "--set",
+                           "/policy={\"batching\": " + to_json(p.at("name")) + "}", "--set", "/engine={\"chunked_prefill\": " + said + "}"})).code;
     };
     const bool yes = code("true") == 0, no = code("false") == 0;
     EXPECT_TRUE(yes || no) << p.at("name").as_string();
