@@ -55,6 +55,9 @@ void check_together(const RunConfig& c, const PolicySet& p, const DeploymentPart
     errors.add("/replication/model_error", "needs the operators' errors; /hardware/cost is " +
                                                to_json(d.resolved_hardware.at("cost")));
   }
+  if (!c.engine.tier.name.empty() && c.engine.prefix_cache == "none") {
+    errors.add("/engine/kv_tiers", "holds what a prefix cache evicts; /engine/prefix_cache is \"none\"");
+  }
   const KvLayout::Name layout = c.engine.variants.layout.name;
   if (layout == KvLayout::Name::kVirtual && c.engine.prefix_cache != "none") {
     errors.add("/engine/prefix_cache", "needs paged KV; a virtually contiguous sequence shares no memory");

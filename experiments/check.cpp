@@ -117,6 +117,10 @@ Value check_value(const Assembly& a) {
   k["blocks_per_replica"] = f.blocks;
   k["tokens_per_replica"] = f.blocks * f.block_tokens;
   k["source"] = f.kv_source;
+  if (const EngineConfig::KvTier& tier = a.config.engine.tier; !tier.name.empty()) {
+    k["host_tokens_per_replica"] = static_cast<std::int64_t>(tier.size / f.kv_bytes_per_token);
+    k["host_bytes_per_s"] = tier.bytes_per_s;
+  }
   if (!a.pools.empty()) v["pools"] = pools_of(a);
   Value& w = v["workload"];
   w["text"] = a.workload.summary;
@@ -149,6 +153,9 @@ void print_check(const Value& v, std::ostream& out) {
       << " tokens a replica = " << grouped(k.at("tokens_per_replica").as_int()) << " tokens at "
       << grouped(static_cast<std::int64_t>(k.at("bytes_per_token").as_double())) << " bytes ("
       << k.at("source").as_string() << ")\n";
+  if (k.find("host_bytes_per_s") != nullptr)
+    out << "host       cached prefixes of " << grouped(k.at("host_tokens_per_replica").as_int())
+        << " tokens a replica in host memory, " << gb(k.at("host_bytes_per_s").as_double()) << "/s each way\n";
   if (const Value* pools = v.find("pools"); pools != nullptr && pools->items().size() > 1)
     for (const Value& p : pools->items()) print_pool(p, out);
   const double usd = d.at("usd_per_hour").as_double();

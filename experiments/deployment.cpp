@@ -192,6 +192,8 @@ KvConfig kv_config(const DeploymentParts& d, const EngineConfig& engine, const K
   kv.prefix = engine.prefix_cache == "hash"    ? PrefixKind::kHash
               : engine.prefix_cache == "radix" ? PrefixKind::kRadix
                                                : PrefixKind::kNone;
+  kv.host_prefix = Blocks{static_cast<std::int64_t>(engine.tier.size / static_cast<double>(per_token)) /
+                          kv.block_tokens.value()};
   return kv;
 }
 
@@ -233,6 +235,7 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   r.variants = variants;
   r.host_from_hardware = c.engine.preset.empty();
   r.whole_steps = hardware.cost == "steps";
+  r.host_bytes_per_s = c.engine.tier.bytes_per_s;
   if (hardware.is_profile()) r.profile = hardware.cost;
   r.engine = engine;
   r.parallel = {static_cast<int>(c.cluster.tp), static_cast<int>(c.cluster.pp)};
@@ -254,6 +257,12 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   parts.kv.total = Blocks{parts.facts.blocks};
   parts.kv.block_tokens = Tokens{parts.facts.block_tokens};
   parts.kv_bytes_per_token = Bytes{static_cast<std::int64_t>(parts.facts.kv_bytes_per_token)};
+  const double block_bytes = parts.facts.kv_bytes_per_token * static_cast<double>(parts.facts.block_tokens);
+  if (!c.engine.tier.name.empty() && c.engine.tier.size < block_bytes) {
+    errors.add("/engine/kv_tiers/0/size", "expected room for at least one KV block, " + 
+                                              std::to_string(static_cast<std::int64_t>(block_bytes)) + " bytes, got " +
+                                              std::to_string(static_cast<std::int64_t>(c.engine.tier.size)));
+  }
   parts.inputs = {{"model", d.model.name, d.model.origin, ""},
                   {"hardware", d.hardware.name, d.hardware.origin, ""},
                   {"engine", d.engine.name, d.engine.origin, ""}};

@@ -52,6 +52,9 @@ void check_parallel(const RunConfig& c, ErrorList& errors) {
   if (v.format.name != KvFormat::Name::kFp16) {
     errors.add("/engine/kv_format", "a live executor keeps KV in the format of the weights");
   }
+  if (!c.engine.tier.name.empty()) {
+    errors.add("/engine/kv_tiers", "a live executor keeps cached prefixes on the device only");
+  }
   if (v.layout.name == KvLayout::Name::kVirtual) {
     errors.add("/engine/kv_layout", "\"virtual-contiguous\" is not available on a live executor in this version");
   }

@@ -88,6 +88,7 @@ void ActionsCsv::action(const Action& a) {
   file_.comma();
   file_.number(a.value);
   file_.comma();
+  if (a.estimate) file_.seconds(to_ps(*a.estimate));
   file_.end();
 }
 

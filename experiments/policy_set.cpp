@@ -60,6 +60,20 @@ std::unique_ptr<Interface> make(const PolicyChoice& choice, const Registry& regi
   return errors.lines().size() == before ? std::move(policy) : nullptr;
 }
 
+/// A batching policy without the choice: does it do what /engine/chunked_prefill says anyway?
+void check_cuts(const PolicyEntry<Batcher>& entry, const EngineConfig& engine, ErrorList& errors) {
+  const std::vector<std::string>& preset = engine.from_preset;
+  if (std::find(preset.begin(), preset.end(), "chunked_prefill") != preset.end()) return;
+  ListDescriber list;
+  const bool cuts = entry.make(list)->cuts_prompts();
+  if (cuts == engine.chunked_prefill) return;
+  errors.add("/engine/chunked_prefill",
+             cuts ? "/policy/batching \"" + entry.name + "\" always splits long prompts; false needs one that need "
+                                                        "not, such as \"vllm\", \"tgi\" or \"tensorrt-llm\""
+                  : "/policy/batching \"" + entry.name + "\" computes every prompt in one piece; true needs one that "
+                                                        "splits them, such as \"vllm-v1\", \"sarathi\" or \"tgi\"");
+}
+
 PolicyChoice with_engine_limits(const RunConfig& config, const Registry& registry, ErrorList& errors) {
   PolicyChoice batching = config.policy.batching;
   const auto* entry = registry.find<Batcher>(batching.name);
@@ -75,7 +89,8 @@ PolicyChoice with_engine_limits(const RunConfig& config, const Registry& registr
   const EngineConfig& e = config.engine;
   pass(e.max_num_seqs > 0, "max_num_seqs", "max_running", Value(e.max_num_seqs));
   pass(e.max_num_batched_tokens > 0, "max_num_batched_tokens", "token_budget", Value(e.max_num_batched_tokens));
-  pass(e.chunked_prefill_given, "chunked_prefill", "chunked_prefill", Value(e.chunked_prefill));
+  if (e.chunked_prefill_given && !has_parameter(known, "chunked_prefill")) check_cuts(*entry, e, errors);
+  else pass(e.chunked_prefill_given, "chunked_prefill", "chunked_prefill", Value(e.chunked_prefill));
   batching.parameters.anchor(batching.parameters.pointer());
   return batching;
 }

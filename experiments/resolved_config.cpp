@@ -37,6 +37,13 @@ Value resolved_config(const Assembly& a) {
   if (c.engine.preset.empty()) v["engine"].erase("preset");
   if (!c.engine.chunked_prefill_given) v["engine"].erase("chunked_prefill");
   v["engine"]["prefix_cache"]["kind"] = c.engine.prefix_cache;
+  if (const EngineConfig::KvTier& t = c.engine.tier; !t.name.empty()) {
+    Value tier = Value::object();
+    tier["name"] = t.name;
+    tier["size"] = t.size;
+    tier["bandwidth"] = t.bytes_per_s;
+    v["engine"]["kv_tiers"].push_back(std::move(tier));
+  }
   v["engine"]["kv_format"] = section(c.engine.variants.format);
   v["engine"]["kv_layout"] = section(c.engine.variants.layout);
   v["engine"]["kernels"] = section(c.engine.variants.kernels);

@@ -56,6 +56,12 @@ struct MaxRate {
   std::int64_t simulations = 0;
 };
 
+/// The same run with a queue that knows all lengths (clairvoyant.hpp), and the result itself; by replication.
+struct Clairvoyant {
+  struct Run { double goodput_rps, ttft_s, e2e_s; };   ///< means of the times
+  std::vector<Run> runs, own;
+};
+
 /// A file or built-in that the result depends on.
 struct InputFact {
   std::string role, name, place;  ///< "trace", "azure.csv", its path or "built in"
@@ -99,6 +105,7 @@ struct RunResult {
   Value pools;                              ///< null: one
   std::string priced_by;                    ///< the price signal; "": none
   MaxRate max_rate;                         ///< without values: it was not asked for
+  Clairvoyant clairvoyant;                  ///< likewise
   Value placement;                          ///< null: pools were not searched for
   std::string workload;                     ///< "azure-conv-2023, poisson 12/s, 20000 requests"
   std::vector<std::string> workload_notes;

@@ -13,6 +13,7 @@
 #include "experiments/assembly.hpp"
 #include "experiments/charges.hpp"
 #include "experiments/conventions.hpp"
+#include "experiments/clairvoyant.hpp"
 #include "experiments/max_rate.hpp"
 #include "experiments/output.hpp"
 #include "experiments/perfetto.hpp"
@@ -308,6 +309,8 @@ void check_identities(const RunResult& r) {
 }
 
 void check_max_rate(const Assembly& a, const RunOptions& o) {
+  if (o.clairvoyant && o.executor != "model")
+    throw ConfigError("--clairvoyant: compares simulations; a live executor is measured");
   if (!o.max_rate) return;
   if (o.executor != "model") throw ConfigError("--max-rate: searches by simulation; a live executor has one speed");
   const std::string obstacle = max_rate_obstacle(a);
@@ -327,6 +330,16 @@ void search_rate(const Assembly& a, const RunOptions& o, RunResult& r) {
   r.interrupted = interrupted;
 }
 
+void compare_clairvoyant(const Assembly& a, const RunOptions& o, RunResult& r) {
+  InterruptGuard guard;
+  Watch watch;
+  watch.exact = o.exact;
+  watch.fast_forward = !o.no_fast_forward;
+  watch.interrupt = &interrupted;
+  r.clairvoyant = run_clairvoyant(a, r.replications, watch, o.metrics);
+  r.interrupted = interrupted;
+}
+
 RunResult simulate(const Assembly& a, const RunOptions& o, Files& files, std::ostream& err) {
   RunResult r;
   const auto wall = std::chrono::steady_clock::now();
@@ -337,6 +350,7 @@ RunResult simulate(const Assembly& a, const RunOptions& o, Files& files, std::os
   add_facts(a, r);
   run_replications(a, o, files, err, r);
   if (o.max_rate && !r.interrupted) search_rate(a, o, r);
+  if (o.clairvoyant && !r.interrupted) compare_clairvoyant(a, o, r);
   r.interval_note = interval_note(r);
   r.simulator.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - wall).count();
   r.simulator.cpu_s = cpu_seconds() - cpu;

@@ -21,6 +21,7 @@ struct RunOptions {
   std::string executor = "model", metrics = "vllm", timeline;
   bool no_rows = false, no_fast_forward = false, verify_fast_forward = false, exact = false;
   bool max_rate = false;                      ///< search for the highest rate that keeps the SLO
+  bool clairvoyant = false;                   ///< compare with a queue that knows all lengths
   bool json = false, quiet = false;
   std::string command;                        ///< as typed, for the provenance
 };

@@ -78,6 +78,27 @@ void read_prefix_cache(ObjectReader& engine, EngineConfig& out) {
   r.finish();
 }
 
+/// One tier, of host memory: `[{"name": "dram", "size": "128GB", "bandwidth": "25GB/s"}]`.
+void read_kv_tiers(ObjectReader& engine, EngineConfig& out) {
+  const Value* v = engine.take("kv_tiers");
+  if (v == nullptr) return;
+  if (!v->is_array())
+    return engine.error("kv_tiers", "expected an array such as [{\"name\": \"dram\", \"size\": \"128GB\", "
+                                    "\"bandwidth\": \"25GB/s\"}], got " + brief(*v));
+  const std::string pointer = pointer_to(engine.pointer(), "kv_tiers");
+  for (std::size_t i = 1; i < v->items().size(); ++i)
+    engine.errors().add(pointer_to(pointer, std::to_string(i)),
+                        "a second tier is not available in this version; the first is host memory");
+  if (v->items().empty()) return;
+  ObjectReader r(v->items()[0], engine.errors());
+  int name = 0;
+  if (r.require("name") != nullptr && r.choice("name", name, {{"dram", 0}})) out.tier.name = "dram";
+  if (r.require("size") != nullptr) r.number("size", out.tier.size, {1, 1e15}, Dimension::kBytes);
+  if (r.require("bandwidth") != nullptr)
+    r.number("bandwidth", out.tier.bytes_per_s, {1, 1e15}, Dimension::kBytesPerSecond);
+  r.finish();
+}
+
 /// A described struct by its `name`, or as an object.
 template <class Described>
 void read_named(ObjectReader& engine, std::string_view key, Described& out) {
@@ -98,6 +119,7 @@ void read_engine(const Value& v, EngineConfig& out, ErrorList& errors) {
   read_described(r, out);
   out.chunked_prefill_given = r.has("chunked_prefill");
   read_prefix_cache(r, out);
+  read_kv_tiers(r, out);
   read_named(r, "kv_format", out.variants.format);
   read_named(r, "kv_layout", out.variants.layout);
   read_named(r, "kernels", out.variants.kernels);
@@ -153,7 +175,6 @@ void add_former_folders(const Value& root, SearchPath& search) {
 constexpr std::pair<std::string_view, std::string_view> kReserved[] = {
     {"", "study"},
     {"", "plan"},
-    {"/engine", "kv_tiers"},
 };
 
 }  // namespace

@@ -105,6 +105,12 @@ struct EngineConfig {
   TooLong too_long = TooLong::kReject;
   std::vector<std::string> from_preset;  ///< keys of /engine that the preset alone sets
   std::string prefix_cache = "none";     ///< none, hash, radix; not described: it is a name or an object
+  /// Host memory for cached prefixes that the device evicts, of one replica.
+  struct KvTier {
+    std::string name;                    ///< "": there is none
+    double size = 0;                     ///< bytes
+    double bytes_per_s = 0;              ///< of a replica's links together, each way
+  } tier;
   Variants variants;                     ///< kernels, kv_format, kv_layout: described by themselves
 };
 void describe(Describer&, EngineConfig&);

@@ -195,6 +195,12 @@ Value engine_schema() {
   Value kind = Value::object();
   kind["kind"] = names_schema({"none", "hash", "radix"});
   p["prefix_cache"] = any_of(names_schema({"none", "hash", "radix"}), object_of(std::move(kind)));
+  Value tier = Value::object();
+  tier["name"] = names_schema({"dram"});
+  tier["size"] = quantity("128GB", "Of host memory for cached prefixes, of a replica");
+  tier["bandwidth"] = quantity("25GB/s", "Of a replica's links to it together, each way; swapped KV takes them too");
+  p["kv_tiers"] = typed("array", "Where cached prefixes go that the device evicts: one tier, host memory");
+  p["kv_tiers"]["items"] = object_of(std::move(tier));
   p["kv_format"] = any_of(names_schema({"fp16", "fp8", "kivi"}), object_of(described_properties<KvFormat>()));
   p["kv_layout"] =
       any_of(names_schema({"paged", "contiguous", "virtual-contiguous"}), object_of(described_properties<KvLayout>()));

@@ -4,6 +4,7 @@
 
 #include "experiments/combine.hpp"
 #include "experiments/incidents.hpp"
+#include "experiments/clairvoyant.hpp"
 #include "experiments/max_rate.hpp"
 #include "experiments/summary/sections.hpp"
 
@@ -101,6 +102,7 @@ Value summary_of(const RunResult& r) {
   v["workload"]["notes"] = strings(r.workload_notes);
   for (const Value::Member& m : body.members()) v[m.first] = m.second;
   v["warmup_rule"] = r.first().warmup_rule;
+  if (!r.clairvoyant.runs.empty()) v["headroom"]["clairvoyant"] = clairvoyant_summary(r.clairvoyant);
   if (!r.max_rate.per_s.empty()) v["headroom"]["max_rate"] = max_rate_summary(r.max_rate);
   if (!r.replications.front().tenants.items().empty()) v["tenants"] = tenants(r.replications.front());
   for (const QualityFact& q : r.deployment.quality) {

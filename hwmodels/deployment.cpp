@@ -130,6 +130,10 @@ Deployment deploy(const DeploymentRequest& r) {
   attempt([&] { d.engine = load_engine(r.engine, r.folders); });
   if (!errors.empty()) throw ConfigError(errors);
   d.parallel = r.parallel;
+  if (r.host_bytes_per_s > 0) {
+    d.hardware.specs.pcie_bytes_per_s = r.host_bytes_per_s / (r.parallel.tp * r.parallel.pp);
+    d.hardware.pcie_efficiency = 1;
+  }
   if (d.hardware.all_reduce.empty() && r.parallel.tp * r.parallel.pp > 1) {
     throw ConfigError("hardware \"" + d.hardware.name + "\": no link was measured, so tp and pp must be 1");
   }
@@ -145,7 +149,11 @@ Deployment deploy(const DeploymentRequest& r) {
   if (r.host_from_hardware && d.hardware.host) d.engine.host = *d.hardware.host;
   d.cost = std::make_unique<OperatorCostModel>(d.model, d.hardware, d.parallel, d.engine.host, r.variants,
                                                d.kv.block_tokens);
-  if (r.whole_steps) d.steps = std::make_unique<StepCostModel>(measured_steps(d.hardware, d.model));
+  if (r.whole_steps) {
+    StepLaw law = measured_steps(d.hardware, d.model);
+    if (r.host_bytes_per_s > 0) law.host_bytes_per_s = r.host_bytes_per_s;
+    d.steps = std::make_unique<StepCostModel>(law);
+  }
   if (!r.profile.empty()) use_profile(r, d);
   d.usd_per_hour = d.hardware.price.usd_per_hour * d.cost->devices();
   d.provenance = provenance_of(d);

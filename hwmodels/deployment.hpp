@@ -34,6 +34,7 @@ struct DeploymentRequest {
   Variants variants{};                   ///< kernels, KV format and layout; a virtual layout sets memory.block_tokens
   bool host_from_hardware = false;       ///< a calibrated device's own host terms instead of the engine preset's
   bool whole_steps = false;              ///< price by the device's measured steps of this model
+  double host_bytes_per_s = 0;           ///< of a replica's links to host memory together, each way; 0: the hardware's
   std::string profile{};                 ///< price by the entry of this whole-model profile
   std::vector<std::string> folders{};    ///< searched before what is built in
 };

@@ -25,7 +25,7 @@ namespace orrery {
 /// What must be equal on both sides. Plain integers, at fixed places for all versions.
 struct PluginAbi {
   std::uint32_t magic = 0x4f525259;   ///< "ORRY"
-  std::uint32_t version = 2;          ///< raised when the meaning of an interface changes and no size does
+  std::uint32_t version = 3;          ///< raised when the meaning of an interface changes and no size does
   std::uint32_t compiler = __GXX_ABI_VERSION / 1000;
   std::uint32_t call = sizeof(Call), progress = sizeof(Progress), view = sizeof(StationView), plan = sizeof(BatchPlan),
                 cluster = sizeof(ClusterView), load = sizeof(StationLoad), registry = sizeof(Registry);

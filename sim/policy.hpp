@@ -198,6 +198,9 @@ class Batcher {
   virtual bool wants_events() const { return false; }   ///< else the two below are not called
   virtual void on_event(const CallEvent&) {}
   virtual void on_steps(std::int64_t /*iterations*/, const GroupView&) {}
+  /// Are long prompts computed over several iterations? What /engine/chunked_prefill is compared with where a batcher
+  /// has no parameter of that name.
+  virtual bool cuts_prompts() const { return false; }
 };
 
 /// How much KV a call holds. One ledger serves all (engine/ledger.hpp); this says the amounts.

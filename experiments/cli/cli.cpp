@@ -169,6 +169,8 @@ class Program {
     v->add_option("--timeline", run_.timeline, "trace this part of the run, for the Perfetto viewer")
         ->type_name("A..B");
     v->add_flag("--max-rate", run_.max_rate, "also find the highest rate that keeps the SLO, by about 12 more runs");
+    v->add_flag("--clairvoyant", run_.clairvoyant,
+                "also say how near the result is to that of a queue that knows all lengths, by one more run");
     v->add_flag("--exact", run_.exact, "keep every value: exact percentiles, more memory");
     add_output(v, run_);
   }

@@ -43,6 +43,15 @@ std::string max_rate_text(const Value& s) {
   return out + ", " + significant(m->at("of_offered").as_double(), 3) + " x of what is offered";
 }
 
+/// What `--clairvoyant` found.
+std::string clairvoyant_text(const Value& s) {
+  const Value* c = find_path(s, "headroom.clairvoyant");
+  if (c == nullptr) return "";
+  return " | " + percent(c->at("of_e2e").as_double()) + " of clairvoyant by mean E2E, " +
+         percent(c->at("of_ttft").as_double()) + " by mean TTFT, " + percent(c->at("of_goodput").as_double()) +
+         " by goodput";
+}
+
 }  // namespace
 
 std::string state_line(const Value& s) {
@@ -51,7 +60,10 @@ std::string state_line(const Value& s) {
                     fixed1(60 * number_at(s, "queue_trend.half_width")) + " a minute) | warm-up cut " +
                     seconds_text(number_at(s, "warmup_s")) + " | preemptions " + grouped(count_at(s, "kv.preemptions"));
   if (count_at(s, "kv.swaps") > 0) out += ", swaps " + grouped(count_at(s, "kv.swaps"));
-  return line("state", out + " | prefix hit " + percent(number_at(s, "kv.prefix_hit_rate")));
+  out += " | prefix hit " + percent(number_at(s, "kv.prefix_hit_rate"));
+  if (const Value* tiers = s.at("kv").find("tiers"); tiers != nullptr)
+    out += " (" + percent(number_at(tiers->items()[0], "hit_rate")) + " from host memory)";
+  return line("state", out);
 }
 
 /// Where the time of replicas goes, and that of the slow first tokens.
@@ -78,7 +90,7 @@ std::string headroom_line(const Value& s) {
     if (!std::isfinite(margin)) out += "missed by requests that never finish";
     else out += percent(std::abs(margin)) + (margin >= 0 ? " below its limit" : " above its limit");
   }
-  return line("headroom", out + max_rate_text(s));
+  return line("headroom", out + max_rate_text(s) + clairvoyant_text(s));
 }
 
 }  // namespace orrery::screen

@@ -22,6 +22,18 @@ Value kv(const Summary& s, const DeploymentFacts& d) {
   v["preemption_loss_s"] = s.kv.preemption_loss_s;
   v["swaps"] = s.kv.swaps;
   v["prefix_hit_rate"] = s.kv.prefix_hit_rate;
+  if (const Summary::Host& h = s.kv.host; h.room > 0) {
+    Value tier = Value::object();
+    tier["name"] = "dram";
+    tier["tokens"] = h.room;
+    tier["hit_tokens"] = h.hit_tokens;
+    tier["hit_rate"] = h.hit_rate;
+    tier["bytes_in"] = h.bytes_in;
+    tier["bytes_out"] = h.bytes_out;
+    tier["dropped_tokens"] = h.dropped_tokens;
+    tier["peak_used_fraction"] = h.peak_used_fraction;
+    v["tiers"].push_back(std::move(tier));
+  }
   return v;
 }
 

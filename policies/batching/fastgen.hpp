@@ -28,6 +28,7 @@ class FastGen final : public Batcher {
   using Config = FastGenConfig;
   explicit FastGen(FastGenConfig config) : config_(config) {}
   void plan(const StationView&, BatchPlan&) const override;
+  bool cuts_prompts() const override { return true; }
 
  private:
   Tokens prompts(const StationView&, BatchPlan&, Tokens left) const;

@@ -29,6 +29,7 @@ class Sarathi final : public Batcher {
   using Config = SarathiConfig;
   explicit Sarathi(SarathiConfig config) : config_(config) {}
   void plan(const StationView&, BatchPlan&) const override;
+  bool cuts_prompts() const override { return true; }
 
  private:
   Tokens chunk(const StationView&, const BatchPlan&, CallId) const;

@@ -38,6 +38,7 @@ class Sglang final : public Batcher {
   using Config = SglangConfig;
   explicit Sglang(SglangConfig config);
   void plan(const StationView&, BatchPlan&) const override;
+  bool cuts_prompts() const override { return true; }
   CallId victim(const StationView&, const BatchPlan&) const override;
   bool wants_events() const override { return true; }
   void on_event(const CallEvent& e) override { if (e.kind == CallEvent::kPreempted) ratio_ = first_; }

@@ -20,11 +20,14 @@ Blocks wanted(const StationView& s, CallId call) {
   return s.kv.blocks_for(s.kv_policy->reserve(s.call(call), target, target)) + s.kv.watermark;
 }
 
-/// The last in the order of those that decode and stay; invalid if there is none.
+/// The last in the order of those that decode and stay; invalid if there is none. One that fills all KV stays: it could
+/// never come back.
 CallId last_in_order(const StationView& s, const BatchPlan& plan) {
   CallId last;
-  for (CallId call : s.group.members)
-    if (!plan.has_left(call) && (!last.valid() || s.before(last, call))) last = call;
+  for (CallId call : s.group.members) {
+    if (plan.has_left(call) || s.context(call) >= s.kv.largest_lease()) continue;
+    if (!last.valid() || s.before(last, call)) last = call;
+  }
   return last;
 }
 

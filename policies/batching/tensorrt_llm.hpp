@@ -31,6 +31,7 @@ class TensorRtLlm final : public Batcher {
   using Config = TensorRtLlmConfig;
   explicit TensorRtLlm(TensorRtLlmConfig config) : config_(config) {}
   void plan(const StationView&, BatchPlan&) const override;
+  bool cuts_prompts() const override { return config_.chunked_prefill; }
 
  private:
   TensorRtLlmConfig config_;

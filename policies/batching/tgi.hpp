@@ -34,6 +34,7 @@ class Tgi final : public Batcher {
   using Config = TgiConfig;
   explicit Tgi(TgiConfig config) : config_(config) {}
   void plan(const StationView&, BatchPlan&) const override;
+  bool cuts_prompts() const override { return config_.chunked_prefill; }
 
  private:
   void mixed(const StationView&, BatchPlan&) const;

@@ -30,6 +30,7 @@ class VllmV1 final : public Batcher {
   using Config = VllmV1Config;
   explicit VllmV1(VllmV1Config config);
   void plan(const StationView&, BatchPlan&) const override;
+  bool cuts_prompts() const override { return true; }
 
  private:
   VllmV1Config config_;

@@ -193,7 +193,7 @@ void ClusterEngine::degrade(PoolId from, PoolId to, std::int64_t per_mille) {
 
 /// An instance changes its phase: time is paid for, the policy told, and what waits for an instance is asked about
 /// again.
-void ClusterEngine::enter(StationId s, Phase phase, std::string_view who) {
+void ClusterEngine::enter(StationId s, Phase phase, std::string_view who, std::optional<Duration> estimate) {
   Instance& x = at(s);
   const Phase before = x.phase;
   if (before == phase) return;
@@ -206,7 +206,7 @@ void ClusterEngine::enter(StationId s, Phase phase, std::string_view who) {
   if (phase == Phase::kOff || phase == Phase::kGone) hung_[static_cast<std::size_t>(s.index)] = 0;
   if (phase == Phase::kOff || phase == Phase::kGone) vacate(s);
   ++version_[static_cast<std::size_t>(s.index)];
-  act(who, name(phase), s, nullptr, 0);
+  act(who, name(phase), s, nullptr, 0, estimate);
   something_changed_ = true;
   parts_.policy->on_phase(s, before, *this);
   for (ClusterController* c : parts_.controllers) c->on_phase(s, before, *this);
@@ -222,7 +222,7 @@ void ClusterEngine::begin(StationId s, Duration delay, Phase how, Tier from, std
   if ((at(s).phase != Phase::kOff && at(s).phase != Phase::kGone) || broken(s)) return;
   at(s).model = model;
   loads_[static_cast<std::size_t>(s.index)] = {now_, kNever, from};
-  enter(s, how, acting_);
+  enter(s, how, acting_, delay);
   idle_[static_cast<std::size_t>(s.index)] = 1;
   push(now_ + delay, Event::kServe, static_cast<std::uint64_t>(s.index), version_[static_cast<std::size_t>(s.index)]);
 }
@@ -266,7 +266,7 @@ void ClusterEngine::undrain(StationId s) {
 void ClusterEngine::announce(StationId s, Duration grace) {
   if (!at(s).runs()) return stop(s, parts_.lost_calls);
   at(s).deadline = now_ + grace;
-  enter(s, Phase::kAnnounced, "events");
+  enter(s, Phase::kAnnounced, "events", grace);
   push(now_ + grace, Event::kGone, static_cast<std::uint64_t>(s.index), version_[static_cast<std::size_t>(s.index)]);
 }
 
@@ -328,13 +328,13 @@ std::span<const CallId> ClusterEngine::held() const {
 }
 
 void ClusterEngine::act(std::string_view who, std::string_view what, StationId s, const Call* call,
-                        std::int64_t value) {
+                        std::int64_t value, std::optional<Duration> estimate) {
   const std::uint64_t request = call ? call->number : ~std::uint64_t{0};
   std::uint64_t word = static_cast<std::uint64_t>(to_ps(now_)) * kOdd[0] ^ request * kOdd[1] ^
                        static_cast<std::uint64_t>(value) * kOdd[2] ^ static_cast<std::uint64_t>(s.index) * kOdd[3];
   for (const char c : what) word = word * 131 + static_cast<unsigned char>(c);
   hash_ = hash_combine(hash_, word);
-  if (parts_.actions) parts_.actions->action({now_, who, what, s, request, value});
+  if (parts_.actions) parts_.actions->action({now_, who, what, s, request, value, estimate});
 }
 
 std::span<const CallId> ClusterEngine::decoding(StationId s) const {

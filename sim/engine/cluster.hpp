@@ -15,6 +15,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <string>
 #include <utility>
@@ -197,7 +198,7 @@ class ClusterEngine final : public Cluster, public CallMover {
   }
   void handle(const Event& e);
   void happen(const Happening& h);
-  void enter(StationId s, Phase phase, std::string_view who);
+  void enter(StationId s, Phase phase, std::string_view who, std::optional<Duration> estimate = {});
   void begin(StationId s, Duration delay, Phase how, Tier from, std::int32_t model);
   void serves(StationId s);
   bool empty(StationId s) const;
@@ -240,7 +241,8 @@ class ClusterEngine final : public Cluster, public CallMover {
   void forget_destination(CallId id);
   void lose_frozen(CallId id);
   void stop_journeys(StationId s, std::vector<CallId>& lost);
-  void act(std::string_view who, std::string_view what, StationId s, const Call* call, std::int64_t value);
+  void act(std::string_view who, std::string_view what, StationId s, const Call* call, std::int64_t value,
+           std::optional<Duration> estimate = {});
 
   // Nodes, and calls that no instance has (cluster_nodes.cpp).
   struct Standing {

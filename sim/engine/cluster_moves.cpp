@@ -278,8 +278,13 @@ void ClusterEngine::start_copy(CallId id) {
   j.leg = Leg::kCopying;
   j.queued += now_ - j.since;
   j.since = now_;
-  act("engine", "copy", j.at, &call(id), j.to.index);
-  send_rest(id);
+  std::optional<Duration> estimate;
+  if (j.how != Move::kLiveTokens) {
+    start_flow(id, j.context - j.copied);
+    estimate = fabric_.time_left(j.flow) + latency_[pair(at(j.at).pool, at(j.to).pool)];
+  }
+  act("engine", "copy", j.at, &call(id), j.to.index, estimate);
+  if (j.how == Move::kLiveTokens) start_compute(id);
 }
 
 /// What the destination does not have yet, as KV or as tokens.
@@ -428,8 +433,8 @@ void ClusterEngine::start_compute(CallId id) {
   Journey& j = journey(id);
   const Tokens tokens = j.context - j.copied;
   j.computing = now_;
-  act("engine", "round", j.to, &call(id), tokens.value());
   const Duration time = host_->station(j.to).compute_for(j.copied, tokens, now_);
+  act("engine", "round", j.to, &call(id), tokens.value(), time);
   push(now_ + time, Event::kArrive, id.index, ++j.arrival);
 }
 

@@ -79,6 +79,10 @@ struct Action {
   StationId station;
   std::uint64_t request = ~std::uint64_t{0};   ///< number; all ones: none
   std::int64_t value = 0;            ///< the other station, or picoseconds of a delay
+  /// How long it should take, if nothing changes meanwhile: a load or a provisioning until it serves, an announced end
+  /// until it comes, a copy until it lands, at the rates of now, a round until it is computed, a power order until it
+  /// is in force. None: nobody knows.
+  std::optional<Duration> estimate{};
 };
 
 class ActionSink {

@@ -57,6 +57,11 @@ void Fabric::cancel(FlowId flow, Time now) {
     remove(flow.index, now);
 }
 
+Duration Fabric::time_left(FlowId flow) const {
+  const Flow& f = flows_[flow.index];
+  return f.count == 0 ? Duration{} : Duration{static_cast<std::int64_t>((f.left + f.rate - 1) / f.rate)};
+}
+
 void Fabric::remove(std::uint32_t index, Time now) {
   Flow& f = flows_[index];
   f.live = false;

@@ -37,6 +37,8 @@ class Fabric {
   /// Takes the one that ends at `now` and returns its payload; of several, the one that started first.
   std::uint64_t pop(Time now);
 
+  /// Of a flow that has just been started: until it ends, if its rate stays as it is.
+  Duration time_left(FlowId flow) const;
   std::int64_t rate(FlowId flow) const { return flows_[flow.index].rate; }   ///< bytes a second, of a live flow
   Wide delivered() const { return delivered_; }                              ///< bytes of all that ended
   bool idle() const { return live_ == 0; }

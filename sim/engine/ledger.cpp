@@ -20,7 +20,8 @@ KvLedger::KvLedger(const KvConfig& config, CallTable& calls, const PromptPaths& 
       watermark_(static_cast<std::int64_t>(config.watermark * static_cast<double>(config.total.value()))),
       host_free_(config.host_tokens) {
   if (config.contiguous) buddy_.emplace(config.total.value());
-  if (config.prefix != PrefixKind::kNone) prefix_.emplace(config.block_tokens);
+  if (config.prefix != PrefixKind::kNone) prefix_.emplace(config.block_tokens, config.host_prefix);
+  copies_prefixes_ = prefix_ && config.host_prefix > Blocks{};
 }
 
 KvState KvLedger::state() const {
@@ -78,6 +79,7 @@ void KvLedger::make_free(Blocks blocks) {
 
 void KvLedger::adopt(std::span<const BatchPlan::Admission> admissions) {
   if (!prefix_) return;
+  const std::int64_t restored = prefix_->host().restored;
   for (const auto& a : admissions) {
     Lease& l = lease(a.call);
     l = {};
@@ -87,6 +89,15 @@ void KvLedger::adopt(std::span<const BatchPlan::Admission> admissions) {
     l.published = a.cached;
     note_moves(a.call);
   }
+  take(Blocks{prefix_->host().restored - restored});
+}
+
+KvLedger::Copies KvLedger::take_copies() {
+  const PrefixCache::HostUse& host = prefix_->host();
+  const Copies copies{Blocks{host.restored - told_in_}, Blocks{host.offloaded - told_out_}};
+  told_in_ = host.restored;
+  told_out_ = host.offloaded;
+  return copies;
 }
 
 void KvLedger::admit(const BatchPlan::Admission& a) {
@@ -207,6 +218,7 @@ void KvLedger::book_host(Tokens t) {
 
 void KvLedger::swap_out(CallId id, Tokens context) {
   book_host(context);
+  swapped_out_ += context;
   note(KvOp::kSwapOut, id, context);
 }
 
@@ -220,6 +232,7 @@ void KvLedger::swap_in(CallId id, Tokens context) {
   Tokens room = std::max(context, Tokens{p.reserved});
   if (buddy_) room = std::max(room, context + 1_tok);
   used_ += context;
+  swapped_in_ += context;
   future_ += future(id, context, p.reserved);
   if (buddy_) {
     Lease& l = lease(id);
@@ -247,7 +260,16 @@ void KvLedger::note_moves(CallId id) {
 
 RunEnd::Station KvLedger::end() const {
   const Blocks cached = prefix_ ? prefix_->evictable() : Blocks{};
-  return {.held = config_.total - free_ - cached, .free = free_, .cached = cached, .total = config_.total};
+  RunEnd::Station s{.held = config_.total - free_ - cached, .free = free_, .cached = cached, .total = config_.total};
+  s.block_tokens = config_.block_tokens;
+  s.swapped_in = swapped_in_;
+  s.swapped_out = swapped_out_;
+  if (!copies_prefixes_) return s;
+  const PrefixCache::HostUse& host = prefix_->host();
+  s.host = {host.room,       prefix_->count_host(), host.peak,    host.offloaded,
+            host.restored,   host.superseded,       host.dropped, Blocks{host.restored - told_in_},
+            Blocks{host.offloaded - told_out_}};
+  return s;
 }
 
 void KvLedger::broken(const std::string& what) const { throw EngineError("KV ledger: " + what); }

@@ -46,6 +46,7 @@ struct KvConfig {
   bool contiguous = false;           ///< one run of 2^i slots a call; block_tokens is then 1
   Tokens host_tokens{};              ///< room in host memory for swapped KV
   PrefixKind prefix = PrefixKind::kNone;
+  Blocks host_prefix{};              ///< room in host memory for cached prefixes that the device evicts
 };
 
 /// Paths of the prompts in flight, by slot: segments, the unique tail, the output. Kept only with a prefix cache or
@@ -75,6 +76,8 @@ class KvLedger final : public PrefixView {
   }
   /// Blocks that can be had: free or evictable.
   Blocks available() const { return prefix_ ? free_ + prefix_->evictable() : free_; }
+  /// Blocks that can be had without a copy to host memory.
+  Blocks available_without_copy() const { return copies_prefixes_ ? free_ : available(); }
   Blocks blocks_for(Tokens t) const { return block_.blocks_for(t); }
   bool never_fits(Tokens reserve, Tokens promise, Tokens lifetime) const;
 
@@ -105,6 +108,10 @@ class KvLedger final : public PrefixView {
   void release(CallId id, Tokens context);
   void swap_out(CallId id, Tokens context);                 ///< books host memory; its blocks go with release()
   void end_swap_in(Tokens context) { book_host(-context); } ///< the step that brought it back has ended
+  /// Blocks of cached prefixes that came from and went to host memory since the last time it was asked.
+  struct Copies { Blocks in, out; };
+  Copies take_copies();
+  bool copies_prefixes() const { return copies_prefixes_; }
   void drop_swapped(CallId id, Tokens context);
   void swap_in(CallId id, Tokens context);
 
@@ -177,6 +184,9 @@ class KvLedger final : public PrefixView {
   std::optional<Buddy> buddy_;
   std::optional<PrefixCache> prefix_;
   std::int64_t evicted_ = 0;
+  bool copies_prefixes_ = false;
+  Tokens swapped_in_, swapped_out_;   ///< all that ever was
+  std::int64_t told_in_ = 0, told_out_ = 0;   ///< blocks that take_copies() has told of
   bool journaling_ = false;
   std::vector<KvOp> journal_;
   std::vector<PrefixCache::Move> moves_;

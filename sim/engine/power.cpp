@@ -70,14 +70,14 @@ void PowerDomain::set_clock(ServerPriority p, int megahertz) {
   if (last == megahertz) return;
   last = megahertz;
   orders_.push_back({now_ + parts_.cap_delay, Order::kClock, p, megahertz});
-  act(p == ServerPriority::kLow ? "order-low" : "order-high", megahertz);
+  act(p == ServerPriority::kLow ? "order-low" : "order-high", megahertz, parts_.cap_delay);
 }
 
 void PowerDomain::brake(bool on) {
   if (brake_ordered_ == on) return;
   brake_ordered_ = on;
   orders_.push_back({now_ + parts_.brake_delay, on ? Order::kBrake : Order::kRelease});
-  act(on ? "order-brake" : "order-release", 0);
+  act(on ? "order-brake" : "order-release", 0, parts_.brake_delay);
 }
 
 void PowerDomain::carry_out(const Order& o) {
@@ -122,11 +122,11 @@ void PowerDomain::on_step(std::size_t member, std::int64_t milliwatts) {
   server_peak_ = std::max(server_peak_, m.base_mw + milliwatts + milliwatts * m.per_mille / 1000);
 }
 
-void PowerDomain::act(std::string_view what, std::int64_t value) {
+void PowerDomain::act(std::string_view what, std::int64_t value, std::optional<Duration> estimate) {
   std::uint64_t word = static_cast<std::uint64_t>(to_ps(now_)) * kOdd[0] ^ static_cast<std::uint64_t>(value) * kOdd[1];
   for (const char c : what) word = word * 131 + static_cast<unsigned char>(c);
   hash_ = hash_combine(hash_, word);
-  if (actions_) actions_->action({now_, "power", what, StationId{}, ~std::uint64_t{0}, value});
+  if (actions_) actions_->action({now_, "power", what, StationId{}, ~std::uint64_t{0}, value, estimate});
 }
 
 PowerResult PowerDomain::finish(Time end) {

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -102,7 +103,7 @@ class PowerDomain final : public PowerControl {
   void carry_out(const Order& o);
   void apply();
   void sample(Time now);
-  void act(std::string_view what, std::int64_t value);
+  void act(std::string_view what, std::int64_t value, std::optional<Duration> estimate = {});
 
   PowerDomainParts parts_;
   const Meter* meter_;

@@ -6,8 +6,10 @@
 
 namespace orrery {
 
-PrefixCache::PrefixCache(Tokens block_tokens) : block_(block_tokens.value()), nodes_(1), buckets_(64, kNil) {
+PrefixCache::PrefixCache(Tokens block_tokens, Blocks host_room)
+    : block_(block_tokens.value()), nodes_(1), buckets_(64, kNil) {
   nodes_[kRoot].refs = 1;
+  host_.room = host_room;
 }
 
 PrefixCache::Match PrefixCache::match(Path path, Tokens limit) const {
@@ -18,10 +20,11 @@ PrefixCache::Match PrefixCache::match(Path path, Tokens limit) const {
     at = find(at, s);
     if (at == kNil) break;
     const Node& n = nodes_[at];
-    const std::int64_t take = std::min<std::int64_t>(n.cached, end - first_block(n));
+    const std::int64_t take = std::min<std::int64_t>(n.cached + n.host, end - first_block(n));
     if (take > 0) {
       m.blocks = Blocks{first_block(n) + take};
       if (n.refs == 0) m.evictable += Blocks{n.cached};
+      if (take > n.cached) m.evictable += Blocks{take - n.cached};
     }
     if (first_block(n) + take < end_block(n)) break;
   }
@@ -39,7 +42,7 @@ Tokens PrefixCache::pin(Pin& pin, Path path, Tokens tokens) {
     if (at == kNil) break;
     ++depth;
     const Node& n = nodes_[at];
-    const std::int64_t take = std::min<std::int64_t>(n.cached, end - first_block(n));
+    const std::int64_t take = std::min<std::int64_t>(n.cached + n.host, end - first_block(n));
     if (take > 0) {
       reached = first_block(n) + take;
       pin = {at, depth};
@@ -47,7 +50,12 @@ Tokens PrefixCache::pin(Pin& pin, Path path, Tokens tokens) {
     }
     if (first_block(n) + take < end_block(n)) break;
   }
-  for (std::uint32_t id = pin.node; id != kRoot; id = nodes_[id].parent) ref(id);
+  for (std::uint32_t id = pin.node; id != kRoot; id = nodes_[id].parent) {
+    ref(id);
+    const Node& n = nodes_[id];
+    const std::int64_t take = std::min<std::int64_t>(n.cached + n.host, end - first_block(n));
+    if (take > n.cached) restore(id, Blocks{take - n.cached});
+  }
   return Tokens{reached * block_};
 }
 
@@ -59,6 +67,11 @@ Blocks PrefixCache::publish(Pin& pin, Path path, Tokens from, Tokens to) {
     const std::int64_t have = first_block(n) + n.cached, upto = std::min(end, end_block(n));
     if (have < upto) {
       if (have < begin) break;  // a hole: what lies before was not computed by this lease, nor is it cached
+      if (n.host > 0) {
+        const Blocks again{std::min<std::int64_t>(n.host, upto - have)};
+        host_.superseded += again.value();
+        leave_host(pin.node, again);
+      }
       n.cached += static_cast<std::int32_t>(upto - have);
       taken += Blocks{upto - have};
       move(Move::kPublish, pin.node, have, upto);
@@ -82,7 +95,7 @@ void PrefixCache::unpin(Pin& pin) {
       if (n.cached > 0) {
         link_newest(id);
         evictable_ += Blocks{n.cached};
-      } else if (n.children == 0) {
+      } else if (n.children == 0 && n.host == 0) {
         erase(id);
       }
     }
@@ -100,6 +113,7 @@ Blocks PrefixCache::evict(Blocks n) {
     move(Move::kEvict, id, end - gone.value(), end);
     nodes_[id].cached -= static_cast<std::int32_t>(gone.value());
     left -= gone;
+    if (host_.room > Blocks{}) offload(id, gone);
     if (nodes_[id].cached == 0) {
       unlink(id);
       erase_unused(id);
@@ -163,7 +177,7 @@ void PrefixCache::erase(std::uint32_t id) {
 }
 
 void PrefixCache::erase_unused(std::uint32_t id) {
-  while (nodes_[id].cached == 0 && nodes_[id].refs == 0 && nodes_[id].children == 0) {
+  while (nodes_[id].cached + nodes_[id].host == 0 && nodes_[id].refs == 0 && nodes_[id].children == 0) {
     const std::uint32_t parent = nodes_[id].parent;
     erase(id);
     id = parent;
@@ -203,6 +217,56 @@ void PrefixCache::unlink(std::uint32_t id) {
   const Node& n = nodes_[id];
   (n.older == kNil ? oldest_ : nodes_[n.older].newer) = n.newer;
   (n.newer == kNil ? newest_ : nodes_[n.newer].older) = n.older;
+}
+
+/// The device has evicted its last n blocks: they are in host memory now, which loses its oldest for them.
+void PrefixCache::offload(std::uint32_t id, Blocks n) {
+  if (nodes_[id].host > 0) unlink_host(id);
+  link_host(id);
+  nodes_[id].host += static_cast<std::int32_t>(n.value());
+  host_.held += n;
+  host_.offloaded += n.value();
+  while (host_.held > host_.room) {
+    const std::uint32_t oldest = host_oldest_;
+    const Blocks gone = std::min(Blocks{nodes_[oldest].host}, host_.held - host_.room);
+    host_.dropped += gone.value();
+    leave_host(oldest, gone);
+    erase_unused(oldest);
+  }
+  host_.peak = std::max(host_.peak, host_.held);
+}
+
+/// Its first n blocks in host memory are on the device again; the node is pinned.
+void PrefixCache::restore(std::uint32_t id, Blocks n) {
+  leave_host(id, n);
+  nodes_[id].cached += static_cast<std::int32_t>(n.value());
+  held_ += n;
+  host_.restored += n.value();
+}
+
+void PrefixCache::leave_host(std::uint32_t id, Blocks n) {
+  nodes_[id].host -= static_cast<std::int32_t>(n.value());
+  host_.held -= n;
+  if (nodes_[id].host == 0) unlink_host(id);
+}
+
+void PrefixCache::link_host(std::uint32_t id) {
+  nodes_[id].host_older = host_newest_;
+  nodes_[id].host_newer = kNil;
+  (host_newest_ == kNil ? host_oldest_ : nodes_[host_newest_].host_newer) = id;
+  host_newest_ = id;
+}
+
+void PrefixCache::unlink_host(std::uint32_t id) {
+  const Node& n = nodes_[id];
+  (n.host_older == kNil ? host_oldest_ : nodes_[n.host_older].host_newer) = n.host_newer;
+  (n.host_newer == kNil ? host_newest_ : nodes_[n.host_newer].host_older) = n.host_older;
+}
+
+Blocks PrefixCache::count_host() const {
+  Blocks sum;
+  for (std::uint32_t id = host_oldest_; id != kNil; id = nodes_[id].host_newer) sum += Blocks{nodes_[id].host};
+  return sum;
 }
 
 }  // namespace orrery

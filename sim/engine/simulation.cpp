@@ -486,6 +486,7 @@ Outcome Simulation::finish() {
   for (const auto& s : stations_) {
     end.stations.push_back(s->ledger().end());
     end.stations.back().idle = open.empty();
+    end.stations.back().token_bytes = s->kv_bytes_per_token();
     out.iterations += s->iterations();
     out.fingerprint = hash_combine(out.fingerprint, s->decisions_hash());
     out.decisions = hash_combine(out.decisions, s->decisions_hash());

@@ -196,6 +196,7 @@ class Station final : private PrefixView {
 
   StationId id() const { return id_; }
   const KvLedger& ledger() const { return ledger_; }
+  Bytes kv_bytes_per_token() const { return parts_.kv_bytes_per_token; }
   const PrefixView* prefix() const { return parts_.kv.prefix == PrefixKind::kNone ? nullptr : this; }
   std::uint64_t decisions_hash() const { return hash_; }
   std::int64_t iterations() const { return iterations_; }
@@ -258,6 +259,7 @@ class Station final : private PrefixView {
   void admit(Lane& lane, const BatchPlan::Admission& a, Time now);
   void take_chunks(Lane& lane, Time now);
   void take_decodes(Lane& lane);
+  void count_copies(StepShape& shape);
   void run_step(Lane& lane, Time now);
   void execute(Lane& lane, Time now);
   void run_pipeline(Lane& lane, Time now);

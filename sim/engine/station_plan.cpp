@@ -61,6 +61,7 @@ void Station::refresh_keys(Lane& lane, Time now) {
   take_decodes(lane);
   lane.shape.host_in = lane.shape.host_out = Bytes{};
   if (lane.swaps()) [[unlikely]] price_swaps(lane);
+  if (ledger_.copies_prefixes()) [[unlikely]] count_copies(lane.shape);
 }
 
 void Station::make_changes(Lane& lane, Time now) {
@@ -75,6 +76,14 @@ void Station::price_swaps(Lane& lane) {
   StepShape& shape = lane.shape;
   shape.host_in = parts_.kv_bytes_per_token * lane.host_returning.value();
   for (const SwapOut& w : lane.swapping) shape.host_out += parts_.kv_bytes_per_token * w.context.value();
+}
+
+/// Prefixes that came back from host memory for this plan, and those that were evicted to it.
+void Station::count_copies(StepShape& shape) {
+  const KvLedger::Copies copies = ledger_.take_copies();
+  const std::int64_t block = parts_.kv.block_tokens.value();
+  shape.host_in += parts_.kv_bytes_per_token * (copies.in.value() * block);
+  shape.host_out += parts_.kv_bytes_per_token * (copies.out.value() * block);
 }
 
 inline void Station::take_chunks(Lane& lane, Time now) {
@@ -240,7 +249,7 @@ void Station::run_pipeline(Lane& lane, Time now) {
 }
 
 std::int64_t Station::iterations_at_once(Lane& lane) const {
-  if (lane.swaps()) return 1;
+  if (lane.swaps() || lane.shape.host_in > Bytes{} || lane.shape.host_out > Bytes{}) return 1;
   if (!run_->fast_forward || lane.plan.repeat.iterations == 1) return 1;
   if (run_->mover && run_->mover->steps(id_)) return 1;
   if (lane.run.first == Duration{}) return 1;   // other stations take turns with iterations that take no time
@@ -248,7 +257,7 @@ std::int64_t Station::iterations_at_once(Lane& lane) const {
   const std::int64_t limit =
       std::min({lane.run.valid, lane.plan.repeat.iterations, lane.group.until_due(run_->calls)});
   // the blocks of the first iteration are taken already
-  return std::max<std::int64_t>(lane.group.fit(limit, ledger_.available() + lane.group.needed()), 1);
+  return std::max<std::int64_t>(lane.group.fit(limit, ledger_.available_without_copy() + lane.group.needed()), 1);
 }
 
 /// Asks the policy at every iteration that is skipped: it must say the same again.
@@ -325,7 +334,8 @@ inline void Station::tell_kv(Time now) {
       }
     }
     carry_out(lane, now);
-    if (lane.shape.sequences > 0 || lane.swaps()) return run_step(lane, now);
+    const bool copies = lane.shape.host_in > Bytes{} || lane.shape.host_out > Bytes{};
+    if (lane.shape.sequences > 0 || lane.swaps() || copies) return run_step(lane, now);
   }
   throw EngineError("station " + std::to_string(id_.index) + " at " + std::to_string(to_seconds(now)) +
                     " s: the batcher makes plan after plan that run nothing");

@@ -86,13 +86,35 @@ void check_charges(const RunFacts& f, Checker& c) {
           steps.energy + r.lost + f.end.told_ahead);
 }
 
+/// Of KV between device and host: what steps were told to copy is what was swapped and what the prefix cache moved.
+void check_copies(const RunFacts& f, Checker& c) {
+  Wide in = 0, out = 0;
+  bool idle = !f.aborted;
+  for (const RunEnd::Station& s : f.end.stations) {
+    const std::int64_t block = s.block_tokens.value();
+    const std::int64_t copied_in = s.host.restored - s.host.untold_in.value();
+    const std::int64_t copied_out = s.host.offloaded - s.host.untold_out.value();
+    in += static_cast<Wide>(s.token_bytes.value()) * (s.swapped_in.value() + copied_in * block);
+    out += static_cast<Wide>(s.token_bytes.value()) * (s.swapped_out.value() + copied_out * block);
+    idle = idle && s.idle;
+  }
+  if (!idle || f.end.stations.empty()) return;
+  c.equal("bytes of KV from host memory: of all steps = swapped in + prefixes restored", Wide{f.host_in.value()}, in);
+  c.equal("bytes of KV to host memory: of all steps = swapped out + prefixes offloaded", Wide{f.host_out.value()}, out);
+}
+
 void check_kv(const RunFacts& f, Checker& c) {
   for (std::size_t i = 0; i < f.end.stations.size(); ++i) {
     const RunEnd::Station& s = f.end.stations[i];
     c.equal("KV blocks held + free + cached = total", s.held.value() + s.free.value() + s.cached.value(),
             s.total.value(), replica(i));
     if (s.idle) c.equal("KV blocks held by an idle replica = 0", s.held.value(), 0, replica(i));
+    const RunEnd::Station::Host& h = s.host;
+    c.equal("cached blocks offloaded to host memory = restored + superseded + dropped + there", h.offloaded,
+            h.restored + h.superseded + h.dropped + h.held.value(), replica(i));
+    if (h.held > h.room || h.peak > h.room) c.fail("more cached blocks in host memory than there is room", replica(i));
   }
+  check_copies(f, c);
   for (std::size_t i = 0; i < f.slots.size(); ++i) {
     const RunFacts::Slots& s = f.slots[i];
     if (s.used < 0 || s.reserved < 0 || s.used + s.reserved > s.held)

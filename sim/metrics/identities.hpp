@@ -22,6 +22,14 @@ struct RunEnd {
   struct Station {
     Blocks held, free, cached, total;  ///< by leases, by nobody, by the prefix cache alone, all
     bool idle = true;                  ///< no call is left at it
+    Tokens swapped_in{}, swapped_out{};
+    struct Host {                      ///< cached prefixes in host memory (prefix_cache.hpp)
+      Blocks room{}, held{}, peak{};
+      std::int64_t offloaded = 0, restored = 0, superseded = 0, dropped = 0;
+      Blocks untold_in{}, untold_out{};   ///< of restored and offloaded: no step was told of the copy
+    } host{};
+    Tokens block_tokens{};
+    Bytes token_bytes{};               ///< of KV, for the bytes of copies
   };
   Time end{};                          ///< of the last event
   std::vector<Station> stations{};     ///< empty: not checked
@@ -56,6 +64,8 @@ struct RunFacts {
   std::int64_t gaps = 0;               ///< output - 1, summed over rows
   std::int64_t itl = 0;                ///< gaps recorded
   Wide energy = 0;                     ///< of all steps, nJ
+  Bytes host_in, host_out;             ///< copied during steps that have ended
+  bool aborted = false;                ///< a step never ended
   std::vector<Wide> station_energy{};
   struct Slots {
     Wide held = 0, used = 0, reserved = 0;  ///< integrals over time of KV slots

@@ -217,6 +217,7 @@ Summary Recorder::finish(const RunEnd& end) {
   }
   fill_requests(s, cut);
   fill_kv(s, end.end);
+  fill_host(s, end);
   fill_work(s);
   fill_stations(s, end);
   fill_state(s, cut);
@@ -312,6 +313,22 @@ void Recorder::fill_kv(Summary& s, Time end) const {
   s.kv.preemption_loss_s = ps_to_s(stalls_[static_cast<int>(Stall::kPreempted)]);
   s.kv.swaps = departures_[static_cast<int>(Leave::kSwap)];
   s.kv.prefix_hit_rate = ratio(static_cast<double>(cached_), static_cast<double>(prompt_));
+}
+
+void Recorder::fill_host(Summary& s, const RunEnd& end) const {
+  Summary::Host& h = s.kv.host;
+  for (const RunEnd::Station& x : end.stations) {
+    const std::int64_t block = x.block_tokens.value();
+    h.room += x.host.room.value() * block;
+    h.hit_tokens += x.host.restored * block;
+    h.offloaded_tokens += x.host.offloaded * block;
+    h.dropped_tokens += x.host.dropped * block;
+    h.bytes_in += static_cast<double>(x.token_bytes.value()) * static_cast<double>(x.host.restored * block);
+    h.bytes_out += static_cast<double>(x.token_bytes.value()) * static_cast<double>(x.host.offloaded * block);
+    const double peak = ratio(static_cast<double>(x.host.peak.value()), static_cast<double>(x.host.room.value()));
+    h.peak_used_fraction = std::max(h.peak_used_fraction, peak);
+  }
+  h.hit_rate = ratio(static_cast<double>(h.hit_tokens), static_cast<double>(prompt_));
 }
 
 /// In fJ: 1 mW for 1 ps. Nobody is busy for longer than it is there but a stage that was told of before it ends.
@@ -412,6 +429,9 @@ RunFacts Recorder::facts(const RunEnd& end) const {
   f.gaps = gaps_;
   for (const auto& e : epochs_) f.itl += e->itl.count();
   f.energy = energy_;
+  f.host_in = times_.host_in();
+  f.host_out = times_.host_out();
+  f.aborted = aborted_;
   for (const RunEnd::Row& row : end.rows) {
     Wide& metered = f.metered.emplace_back(row.rest);
     for (const StationId s : row.stations) {

@@ -237,6 +237,7 @@ class Recorder {
   void fill_requests(Summary& s, std::size_t cut) const;
   void fill_slo(Summary& s, const std::vector<PerClass>& classes, const PerClass& all, const Histogram& itl) const;
   void fill_kv(Summary& s, Time end) const;
+  void fill_host(Summary& s, const RunEnd& end) const;
   void fill_work(Summary& s) const;
   void fill_stations(Summary& s, const RunEnd& end) const;
   void fill_state(Summary& s, std::size_t cut) const;
@@ -266,6 +267,7 @@ class Recorder {
   std::int64_t statuses_[kStatuses] = {};
   Wide open_arrivals_ = 0;                  ///< sum over requests in flight at the end
   std::optional<Time> backwards_;           ///< when time first ran backwards
+  bool aborted_ = false;                    ///< a step never ended
   std::optional<Row> odd_;                  ///< the first row whose times do not fit
   Time waiting_since_{};
   std::int64_t waiting_ = 0, waiting_at_arrival_ = 0;

@@ -146,6 +146,7 @@ inline std::int64_t Recorder::on_abort(StationId station, int lane, Time start, 
   s.energy += energy;
   energy_ += energy;
   span_ += time;
+  aborted_ = true;
   times_.add_lost(s.kind, time);
   time_[run.in_range][static_cast<std::size_t>(run.grade)] += time;
   if (timeline_) timeline_->abort(station, lane, start, now, energy);

@@ -55,6 +55,10 @@ std::int64_t StepTimes::moving(int kind, const StepShape& shape, int stage, std:
     left -= ps;
     moving += ps;
   };
+  if (stage == 0) {
+    host_in_ += shape.host_in * k;
+    host_out_ += shape.host_out * k;
+  }
   if (rates_[i].collective) take(p.network, to_ps(cost->collectives(shape, stage)));
   if (cost != nullptr && (shape.host_in.value() | shape.host_out.value()) != 0) {
     StepShape here = shape;

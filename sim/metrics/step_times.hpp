@@ -83,7 +83,9 @@ class StepTimes {
   /// `there`: ps, summed over replicas.
   TimeShares shares(Wide there) const;
   double host_s() const;
-  double swap_s() const;           ///< by how much longer steps took because KV was swapped
+  double swap_s() const;           ///< by how much longer steps took because KV went to host memory or came from there
+  Bytes host_in() const { return host_in_; }   ///< of KV, of all steps
+  Bytes host_out() const { return host_out_; }
 
  private:
   struct Bound {
@@ -103,6 +105,7 @@ class StepTimes {
   std::int64_t moving(int kind, const StepShape& shape, int stage, std::int64_t k, const StepRun& run);
   void add_split(Bound& b, const MemoryBound& m, std::int64_t apart, std::int64_t k, const StepRun& run);
 
+  Bytes host_in_, host_out_;
   std::vector<Kind> kinds_;
   std::vector<Rates> rates_;
   std::vector<Parts> parts_;

@@ -122,6 +122,18 @@ struct Summary {
     std::vector<SloResult> limits;
   } slo;
 
+  /// Cached prefixes in host memory, over all replicas. Tokens that were brought back for a call that came again after
+  /// a preemption count too.
+  struct Host {
+    std::int64_t room = 0;           ///< tokens; 0: there is no such tier
+    std::int64_t hit_tokens = 0;     ///< brought back because a prompt began with them
+    std::int64_t offloaded_tokens = 0;   ///< copied there when the device evicted them
+    std::int64_t dropped_tokens = 0; ///< lost to make room
+    double hit_rate = 0;             ///< hit tokens / prompt tokens of requests that were scheduled
+    double bytes_in = 0, bytes_out = 0;   ///< copied to the device; to host memory
+    double peak_used_fraction = 0;   ///< of its room, of any station
+  };
+
   /// Time averages over the run, as shares of all KV slots, but for fragmented_fraction.
   struct Kv {
     double peak_used_fraction = 0;   ///< largest share of blocks held by calls, of any station
@@ -130,6 +142,7 @@ struct Summary {
     std::int64_t preemptions = 0, swaps = 0;
     double preemption_loss_s = 0;    ///< sum over calls: from their last token before one until they decode again
     double prefix_hit_rate = 0;      ///< cached / prompt tokens of requests that were scheduled
+    Host host;
   } kv;
 
   struct Tokens_ {

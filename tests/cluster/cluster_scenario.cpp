@@ -292,7 +292,8 @@ class Told final : public ActionSink {
     const bool asked = a.request != ~std::uint64_t{0};
     lines.push_back(duration_text(a.at.time_since_epoch()) + " " + std::string(a.who) + " " + std::string(a.what) +
                     " " + (placed ? places_.at(static_cast<std::size_t>(a.station.index)) : "-") + " " +
-                    (asked ? source_->name(a.request) : "-") + " " + std::to_string(a.value));
+                    (asked ? source_->name(a.request) : "-") + " " + std::to_string(a.value) +
+                    (a.estimate ? " for " + duration_text(*a.estimate) : ""));
   }
   std::vector<std::string> lines;
 

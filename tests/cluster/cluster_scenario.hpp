@@ -25,8 +25,8 @@
 /// clock MHZ    slower (per mille of the step's time), draw (watts): what a clock of the power policy does
 /// expect       as there, for requests; and NAME.decode, .transfer, .migrations, .load, .waited (for room where it
 ///              decodes)
-/// does         an action that happens, in the order of the lines: TIME WHO WHAT PLACE REQUEST VALUE, or the beginning
-///              of it; PLACE is pool.number or -, REQUEST a name or -
+/// does         an action that happens, in the order of the lines: TIME WHO WHAT PLACE REQUEST VALUE for ESTIMATE, or
+///              the beginning of it; PLACE is pool.number or -, REQUEST a name or -, ESTIMATE only where there is one
 /// never        words that no action has: WHO WHAT PLACE ...
 ///
 /// Errors throw std::invalid_argument with file:line.

@@ -30,7 +30,8 @@ class Actions final : public ActionSink, public DecisionSink {
   void action(const Action& a) override {
     lines.push_back(duration_text(a.at.time_since_epoch()) + " " + std::string(a.who) + ": " + std::string(a.what) +
                     " at " + std::to_string(a.station.index) + " #" +
-                    std::to_string(static_cast<std::int64_t>(a.request)) + " " + std::to_string(a.value));
+                    std::to_string(static_cast<std::int64_t>(a.request)) + " " + std::to_string(a.value) +
+                    (a.estimate ? " for " + duration_text(*a.estimate) : ""));
   }
   std::vector<std::string> lines;
 };

@@ -72,6 +72,8 @@ TEST(Differential, TheFuzzReachesEveryMechanism) {
     if (s.policies.count("admission")) here.insert("admission " + s.policies.at("admission"));
     if (r.outcome.summary.steps < sums.iterations) here.insert("fast-forward");
     if (sums.swaps > 0) here.insert("swap");
+    if (sums.host_in > 0) here.insert("prefix from host memory");
+    if (r.outcome.summary.kv.host.dropped_tokens > 0) here.insert("prefix dropped from host memory");
     if (sums.recomputed > 0) here.insert("recompute");
     if (sums.padded > 0) here.insert("padding");
     if (s.cost.stages > 1) here.insert("pipeline of " + std::to_string(s.cost.stages));
@@ -101,7 +103,8 @@ TEST(Differential, TheFuzzReachesEveryMechanism) {
                            "cancelled",       "restart",
                            "resume",          "pause",
                            "timed out",       "done at a later attempt",
-                           "retried in vain", "qoe between 0 and 1"})
+                           "retried in vain", "qoe between 0 and 1",
+                           "prefix from host memory", "prefix dropped from host memory"})
     EXPECT_GE(seen[what], 20) << what;
   const Registry& registry = shipped_policies();
   for (const auto& entry : registry.entries<Batcher>()) EXPECT_GE(seen["batching " + entry.name], 100) << entry.name;

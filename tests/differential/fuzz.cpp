@@ -223,6 +223,8 @@ Scenario random_scenario(std::uint64_t seed, std::uint64_t index, std::int64_t m
     s.engine.kv_blocks = Blocks{largest.value() * dice.between(100, 250) / 100 / block.value() + 1};
   }
   draw_clients(dice, s);
+  if (s.engine.prefix != TwinPrefix::kNone && dice.chance(60))
+    s.engine.host_prefix = Blocks{dice.between(1, std::max<std::int64_t>(2, s.engine.kv_blocks.value() * 2))};
   return s;
 }
 
@@ -275,6 +277,7 @@ Scenario minimised(const Scenario& scenario) {
     better |= try_it([](Scenario& s) { s.stations = 1; s.policies.erase("router"); });
     better |= try_it([](Scenario& s) { s.engine.prefix = TwinPrefix::kNone; });
     better |= try_it([](Scenario& s) { s.engine.host_tokens = Tokens{}; });
+    better |= try_it([](Scenario& s) { s.engine.host_prefix = Blocks{}; });
     better |= try_it([](Scenario& s) { s.engine.clients.clear(), s.engine.classes.clear(), s.engine.qoe.clear(); });
     for (std::size_t i = 0; i < best.engine.clients.size(); ++i) {
       better |= try_it([&](Scenario& s) { s.engine.clients[i].retries = 0; });

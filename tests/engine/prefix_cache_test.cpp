@@ -369,6 +369,60 @@ TEST(PrefixCache, EqualsThePlainModelOverRandomChunks) {
   }
 }
 
+/// Room for 3 blocks in host memory; prompts of 4 and of 2 blocks go there, are lost from the oldest end, come back.
+TEST(PrefixCache, EvictedBlocksGoToHostMemoryAndComeBack) {
+  PrefixCache cache(16_tok, 3_blk);
+  Lease a{{seg(1, 64)}, {}}, b{{seg(2, 32)}, {}};
+  run(cache, a);
+  cache.unpin(a.pin);
+  run(cache, b);
+  cache.unpin(b.pin);
+  EXPECT_EQ(cache.evict(3_blk), 3_blk);                // a keeps its first block on the device
+  EXPECT_EQ(cache.host().held, 3_blk);
+  EXPECT_EQ(cache.host().offloaded, 3);
+  auto hit = cache.match(a.path, 64_tok);
+  EXPECT_EQ(hit.tokens, 64_tok);
+  EXPECT_EQ(hit.evictable, 4_blk);                     // one to pin, three to find room for
+  hit = cache.match(a.path, 40_tok);
+  EXPECT_EQ(hit.tokens, 32_tok);
+  EXPECT_EQ(hit.evictable, 2_blk);
+
+  EXPECT_EQ(cache.evict(2_blk), 2_blk);                // a's first block, then b's last: a's last ones make room
+  EXPECT_EQ(cache.host().held, 3_blk);
+  EXPECT_EQ(cache.host().dropped, 2);
+  EXPECT_EQ(cache.match(a.path, 64_tok).tokens, 32_tok);
+  EXPECT_EQ(cache.match(b.path, 32_tok).tokens, 32_tok);
+
+  EXPECT_EQ(run(cache, b), 32_tok);                    // its second block comes back
+  EXPECT_EQ(cache.host().restored, 1);
+  EXPECT_EQ(cache.held(), 2_blk);
+  EXPECT_EQ(run(cache, a), 32_tok);                    // two come back, two are computed
+  EXPECT_EQ(cache.host().restored, 3);
+  EXPECT_EQ(cache.host().held, 0_blk);
+  EXPECT_EQ(cache.held(), 6_blk);
+  cache.unpin(a.pin);
+  cache.unpin(b.pin);
+  EXPECT_EQ(cache.evictable(), 6_blk);
+}
+
+/// A call computes blocks again whose copies are in host memory, because its hit had to stop before them.
+TEST(PrefixCache, WhatIsComputedAgainLeavesHostMemory) {
+  PrefixCache cache(16_tok, 100_blk);
+  Lease a{{seg(1, 64), seg(2, 32)}, {}};
+  run(cache, a);
+  cache.unpin(a.pin);
+  EXPECT_EQ(cache.evict(6_blk), 6_blk);
+  EXPECT_EQ(cache.nodes(), 2u);                        // remembered
+  EXPECT_EQ(cache.pin(a.pin, a.path, 32_tok), 32_tok);
+  EXPECT_EQ(cache.publish(a.pin, a.path, 32_tok, 80_tok), 3_blk);
+  EXPECT_EQ(cache.host().restored, 2);
+  EXPECT_EQ(cache.host().superseded, 3);
+  EXPECT_EQ(cache.host().held, 1_blk);
+  EXPECT_EQ(cache.count_host(), 1_blk);
+  EXPECT_EQ(cache.match(a.path, 96_tok).tokens, 96_tok);
+  cache.unpin(a.pin);
+}
+
 /// Feeds prompts in order to a cache that never evicts. Returns hits and blocks, a partial last block counted.
 struct Hits {
   std::int64_t hit = 0, blocks = 0;

@@ -74,7 +74,30 @@ TEST_F(Cli, UnknownKeysTypesAndRanges) {
 
 TEST_F(Cli, ALimitThatTheBatchingPolicyDoesNotHaveIsNotSilent) {
   EXPECT_EQ(error_of("/engine={\"max_num_batched_tokens\": 512, \"chunked_prefill\": false}"),
-            "orrery: /engine/chunked_prefill: the batching policy \"vllm-v1\" has no such setting\n");
+            "orrery: /engine/chunked_prefill: /policy/batching \"vllm-v1\" always splits long prompts; false needs "
+            "one that need not, such as \"vllm\", \"tgi\" or \"tensorrt-llm\"\n");
+  EXPECT_EQ(error_of("/engine={\"preset\": \"vllm-0.2\", \"chunked_prefill\": true}"),
+            "orrery: /engine/chunked_prefill: /policy/batching \"vllm\" computes every prompt in one piece; true needs "
+            "one that splits them, such as \"vllm-v1\", \"sarathi\" or \"tgi\"\n");
+}
+
+/// What a policy does anyway may be said; every one that is listed answers to one of the two.
+TEST_F(Cli, ChunkedPrefillMayBeSaidWhereItIsSoAnyway) {
+  const Value policies = parse_json(orrery({"policies", "--json"}).out);
+  int cut = 0, whole = 0, choose = 0;
+  for (const Value& p : policies.items()) {
+    if (p.at("slot").as_string() != "batching") continue;
+    const auto code = [&](const std::string& said) {
+      return orrery(quick({"--quiet", "--set", "/slo={}", "--set",
+                           "/policy={\"batching\": " + to_json(p.at("name")) + "}", "--set", "/engine={\"chunked_prefill\": " + said + "}"})).code;
+    };
+    const bool yes = code("true") == 0, no = code("false") == 0;
+    EXPECT_TRUE(yes || no) << p.at("name").as_string();
+    ++(yes && no ? choose : yes ? cut : whole);
+  }
+  EXPECT_EQ(choose, 2);   // tgi, tensorrt-llm
+  EXPECT_EQ(cut, 4);      // fastgen, sarathi, sglang, vllm-v1
+  EXPECT_GE(whole, 6);
 }
 
 TEST_F(Cli, AllErrorsComeAtOnceEachOnItsLine) {

@@ -83,6 +83,59 @@ TEST_F(Cli, PrefixesThatNobodyCachesAreTold) {
   EXPECT_THAT(orrery(quick()).out, Not(HasSubstr(note)));
 }
 
+/// 60 sessions in KV memory for a few of them: with host memory their next turns find what the device evicted. The bytes
+/// are those of the tokens; at a thousandth of the bandwidth steps wait for them.
+TEST_F(Cli, CachedPrefixesComeBackFromHostMemory) {
+  const std::string config = write("h.json", R"({"model": "llama-3.1-8b", "hardware": "h200-sxm",
+      "engine": {"kv_blocks": 500, "prefix_cache": "hash"},
+      "workload": {"arrival": {"process": "poisson", "rate": 3}, "lengths": {"prompt": 500, "output": 20},
+                   "requests": 300, "sessions": {"turns": "geometric:5", "think": "20s"}}})");
+  const auto with = [&](const std::string& bandwidth) {
+    return parse_json(orrery({"run", config, "--json", "--set",
+                              "/engine/kv_tiers=[{\"name\": \"dram\", \"size\": \"64GB\", \"bandwidth\": \"" +
+                                  bandwidth + "\"}]"}).out);
+  };
+  const Value without = parse_json(orrery({"run", config, "--json"}).out);
+  const Value fast = with("25GB/s"), slow = with("25MB/s");
+  EXPECT_EQ(without.at("kv").find("tiers"), nullptr);
+  EXPECT_GT(fast.at("kv").at("prefix_hit_rate").as_double(), 2 * without.at("kv").at("prefix_hit_rate").as_double());
+  const Value& tier = fast.at("kv").at("tiers").items()[0];
+  EXPECT_GT(tier.at("hit_tokens").as_int(), 0);
+  EXPECT_EQ(tier.at("bytes_in").as_double(), 131072.0 * tier.at("hit_tokens").as_double());
+  EXPECT_EQ(tier.at("dropped_tokens").as_int(), 0);
+  EXPECT_LT(fast.at("tokens").at("computed").as_int(), without.at("tokens").at("computed").as_int());
+  EXPECT_GT(slow.at("stalls").at("swap_s").as_double(), 100 * fast.at("stalls").at("swap_s").as_double());
+}
+
+/// Three at once, one at a time: 300, 100 and 200 tokens after each other. First come, first served has answers of 300, 400
+/// and 600 token times, shortest first 100, 300 and 600: the mean is 10/13 of it. The times of steps are not quite even.
+TEST_F(Cli, AResultIsMeasuredAgainstAQueueThatKnowsLengths) {
+  write("trace.csv", "arrival_s,prompt_tokens,output_tokens\n0,10,300\n0,10,100\n0,10,200\n");
+  const std::string config = write("c.json", R"({"model": "llama-3.1-8b", "hardware": "h200-sxm",
+      "policy": {"batching": {"name": "vllm", "max_running": 1}}, "workload": {"trace": "trace.csv"}, "warmup": 0})");
+  const Answer told = orrery({"run", config, "--clairvoyant"});
+  EXPECT_THAT(told.out, HasSubstr(" of clairvoyant by mean E2E, "));
+  const Value s = parse_json(orrery({"run", config, "--clairvoyant", "--json"}).out);
+  const Value& c = s.at("headroom").at("clairvoyant");
+  EXPECT_NEAR(c.at("of_e2e").as_double(), 10.0 / 13, 0.01);
+  EXPECT_EQ(c.at("of_goodput").as_double(), 1);
+  EXPECT_LT(c.at("e2e_mean_s").as_double(), s.at("e2e_s").at("mean").as_double());
+  const Value same = parse_json(orrery({"run", config, "--clairvoyant", "--json", "--set",
+      "/policy/order={\"name\": \"sjf\", \"prompt_weight\": 1}", "--set", "/policy/predictor=oracle"}).out);
+  EXPECT_EQ(same.at("headroom").at("clairvoyant").at("of_e2e").as_double(), 1);
+  EXPECT_EQ(parse_json(orrery({"run", config, "--json"}).out).at("headroom").find("clairvoyant"), nullptr);
+  EXPECT_EQ(orrery({"run", config, "--clairvoyant", "--executor", "cpu", "--set", "/model=llama-tiny", "--set",
+                    "/engine/kv_blocks=100"}).err,
+            "orrery: --clairvoyant: compares simulations; a live executor is measured\n");
+}
+
+TEST_F(Cli, HostMemoryForPrefixesNeedsAPrefixCacheAndRoom) {
+  const std::string tiers = R"("kv_tiers": [{"name": "dram", "size": "1MB", "bandwidth": "25GB/s"}])";
+  EXPECT_EQ(error_of("/engine={" + tiers + "}"),
+            "orrery: /engine/kv_tiers/0/size: expected room for at least one KV block, 2097152 bytes, got 1000000\n"
+            "orrery: /engine/kv_tiers: holds what a prefix cache evicts; /engine/prefix_cache is \"none\"\n");
+}
+
 TEST_F(Cli, TheHighestRateIsSearchedForOnDemand) {
   const Answer a = orrery(quick({"--max-rate", "--seeds", "2"}));
   EXPECT_EQ(a.code, 0) << a.err;

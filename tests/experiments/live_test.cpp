@@ -104,6 +104,8 @@ INSTANTIATE_TEST_SUITE_P(
             "orrery: /engine/kv_format: a live executor keeps KV in the format of the weights\n"
             "orrery: /engine/kv_layout: \"virtual-contiguous\" is not available on a live executor in this version\n"
             "orrery: /engine/kernels: a live executor runs its own kernels; the choice is the cost model's\n"},
+        Refused{{R"(/engine/kv_tiers=[{"name": "dram", "size": "1GB", "bandwidth": "25GB/s"}])"},
+                "orrery: /engine/kv_tiers: a live executor keeps cached prefixes on the device only\n"},
         Refused{
             {"/replication/model_error=true"},
             "orrery: /replication/model_error: a live executor measures its steps; there is no cost model to draw\n"}));

@@ -384,6 +384,20 @@ TEST_F(OutputFolderTest, AppearsWholeOrNotAtAll) {
   EXPECT_EQ(entries(), 1u);
 }
 
+TEST_F(OutputFolderTest, AnActionHasAnEstimateWhereSomebodyKnowsOne) {
+  OutputFolder out(path_, false);
+  ActionsCsv actions(out.file("actions.csv"), {"chat", "code"});
+  actions.action({Time{} + 2s, "engine", "copy", StationId{0}, 7, 1, Duration{1500us}});
+  actions.action({Time{} + 3s, "engine", "land", StationId{1}, 7, 0});
+  actions.close();
+  out.commit();
+  std::ifstream in(base_ / "out" / "actions.csv");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}),
+            "t_s,controller,action,pool,replica,request,value,estimate_s\n"
+            "2,engine,copy,chat,0,7,1,0.0015\n"
+            "3,engine,land,code,1,7,0,\n");
+}
+
 TEST_F(OutputFolderTest, AnEarlierResultIsReplacedOnlyByForce) {
   {
     OutputFolder out(path_, false);

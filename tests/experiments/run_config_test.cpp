@@ -70,9 +70,34 @@ TEST(RunConfig, ReservedKeysAreNotAvailableRatherThanUnknown) {
   }
   EXPECT_THAT(errors_with(R"("cluster": {"ep": 8, "dp": 1})"),
               ElementsAre("/cluster/ep: not available in this version (only 1 is)"));
-  EXPECT_THAT(
-      errors_with(R"("engine": {"kv_tiers": []})"), ElementsAre("/engine/kv_tiers: not available in this version"));
   EXPECT_THAT(errors_with(R"("models": {})"), Contains("/models: not available in this version; name one /model"));
+}
+
+TEST(RunConfig, AKvTierIsHostMemoryOfSomeSizeAndBandwidth) {
+  const auto tiers = [](const std::string& text) {
+    return read(R"({"model": "m", "workload": {}, "engine": {"kv_tiers": )" + text + "}}");
+  };
+  const Reading r = tiers(R"([{"name": "dram", "size": "128GB", "bandwidth": "25GB/s"}])");
+  EXPECT_THAT(r.errors, IsEmpty());
+  EXPECT_EQ(r.config.engine.tier.name, "dram");
+  EXPECT_EQ(r.config.engine.tier.size, 128e9);
+  EXPECT_EQ(r.config.engine.tier.bytes_per_s, 25e9);
+  EXPECT_THAT(tiers("[]").errors, IsEmpty());
+  EXPECT_EQ(tiers("[]").config.engine.tier.name, "");
+  EXPECT_THAT(tiers(R"({"name": "dram"})").errors,
+              ElementsAre("/engine/kv_tiers: expected an array such as [{\"name\": \"dram\", \"size\": \"128GB\", "
+                          "\"bandwidth\": \"25GB/s\"}], got an object"));
+  EXPECT_THAT(tiers("[{}]").errors, ElementsAre("/engine/kv_tiers/0/name: missing key",
+                                                "/engine/kv_tiers/0/size: missing key",
+                                                "/engine/kv_tiers/0/bandwidth: missing key"));
+  EXPECT_THAT(tiers(R"([{"name": "ssd", "size": "1TB", "bandwidth": "5GB/s", "sise": 1}, {"name": "x"}])").errors,
+              ElementsAre("/engine/kv_tiers/1: a second tier is not available in this version; the first is host "
+                          "memory",
+                          "/engine/kv_tiers/0/name: expected \"dram\", got \"ssd\"",
+                          "/engine/kv_tiers/0/sise: unknown key; did you mean \"size\"?"));
+  EXPECT_THAT(tiers(R"([{"name": "dram", "size": "-1GB", "bandwidth": "5GB"}])").errors,
+              ElementsAre("/engine/kv_tiers/0/size: expected a value in [1, 1e+15], got \"-1GB\"",
+                          "/engine/kv_tiers/0/bandwidth: expected a bandwidth like \"25GB/s\", got \"5GB\""));
 }
 
 TEST(RunConfig, PowerDomainsNameTheirPoolsBudgetAndServers) {

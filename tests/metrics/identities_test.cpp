@@ -76,6 +76,46 @@ TEST(Identities, EverySeededErrorIsCaught) {
   EXPECT_THAT(spoiled([](RunFacts& f) { f.slots[1].reserved = -1; }), ElementsAre(HasSubstr("reserved -1")));
 }
 
+/// Two bytes a token, blocks of 16. Replica 0: 3 blocks of a prefix came back, 2 were computed again, 4 were dropped, 1
+/// is there; 10 went there, the copy of one of them belongs to no step. Replica 1 swapped 20 tokens out and in.
+RunFacts copied() {
+  RunFacts f = sound();
+  for (RunEnd::Station& s : f.end.stations) {
+    s.idle = true;
+    s.block_tokens = 16_tok;
+    s.token_bytes = 2_B;
+  }
+  f.end.stations[0].held = 0_blk;
+  f.end.stations[0].cached = 4_blk;
+  f.end.stations[0].host = {8_blk, 1_blk, 8_blk, 10, 3, 2, 4, 0_blk, 1_blk};
+  f.end.stations[1].swapped_in = f.end.stations[1].swapped_out = 20_tok;
+  f.host_in = 136_B;    // 2 * (3 * 16 + 20)
+  f.host_out = 328_B;   // 2 * (9 * 16 + 20)
+  return f;
+}
+
+template <class Spoil>
+std::vector<std::string> miscopied(Spoil spoil) {
+  RunFacts f = copied();
+  spoil(f, f.end.stations[0].host);
+  return broken_identities(f);
+}
+
+TEST(Identities, EveryLostCopyIsCaught) {
+  using Host = RunEnd::Station::Host;
+  EXPECT_THAT(broken_identities(copied()), testing::IsEmpty());
+  EXPECT_THAT(miscopied([](RunFacts&, Host& h) { ++h.dropped; }),
+              ElementsAre(HasSubstr("cached blocks offloaded to host memory = restored + superseded + dropped + there: "
+                                    "10 is not 11")));
+  EXPECT_THAT(miscopied([](RunFacts&, Host& h) { h.peak = 9_blk; }), ElementsAre(HasSubstr("than there is room")));
+  EXPECT_THAT(miscopied([](RunFacts& f, Host&) { f.host_in += 1_B; }),
+              ElementsAre(HasSubstr("bytes of KV from host memory: of all steps = swapped in + prefixes restored: "
+                                    "137 is not 136")));
+  EXPECT_THAT(miscopied([](RunFacts&, Host& h) { h.untold_out = 0_blk; }),
+              ElementsAre(HasSubstr("bytes of KV to host memory")));
+  EXPECT_THAT(miscopied([](RunFacts& f, Host&) { f.host_in += 1_B, f.aborted = true; }), testing::IsEmpty());
+}
+
 /// 500 nJ of the run: 480 of steps that ended, of which 450 are charged, 15 lost, 5 told of ahead.
 RunFacts charged() {
   RunFacts f = sound();

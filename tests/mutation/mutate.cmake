@@ -34,7 +34,7 @@ endfunction()
 # Fast-forward and its cuts.
 mutate(station_step.cpp "ceil_div(gone, first)" "gone / first + 1")                                # an arrival at a boundary waits
 mutate(station_plan.cpp "lane.run.valid" "std::int64_t{1} << 40")                                  # a cost knot is run over
-mutate(station_plan.cpp "ledger_.available() + lane.group.needed()" "ledger_.available() + lane.group.needed() + Blocks{2}")
+mutate(station_plan.cpp "ledger_.available_without_copy() + lane.group.needed()" "ledger_.available_without_copy() + lane.group.needed() + Blocks{2}")
 mutate(station_step.cpp "lane.steps_since_admission += lane.k" "lane.steps_since_admission += 1")
 mutate(station_step.cpp "lane.run.first + lane.run.step" "lane.run.first" "itl_run(first, lane.run.first + lane.run.step")
 mutate(station_step.cpp "lane.k" "lane.k - lane.k / 2" "lane.run.step, lane.k}")                     # what observers are told
@@ -54,6 +54,12 @@ mutate(station_plan.cpp "p.emitted = Tokens32{}" "p.emitted")                   
 # KV and its prefix cache.
 mutate(ledger.cpp "target - 1_tok" "target")                                                       # the whole prompt is a hit
 mutate(prefix_cache.cpp "oldest_" "newest_" "id = oldest_;")                                       # the wrong end is evicted
+# Cached prefixes in host memory.
+mutate(ledger.hpp "copies_prefixes_ ? free_ : available()" "available()")                          # copies within a run
+mutate(station_plan.cpp "copies.in.value() * block" "std::int64_t{0}" "shape.host_in += parts_.kv_bytes_per_token * (copies.in.value() * block)")   # a free copy
+mutate(prefix_cache.cpp "host_.held > host_.room" "host_.held > host_.room + 1_blk")                # one more than there is room for
+mutate(prefix_cache.cpp "m.evictable += Blocks{take - n.cached}" "m.evictable += Blocks{0}")        # no room for what comes
+mutate(prefix_cache.cpp "leave_host(pin.node, again)" "(void)again")                               # two copies of a block
 mutate(buddy.cpp "order + 1 < kOrders" "false")                                              # free runs never merge
 # Arrivals.
 mutate(call_queue.hpp "std::upper_bound(first, items_.end(), id, before)" "first")

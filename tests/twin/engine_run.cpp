@@ -124,6 +124,7 @@ Outcome run_engine(const Scenario& scenario, RequestSource& source, const Engine
   station.kv.watermark = policies.kv->watermark();
   station.kv.host_tokens = scenario.engine.host_tokens;
   station.kv.prefix = static_cast<PrefixKind>(scenario.engine.prefix);
+  station.kv.host_prefix = scenario.engine.host_prefix;
   for (std::size_t i = 0; i < policies.batchers.size(); ++i) {
     station.batcher = policies.batchers[i].get();
     station.order = policies.orders[i].get();
@@ -181,6 +182,8 @@ EngineResult run_engine(const Scenario& scenario, const EngineOptions& options) 
   sums.padded = summary.tokens.padded;
   sums.preemptions = summary.kv.preemptions;
   sums.swaps = summary.kv.swaps;
+  sums.host_in = summary.kv.host.hit_tokens;
+  sums.host_out = summary.kv.host.offloaded_tokens;
   sums.iterations = result.outcome.iterations;
   result.as_twin.end = Time{from_seconds(summary.duration_s)};
   for (const TwinRow& row : result.as_twin.rows) result.as_twin.names.push_back(source.name(row.number));
@@ -197,6 +200,8 @@ std::string difference(const TwinResult& a, const TwinResult& b) {
   compare(out, "padded", a.sums.padded, b.sums.padded);
   compare(out, "preemptions", a.sums.preemptions, b.sums.preemptions);
   compare(out, "swaps", a.sums.swaps, b.sums.swaps);
+  compare(out, "host_in", a.sums.host_in, b.sums.host_in);
+  compare(out, "host_out", a.sums.host_out, b.sums.host_out);
   compare(out, "iterations", a.sums.iterations, b.sums.iterations);
   return out;
 }

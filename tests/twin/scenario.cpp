@@ -64,6 +64,7 @@ void parse_engine(Scenario& s, const std::string& line) {
     else if (key == "skew") s.cost.skew = parse_duration(value);
     else if (key == "kv_blocks") s.engine.kv_blocks = Blocks{number(value)};
     else if (key == "block") s.engine.block_tokens = Tokens{number(value)};
+    else if (key == "host_prefix") s.engine.host_prefix = Blocks{number(value)};
     else if (key == "host") s.engine.host_tokens = Tokens{number(value)};
     else if (key == "kv_bytes") s.engine.kv_bytes_per_token = Bytes{number(value)};
     else if (key == "seed") s.engine.seed = static_cast<std::uint64_t>(number(value));
@@ -287,7 +288,9 @@ std::string to_text(const Scenario& s) {
       << " hop=" << duration_text(s.cost.hop) << " skew=" << duration_text(s.cost.skew)
       << " kv_blocks=" << s.engine.kv_blocks.value() << " block=" << s.engine.block_tokens.value()
       << " host=" << s.engine.host_tokens.value() << " kv_bytes=" << s.engine.kv_bytes_per_token.value()
-      << " prefix=" << prefixes[static_cast<int>(s.engine.prefix)] << " seed=" << s.engine.seed << " cost:";
+      << " prefix=" << prefixes[static_cast<int>(s.engine.prefix)];
+  if (s.engine.host_prefix > Blocks{}) out << " host_prefix=" << s.engine.host_prefix.value();
+  out << " seed=" << s.engine.seed << " cost:";
   for (const CostTerm& t : s.cost.terms) {
     out << " " << (&t == s.cost.terms.data() ? "" : "+ ") << duration_text(t.each);
     if (t.feature > 0) out << "*" << kCostFeatures[t.feature];

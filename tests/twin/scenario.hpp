@@ -8,7 +8,8 @@
 ///   expect  a.first=110ms b.first=125ms
 ///
 /// engine  batching, order, kv, predictor, router, admission name policies (defaults: fcfs, paged, none, none, none).
-///         stations, kv_blocks, block, host (tokens of swap room), kv_bytes, prefix (none|hash|radix), seed are the
+///         stations, kv_blocks, block, host (tokens of swap room), kv_bytes, prefix (none|hash|radix),
+///         host_prefix (blocks of host memory for cached prefixes), seed are the
 ///         engine's; stages and hop=2ms belong to the cost. Any other key is a parameter of a policy:
 ///         `token_budget=512`, or `kv.watermark=0.01` where several have the name.
 /// cost:   a sum of terms: 10ms, 1ms*token, 2us*context, 5us*context/1024 (rounded down: a knot every 1024), or
@@ -21,7 +22,8 @@
 /// class lines: `class 1 timeout=30ms retries=3 backoff=10ms weight=2 ttft=1s tpot=200ms formula=v1` says how the
 ///         clients of class 1 behave and what policies know of them; a class that no line names waits for ever.
 /// expect  NAME.first, .finish, .schedule (times), .status, .cached, .preempted, .station, .output, .retries, .qoe;
-///         sum.computed, sum.recomputed, sum.wasted, sum.swaps, sum.preemptions, sum.iterations, sum.padded;
+///         sum.computed, sum.recomputed, sum.wasted, sum.swaps, sum.preemptions, sum.host_in,
+///         sum.host_out, sum.iterations, sum.padded;
 ///         count.STATUS (requests);
 ///         end (time).
 ///

@@ -149,6 +149,8 @@ std::string observed(const Scenario& scenario, const TwinResult& result, const s
     if (field == "iterations") return count(sums.iterations);
     if (field == "preemptions") return count(sums.preemptions);
     if (field == "swaps") return count(sums.swaps);
+    if (field == "host_in") return count(sums.host_in);
+    if (field == "host_out") return count(sums.host_out);
   }
   constexpr std::string_view status[] = {"done", "rejected", "failed", "cancelled", "timed_out", "in_flight"};
   if (name == "count") {

@@ -27,7 +27,8 @@ Twin::Twin(const TwinConfig& config, RequestSource& source)
     s.order = config.orders[i];
     s.batcher->on_start(config_.classes);
     s.order->on_start(config_.classes);
-    s.kv = std::make_unique<TwinKv>(config.kv_blocks, block_tokens_, config.kv->contiguous(), config.prefix);
+    s.kv = std::make_unique<TwinKv>(config.kv_blocks, block_tokens_, config.kv->contiguous(), config.prefix,
+                                    config.host_prefix);
     s.cache.station = &s;
     s.cache.twin = this;
     s.lanes.resize(static_cast<std::size_t>(stages_));

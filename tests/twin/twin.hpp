@@ -40,6 +40,7 @@ struct TwinConfig {
   Tokens host_tokens;                           ///< room for swapped KV, each station
   Bytes kv_bytes_per_token;
   TwinPrefix prefix = TwinPrefix::kNone;
+  Blocks host_prefix;                           ///< room for cached prefixes in host memory, each station
   std::int64_t most_iterations = 100000;        ///< beyond that, policies are taken to run in circles
 };
 
@@ -78,6 +79,7 @@ struct TwinSums {
   /// still fill; blocks ps free, but in runs too short for the head of the queue.
   Wide held = 0, used = 0, reserved = 0, unusable = 0;
   std::int64_t iterations = 0, preemptions = 0, swaps = 0, gap_count = 0, max_running = 0;
+  std::int64_t host_in = 0, host_out = 0;   ///< tokens of cached prefixes brought back, offloaded
   friend bool operator==(const TwinSums&, const TwinSums&) = default;
 };
 

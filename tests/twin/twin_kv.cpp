@@ -35,8 +35,9 @@ std::vector<TwinNode> path_of(const TwinRequest& r, std::int64_t block_tokens) {
   return path;
 }
 
-TwinKv::TwinKv(Blocks total, Tokens block_tokens, bool contiguous, TwinPrefix prefix)
-    : total_(total), block_tokens_(block_tokens.value()), prefix_(prefix), all_runs_(40) {
+TwinKv::TwinKv(Blocks total, Tokens block_tokens, bool contiguous, TwinPrefix prefix, Blocks host_room)
+    : total_(total), block_tokens_(block_tokens.value()), prefix_(prefix), host_room_(host_room.value()),
+      all_runs_(40) {
   if (!contiguous) return;
   std::int64_t address = 0;
   for (int order = 39; order >= 0; --order)   // the pool is cut into the largest powers of two
@@ -53,11 +54,15 @@ Blocks TwinKv::owned() const {
   return sum;
 }
 
-Blocks TwinKv::free() const {
+Blocks TwinKv::held() const {
   Blocks held = owned();
   for (const auto& [node, cached] : cache_) held += Blocks{cached.blocks};
-  if (held > total_) twin_error("more KV held than there is");
-  return total_ - held;
+  return held;
+}
+
+Blocks TwinKv::free() const {
+  if (held() > total_) twin_error("more KV held than there is");
+  return total_ - held();
 }
 
 Blocks TwinKv::evictable() const {
@@ -82,16 +87,36 @@ bool TwinKv::fits_at_all(Tokens run) const {
 
 void TwinKv::take(TwinLease& lease, Blocks n) {
   if (n < Blocks{}) twin_error("a negative number of blocks");
-  while (free() < n) {
-    Cached* oldest = nullptr;
-    for (auto& [node, cached] : cache_) {
-      const bool evictable = cached.pins == 0 && cached.blocks > 0;
-      if (evictable && (!oldest || cached.unpinned_at < oldest->unpinned_at)) oldest = &cached;
-    }
-    if (!oldest) twin_error("no block left to take");
-    --oldest->blocks;   // the last of the node
-  }
+  while (free() < n) evict_one();
   lease.own += n;
+}
+
+void TwinKv::settle() {
+  while (held() > total_) evict_one();
+}
+
+void TwinKv::evict_one() {
+  Cached* oldest = nullptr;
+  for (auto& [node, cached] : cache_) {
+    const bool evictable = cached.pins == 0 && cached.blocks > 0;
+    if (evictable && (!oldest || cached.unpinned_at < oldest->unpinned_at)) oldest = &cached;
+  }
+  if (!oldest) twin_error("no block left to take");
+  --oldest->blocks;   // the last of the node
+  if (host_room_ == 0) return;
+  ++oldest->host;     // which is then the first of those in host memory
+  oldest->offloaded_at = ++offload_clock_;
+  ++went_;
+  std::int64_t there = 0;
+  for (const auto& [node, cached] : cache_) there += cached.host;
+  if (there > host_room_) drop_one_from_host();
+}
+
+void TwinKv::drop_one_from_host() {
+  Cached* oldest = nullptr;
+  for (auto& [node, cached] : cache_)
+    if (cached.host > 0 && (!oldest || cached.offloaded_at < oldest->offloaded_at)) oldest = &cached;
+  --oldest->host;     // the last of the node
 }
 
 void TwinKv::take_run(TwinLease& lease, Tokens n) {
@@ -122,8 +147,15 @@ void TwinKv::pin_hit(TwinLease& lease, const TwinRequest& r, Tokens hit) {
   for (const TwinNode& node : path_of(r, block_tokens_)) {
     if (reached == lease.published) return;
     ++lease.pins;
-    ++cache_[node].pins;
-    reached = std::max(reached, std::min(node.first + cached(node).blocks, lease.published));
+    Cached& c = cache_[node];
+    ++c.pins;
+    const std::int64_t back = std::min(c.host, lease.published - node.first - c.blocks);
+    if (back > 0) {
+      c.host -= back;
+      c.blocks += back;
+      came_ += back;
+    }
+    reached = std::max(reached, std::min(node.first + c.blocks, lease.published));
   }
   if (reached < lease.published) twin_error("a prefix hit is gone");
 }
@@ -145,6 +177,7 @@ void TwinKv::publish(TwinLease& lease, const TwinRequest& r, Tokens computed) {
     if (have >= upto) continue;
     if (have < lease.published) twin_error("a hole in the cached prefix");
     c.blocks += upto - have;
+    c.host = std::max<std::int64_t>(c.host - (upto - have), 0);   // what was computed again is not needed there
     lease.own -= Blocks{upto - have};
     lease.shared += Blocks{upto - have};
   }
@@ -175,10 +208,11 @@ PrefixMatch TwinKv::match(const TwinRequest& r, Tokens target) const {
   std::int64_t blocks = 0;
   PrefixMatch hit;
   for (const TwinNode& node : path_of(r, block_tokens_)) {
-    const std::int64_t take = std::min(cached(node).blocks, limit - node.first);
+    const std::int64_t take = std::min(cached(node).blocks + cached(node).host, limit - node.first);
     if (take > 0) {
       blocks = node.first + take;
       if (cached(node).pins == 0) hit.evictable += Blocks{cached(node).blocks};
+      hit.evictable += Blocks{std::max<std::int64_t>(take - cached(node).blocks, 0)};   // room that they need
     }
     if (node.first + take < node.end) break;
   }

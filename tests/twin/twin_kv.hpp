@@ -44,7 +44,7 @@ struct TwinLease {
 
 class TwinKv {
  public:
-  TwinKv(Blocks total, Tokens block_tokens, bool contiguous, TwinPrefix prefix);
+  TwinKv(Blocks total, Tokens block_tokens, bool contiguous, TwinPrefix prefix, Blocks host_room);
 
   Blocks total() const { return total_; }
   Blocks free() const;
@@ -58,7 +58,9 @@ class TwinKv {
 
   void take(TwinLease& lease, Blocks n);      ///< free blocks first, then the least recently unpinned of the cache
   void take_run(TwinLease& lease, Tokens n);  ///< the lowest address of the smallest run that is large enough
+  /// Blocks of the hit that lie in host memory come back, for now beyond what the device has room for.
   void pin_hit(TwinLease& lease, const TwinRequest& r, Tokens hit);
+  void settle();                              ///< once all hits of a plan are pinned: evicts what is too much
   /// The first `computed` tokens of the call exist: their full blocks become cached, but where an equal one is already
   /// (then it keeps its own copy); it pins the nodes that they belong to.
   void publish(TwinLease& lease, const TwinRequest& r, Tokens computed);
@@ -66,11 +68,18 @@ class TwinKv {
 
   PrefixMatch match(const TwinRequest& r, Tokens target) const;
   Blocks releasable(const TwinLease& lease, const TwinRequest& r) const;
+  /// Blocks that came from and went to host memory so far.
+  std::int64_t came() const { return came_; }
+  std::int64_t went() const { return went_; }
   Blocks pinned() const { return total() - free() - evictable() - owned(); }   ///< blocks of the cache that calls use
 
  private:
   Blocks owned() const;
-  struct Cached { std::int64_t blocks = 0, pins = 0, unpinned_at = 0; };   ///< the first blocks of a node
+  Blocks held() const;
+  /// The first blocks of a node; `host` more, those that follow, are in host memory, last added to at `offloaded_at`.
+  struct Cached { std::int64_t blocks = 0, pins = 0, unpinned_at = 0, host = 0, offloaded_at = 0; };
+  void evict_one();
+  void drop_one_from_host();
   Cached cached(const TwinNode& node) const;
 
   Blocks total_;
@@ -79,6 +88,7 @@ class TwinKv {
   std::set<TwinLease*> leases_;
   std::map<TwinNode, Cached> cache_;
   std::int64_t unpin_clock_ = 0;
+  std::int64_t host_room_, offload_clock_ = 0, came_ = 0, went_ = 0;
   std::vector<std::set<std::int64_t>> free_runs_, all_runs_;   ///< addresses, by log2 of the length; now and when empty
 };
 

@@ -35,8 +35,10 @@ bool Twin::plan_once(TwinStation& s, int l) {
 
   Step step;
   StepShape shape;
+  const std::int64_t came = s.kv->came(), went = s.kv->went();
   for (const BatchPlan::Departure& d : plan.leave()) leave(s, lane, d, step, shape);
   for (const BatchPlan::Admission& a : plan.admitted()) s.kv->pin_hit(at(a.call).lease, at(a.call).given, a.cached);
+  s.kv->settle();
   for (CallId id : plan.resumed()) resume(s, l, id, v, step, shape);
   for (const BatchPlan::Admission& a : plan.admitted()) admit(s, l, a, v);
   std::vector<ChunkShape> chunks;
@@ -48,7 +50,13 @@ bool Twin::plan_once(TwinStation& s, int l) {
   if (step.decodes)
     for (CallId id : lane.members)
       if (needs_block(id)) s.kv->take(at(id).lease, 1_blk);
-  const bool works = step.decodes || !step.chunks.empty() || !step.swapped_out.empty() || step.resumed > Tokens{};
+  const Bytes block_bytes = config_.kv_bytes_per_token * block_tokens_.value();
+  shape.host_in += block_bytes * (s.kv->came() - came);
+  shape.host_out += block_bytes * (s.kv->went() - went);
+  result_.sums.host_in += (s.kv->came() - came) * block_tokens_.value();
+  result_.sums.host_out += (s.kv->went() - went) * block_tokens_.value();
+  const bool works = step.decodes || !step.chunks.empty() || !step.swapped_out.empty() || step.resumed > Tokens{} ||
+                     shape.host_in > Bytes{} || shape.host_out > Bytes{};
   if (!works) return plan.changes();
   if (!step.decodes && !lane.members.empty()) note(s, lane, TwinDecision::kPause, {}, {});
   shape.chunks = chunks;
