@@ -215,6 +215,34 @@ TEST(Validate, AMissWithinTheSpreadOfTheRunsIsUndecided) {
   EXPECT_FALSE(of(0.85, 1.15, 1.05).undecided());   // holds
 }
 
+/// The same miss by both gates: throughput 5 % beyond its gate, from runs that differ by twice that. A GPU has no
+/// neighbours to blame.
+TEST(Validate, TheSpreadOfTheRunsExcusesAMissOnACpuAlone) {
+  const auto verdict_by = [](const Gate& gate, double spread) {
+    const GateMetric& throughput = gate.metrics.front();
+    const double miss = 0.01 * (throughput.gate + 5);
+    Attempt a;
+    a.runs = a.parity = 3;
+    a.metrics.push_back({.metric = &throughput, .measured = {1 - spread, 1, 1 + spread}, .predicted = 1 + miss});
+    return verdict_of(a, gate);
+  };
+  EXPECT_EQ(verdict_by(gate_of("cpu"), 0.15), Attempt::Verdict::kNoisy);
+  EXPECT_EQ(verdict_by(gate_of("cuda"), 0.15), Attempt::Verdict::kFail);
+  EXPECT_EQ(verdict_by(gate_of("cpu"), 0.01), Attempt::Verdict::kFail);
+  EXPECT_EQ(verdict_by(gate_of("cuda"), 0.01), Attempt::Verdict::kFail);
+}
+
+/// What the config's hardware model misses is judged likewise.
+TEST(Validate, AHardwareModelsMissIsExcusedOnACpuAlone) {
+  const GateMetric throughput{"throughput", "req/s", 3, nullptr};
+  Attempt a;
+  a.runs = a.parity = 3;
+  a.metrics.push_back({.metric = &throughput, .measured = {0.9, 1, 1.1}, .predicted = 1});
+  a.of_hardware.push_back({.metric = &throughput, .measured = {0.9, 1, 1.1}, .predicted = 1.1});
+  EXPECT_EQ(verdict_of(a, gate_of("cpu")), Attempt::Verdict::kNoisy);
+  EXPECT_EQ(verdict_of(a, gate_of("cuda")), Attempt::Verdict::kFail);
+}
+
 TEST(Validate, AGpusGateIsNarrowerAndLooksAtStepTimes) {
   const auto widths = [](const Gate& gate) {
     std::map<std::string, double> out;
@@ -231,6 +259,8 @@ TEST(Validate, AGpusGateIsNarrowerAndLooksAtStepTimes) {
   EXPECT_EQ(gate_of("cuda").step_p95, 10);
   EXPECT_EQ(gate_of("cuda").drift, 3);
   EXPECT_EQ(gate_of("cpu").step_mean, 0);
+  EXPECT_TRUE(gate_of("cpu").spread_excuses);
+  EXPECT_FALSE(gate_of("cuda").spread_excuses);
 }
 
 /// Steps that scatter by more than the gate, about the right mean: everything else holds.
