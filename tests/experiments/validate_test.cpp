@@ -290,19 +290,21 @@ TEST(Validate, AHardwareModelThatIsOffFailsWhereTheLawHolds) {
   EXPECT_TRUE(std::all_of(bad.metrics.begin(), bad.metrics.end(), [](const auto& m) { return m.holds(); }));
 }
 
-/// What ships for the H200 is read whole, as far as a machine without one can.
-TEST(ValidateVerb, TheExampleForAGpuLoads) {
-  const std::string config = source_dir("/experiments/examples/validate-h200.json");
-  ErrorList errors;
-  const RunConfig c = read_run_config(load_document(config, {}), errors);
-  EXPECT_EQ(errors.lines(), std::vector<std::string>{});
-  EXPECT_EQ(c.validate.loads, (std::vector<double>{0.5, 0.65, 0.8}));
-  EXPECT_EQ(c.validate.batching, "sarathi, vllm-v1, vllm");
-  for (const char* batching : {"sarathi", "vllm-v1", "vllm"}) {
-    const Assembly a = assemble(load_document(config, {std::string("/policy/batching=") + batching,
-                                                       R"(/hardware="h200-sxm")"}), {}, "model");
-    EXPECT_EQ(a.deployment.facts.blocks, 12288);
-    EXPECT_EQ(a.deployment.facts.model, "llama-3.1-8b");
+/// What ships for the H100 and the H200 is read whole, as far as a machine without one can.
+TEST(ValidateVerb, TheExamplesForGpusLoad) {
+  for (const std::string gpu : {"h100", "h200"}) {
+    const std::string config = source_dir("/experiments/examples/validate-" + gpu + ".json");
+    ErrorList errors;
+    const RunConfig c = read_run_config(load_document(config, {}), errors);
+    EXPECT_EQ(errors.lines(), std::vector<std::string>{});
+    EXPECT_EQ(c.validate.loads, (std::vector<double>{0.5, 0.65, 0.8}));
+    EXPECT_EQ(c.validate.batching, "sarathi, vllm-v1, vllm");
+    for (const char* batching : {"sarathi", "vllm-v1", "vllm"}) {
+      const Assembly a = assemble(load_document(config, {std::string("/policy/batching=") + batching,
+                                                         "/hardware=\"" + gpu + "-sxm\""}), {}, "model");
+      EXPECT_EQ(a.deployment.facts.blocks, 12288);
+      EXPECT_EQ(a.deployment.facts.model, "llama-3.1-8b");
+    }
   }
   EXPECT_EQ(live_model("llama-3.1-8b", {}).shape.head_dim, 128);
 }
