@@ -293,7 +293,7 @@ TEST(Validate, AHardwareModelThatIsOffFailsWhereTheLawHolds) {
 /// What ships for the H100 and the H200 is read whole, as far as a machine without one can.
 TEST(ValidateVerb, TheExamplesForGpusLoad) {
   for (const std::string gpu : {"h100", "h200"}) {
-    const std::string config = source_dir("/experiments/examples/validate-" + gpu + ".json");
+    const std::string config = source_dir(("/experiments/examples/validate-" + gpu + ".json").c_str());
     ErrorList errors;
     const RunConfig c = read_run_config(load_document(config, {}), errors);
     EXPECT_EQ(errors.lines(), std::vector<std::string>{});
