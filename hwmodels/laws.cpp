@@ -54,13 +54,16 @@ constexpr Coefficient kPrefillRowsCoefficients[] = {{"latency_s", K::kLatency, 1
                                                     {"row_s", K::kPerSm, 1e-7},
                                                     {"block_s", K::kPerSm, 1e-7}};
 
-// Of a tile of rows, (rows of a tile) x 1 of the output over one of k; loose rows, in such tiles. From kernels/gemm/
-// block.hpp and common/simd.cpp: blocks of rows pass over the weights one after the other.
+// From kernels/gemm/block.hpp and common/simd.cpp: a tile of rows times one column, over one of k; loose rows, in such
+// tiles; columns beyond groups of four, in columns; an output, and what of k fills no vector of eight. Blocks of rows
+// pass over the weights one after the other.
 constexpr Coefficient kGemmRowsCoefficients[] = {{"latency_s", K::kLatency, 2e-7},
                                                  {"output_s", K::kPerSm, 2e-9},
                                                  {"tile_s", K::kPerSm, 1e-10},
                                                  {"one_loose", K::kShape, 0.5},
                                                  {"more_loose", K::kShape, 0.7},
+                                                 {"loose_column", K::kShape, 3},
+                                                 {"loose_element_s", K::kPerSm, 5e-10},
                                                  {"bytes_per_s", K::kBandwidth, 2e10},
                                                  {"p", K::kShape, 2}};
 constexpr Coefficient kExpertsCoefficients[] = {
@@ -96,8 +99,10 @@ double tiles_of_rows(double m, double tile, double one_loose, double more_loose)
 
 double gemm_rows_seconds(std::span<const double> t, double tile, const Shape& x) {
   const double m = x[0], n = x[1], k = x[2], passes = std::ceil(m / block_rows(m));
-  const double arithmetic = t[2] * tiles_of_rows(m, tile, t[3], t[4]) * n * k;
-  return t[0] + t[1] * m * n + p_norm(arithmetic, 4 * passes * n * k / t[5], t[6]);
+  const double loose_n = n - 4 * std::floor(n / 4), loose_k = k - 8 * std::floor(k / 8);
+  const double columns = n - loose_n + t[5] * loose_n;
+  const double arithmetic = t[2] * tiles_of_rows(m, tile, t[3], t[4]) * columns * (k - loose_k);
+  return t[0] + (t[1] + t[6] * loose_k) * m * n + p_norm(arithmetic, 4 * passes * n * k / t[7], t[8]);
 }
 
 /// Rows of an expert are a matter of chance, so that as many are loose as there are experts touched, on average.

@@ -16,7 +16,8 @@ namespace {
 /// Of the roof, as it was fitted.
 double gemm_bytes_per_s(const OperatorModel& gemm) {
   const auto names = coefficients(gemm.op);
-  const auto at = std::find_if(names.begin(), names.end(), [](const Coefficient& c) { return c.name == "bytes_per_s"; });
+  const auto at =
+      std::find_if(names.begin(), names.end(), [](const Coefficient& c) { return c.name == "bytes_per_s"; });
   return gemm.theta[static_cast<std::size_t>(at - names.begin())];
 }
 

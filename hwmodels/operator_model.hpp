@@ -1,5 +1,5 @@
-/// The price of a step of an unquantised transformer, dense or with experts, on a device with fitted operators: the sum of its operators
-/// over the layers of a stage, tensor-parallel all-reduces, and the engine's host terms.
+/// The price of a step of an unquantised transformer, dense or with experts, on a device with fitted operators: the sum
+/// of its operators over the layers of a stage, tensor-parallel all-reduces, and the engine's host terms.
 ///
 ///   OperatorCostModel model(load_model("llama-3.1-8b", {}), load_hardware("h200-sxm", {}), {.tp = 1, .pp = 1}, host);
 ///   StepRun r = model.price({&shape, 1}, 0);

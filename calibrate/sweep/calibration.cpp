@@ -189,7 +189,9 @@ class Fitter {
                         " count, at least " + std::to_string(kLeastPoints) + " are needed" +
                         (report_.rejected.empty() ? "" : "; " + report_.rejected.begin()->first));
     }
-    const FitOptions options{.sm_count = by_rows ? device_.at("row_tile").as_double() : units, .grid = grid_of(op, rows)};
+    const FitOptions options{
+        .sm_count = by_rows ? device_.at("row_tile").as_double() : units,
+        .grid = grid_of(op, rows)};
     std::vector<double> predicted(rows.size());
     for (int fold = 0; fold < kFolds; ++fold) {
       std::vector<Sample> seen;
@@ -225,7 +227,13 @@ class Fitter {
   void report(const std::string& what, Op op, const std::vector<Sample>& rows, const std::vector<double>& predicted,
               const Scatter& scatter) {
     const HeldOut error = error_of(op, rows, predicted);
-    FitReport::Row row{what, rows.size(), error.mape, error.p95, quantile(scatter.noise, 0.5), mean_of(scatter.floor), {}};
+    FitReport::Row row{what,
+                       rows.size(),
+                       error.mape,
+                       error.p95,
+                       quantile(scatter.noise, 0.5),
+                       mean_of(scatter.floor),
+                       {}};
     std::vector<std::pair<double, std::size_t>> order;
     for (std::size_t i = 0; i < rows.size(); ++i) order.emplace_back(-std::abs(predicted[i] / rows[i].seconds - 1), i);
     std::sort(order.begin(), order.end());
@@ -338,7 +346,8 @@ class Fitter {
       const double bytes = plan_.points[i].x[0];
       if (bytes > copied) copied = bytes, copy_s = median(i);
     }
-    for (const std::size_t i : points_of(SweepOp::kMap)) group_s = median(i) / plan_.points[i].x[0];   // the larger last
+    for (const std::size_t i : points_of(SweepOp::kMap))
+      group_s = median(i) / plan_.points[i].x[0]; // the larger last
     if (group_s > 0) hardware_["map_group_s"] = group_s;
     if (copied == 0) return;                 // could not be run: as the data sheet says
     host_bytes_per_s_ = copied / copy_s;

@@ -42,7 +42,8 @@ double take_sample(Trial& trial) {
   if (!trial.repeats()) return trial.run(1);
   trial.run(1);
   const double once = trial.run(1);
-  const auto launches = std::min(kMostLaunches, static_cast<std::int64_t>(std::ceil(kSampleSeconds / std::max(once, 1e-9))));
+  const auto launches =
+      std::min(kMostLaunches, static_cast<std::int64_t>(std::ceil(kSampleSeconds / std::max(once, 1e-9))));
   if (launches <= 1) return once;
   trial.run(launches);
   return trial.run(launches) / static_cast<double>(launches);
@@ -154,8 +155,10 @@ void run_sweep(const SweepPlan& plan, SweepBackend& backend, Journal& journal,
     } catch (const std::exception& problem) {
       journal.fail(e, point, problem.what());
       if (!backend.usable()) {
-        throw ConfigError(std::string(name(point.op)) + " point " + std::to_string(e.point) + " ended the device's work (" +
-                          problem.what() + "); called again, the sweep goes on without it");
+        throw ConfigError(std::string(name(point.op)) + " point " +
+                          std::to_string(e.point) +
+                          " ended the device's work (" + problem.what() +
+                          "); called again, the sweep goes on without it");
       }
     }
     progress(journal.size(), plan.order.size());
@@ -172,7 +175,8 @@ double sentinel_drift(const SweepPlan& plan, const Journal& journal) {
     const double mean = (t[0] + t[1] + t[2]) / 3;
     for (std::size_t i = 0; i < 3; ++i) passes[i].push_back(t[i] / mean);
   }
-  if (passes[0].empty()) throw ConfigError("none of the sentinels could be measured: " + journal.failed().begin()->second);
+  if (passes[0].empty())
+    throw ConfigError("none of the sentinels could be measured: " + journal.failed().begin()->second);
   const std::array<double, 3> middle{quantile(passes[0], 0.5), quantile(passes[1], 0.5), quantile(passes[2], 0.5)};
   return 100 * (*std::max_element(middle.begin(), middle.end()) - *std::min_element(middle.begin(), middle.end()));
 }

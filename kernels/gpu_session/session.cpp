@@ -97,7 +97,8 @@ Timing Session::time(int copies, const std::function<void(int, Stream)>& launch)
   check_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capture of a graph");
   try {
     for (int i = 0; i < launches; ++i) launch(i % copies, stream_);
-  } catch (...) {                            // else nothing could be allocated any more, and every later case would fail
+  } catch (...) { // else nothing could be allocated any more, and every later
+                  // case would fail
     cudaStreamEndCapture(stream, &c.graph);
     throw;
   }

@@ -50,7 +50,8 @@ json() {
   local name=$1 limit=$2 status=0
   shift 2
   step "$name" "$limit" bash -c 'file=$1; shift; "$@" >"$file.part"' _ "$out/$name.json" "$@" || status=$?
-  if [[ -s $out/$name.json.part ]]; then mv -f "$out/$name.json.part" "$out/$name.json"; else rm -f "$out/$name.json.part"; fi
+  if [[ -s $out/$name.json.part ]]; then mv -f "$out/$name.json.part" "$out/$name.json"; fi
+  rm -f "$out/$name.json.part"
   pack
   return "$status"
 }

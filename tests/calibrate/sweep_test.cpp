@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 struct Killed {};
 
-const std::vector<double> kGemm{2e-6, 2e-9, 7e-11, 0.4, 0.8, 20e9, 3}, kRows{1e-6, 2e-9, 1e-8, 5e-8},
+const std::vector<double> kGemm{2e-6, 2e-9, 7e-11, 0.4, 0.8, 3, 5e-10, 20e9, 3}, kRows{1e-6, 2e-9, 1e-8, 5e-8},
     kDecode{1e-6, 2e-6, 1e-7, 8e9, 0.001, 2}, kExperts{2e-6, 1e-6, 2e-9, 7e-11, 0.5, 20e9, 3};
 constexpr double kTile = 3;
 

@@ -667,7 +667,8 @@ TEST_F(Cli, AMixtureOfExpertsIsCalibratedAndRuns) {
   const double sum = busy({}), steps = busy({"--set", R"(/hardware={"name": "MoE.json", "cost": "steps"})"});
   EXPECT_NEAR(sum / steps, 1, 0.4);
   EXPECT_THAT(orrery({"run", config, "--set", R"(/hardware="h200-sxm")"}).err,
-              HasSubstr("/model: model \"mixtral-tiny\": mixture of experts: not available in this version on hardware"));
+              HasSubstr("/model: model \"mixtral-tiny\": mixture of experts: "
+                        "not available in this version on hardware"));
   EXPECT_THAT(orrery({"run", config, "--set", R"(/model="mixtral-8x7b")"}).err, HasSubstr("does not fit on MoE"));
 }
 

@@ -115,8 +115,8 @@ class Beside {
     }
     return wanted;
   }
-  /// What the router says is as near as the CPU's; whom it takes follows from what it says: an expert that the reference
-  /// takes and the device does not was no further ahead than the two logits are off.
+  /// What the router says is as near as the CPU's; whom it takes follows from what it says: an expert that the
+  /// reference takes and the device does not was no further ahead than the two logits are off.
   void route() {
     const std::vector<std::int32_t> taken = gpu.experts();
     const std::vector<Bf16> logits = gpu.router_logits();
