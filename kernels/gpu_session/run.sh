@@ -83,7 +83,7 @@ build_all() {
     prefix=(-DCMAKE_PREFIX_PATH="$unpacked/usr")
   fi
   # The compute capability of device 0, or Hopper's where there is none.
-  capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i 0 2>/dev/null | tr -d '. \n')
+  capability=$(timeout -k 5 20 nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i 0 2>/dev/null | tr -d '. \n')
   [[ $capability =~ ^[0-9]+$ ]] || capability=90
   step configure 120 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DORRERY_CUDA=ON \
     -DORRERY_TESTS=ON -DORRERY_CUDA_ARCHITECTURE="$capability" ${prefix[@]+"${prefix[@]}"} || return 1
@@ -101,11 +101,14 @@ for file in "$check" "$session" "$program"; do
   [[ -x $file ]] || { echo "run.sh: $file is missing: --stage build comes first" >&2; exit 1; }
 done
 
-condition() { nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,power.draw,temperature.gpu --format=csv; }
+condition() {
+  timeout -k 5 20 nvidia-smi --format=csv \
+    --query-gpu=name,driver_version,clocks.sm,clocks.mem,power.draw,temperature.gpu
+}
 condition >"$out/before-${chosen// /-}.csv" 2>&1
 
 # The device that CUDA gives the programs: names, figures and configs follow it.
-device=$("$session" --device 2>"$out/device.log") || { cat "$out/device.log" >&2; exit 1; }
+device=$(timeout -k 5 60 "$session" --device 2>"$out/device.log") || { cat "$out/device.log" >&2; exit 1; }
 case $device in
   *H200*NVL*) name=h200-nvl-measured config=validate-h200.json ;;
   *H200*) name=h200-sxm-measured config=validate-h200.json ;;
