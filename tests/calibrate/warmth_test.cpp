@@ -2,6 +2,8 @@
 /// a calibrated model was 22 % too long.
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "calibrate/live/live_step_engine.hpp"
 #include "calibrate/sweep/protocol.hpp"
 
@@ -68,6 +70,37 @@ TEST(Warmth, AStepBehindAnUnlikeOneDoesNotCount) {
       EXPECT_NEAR(engine.run(batch), kWarm, 1e-9) << sequences;
     }
   }
+}
+
+/// Repeats of a batch have other tokens, which a mixture sends to other experts.
+TEST(Warmth, RepeatsOfABatchHaveOtherTokens) {
+  class Device final : public LiveDevice {
+   public:
+    class Replica final : public LiveReplica {
+     public:
+      explicit Replica(std::vector<std::int32_t>& seen) : seen_(seen) {}
+      double seconds() override { return now_ += 1e-3; }
+      void copy(std::span<const SwapCopy>, std::int32_t) override {}
+      std::span<const std::int32_t> run(std::span<const Work> work) override {
+        seen_.push_back(work.front().tokens.front());
+        return {};
+      }
+
+     private:
+      std::vector<std::int32_t>& seen_;
+      double now_ = 0;
+    };
+    std::unique_ptr<LiveReplica> replica(const Kv&) const override { return std::make_unique<Replica>(seen); }
+    std::string name() const override { return "watched"; }
+    std::string clock() const override { return "its own"; }
+    std::int32_t vocabulary() const override { return 1 << 20; }
+    mutable std::vector<std::int32_t> seen;
+  };
+  const Device device;
+  LiveStepEngine engine(device, {.max_sequences = 1, .max_context = 64});
+  engine.run({{}, {Tokens{32}}});
+  ASSERT_GE(device.seen.size(), 5u);
+  EXPECT_EQ(std::set<std::int32_t>(device.seen.begin(), device.seen.end()).size(), device.seen.size());
 }
 
 /// The same through a sweep's own trial and protocol.
