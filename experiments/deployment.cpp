@@ -207,6 +207,11 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   if (!model.name.empty()) attempt("/model", errors, [&] { shape = load_model(model.name, folders); });
   Hardware device;
   if (!hardware.name.empty()) attempt("/hardware", errors, [&] { device = load_hardware(hardware.name, folders); });
+  if (errors.lines().size() == before) {
+    attempt("/model", errors, [&] {
+      check_experts(shape, device, {static_cast<int>(c.cluster.tp), static_cast<int>(c.cluster.pp)});
+    });
+  }
   if (shape.max_position > 0 && c.engine.max_model_len > shape.max_position) {
     errors.add("/engine/max_model_len", "expected at most " + std::to_string(shape.max_position) +
                                             ", the context of \"" + shape.name + "\", got " +

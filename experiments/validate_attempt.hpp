@@ -5,10 +5,10 @@
 ///   ValidateSetup setup = ...;                       // what the config comes to
 ///   Attempt a = attempt(setup, 1, progress);         // a.metrics, a.verdict
 ///
-/// Measured = median over the runs; where the machine drifts more than the gate allows, or a metric misses its
-/// gate by less than alike runs differ, the attempt is noisy. Every
-/// gate must also catch three broken laws. Where the config names a hardware model, what that predicts is compared,
-/// too.
+/// Measured = median over the runs; where the machine drifts more than the gate allows, the attempt is noisy. On a CPU
+/// with neighbours it is, too, where a metric misses its gate by no more than alike runs differ; on a GPU a miss is a
+/// miss. Every gate must also catch three broken laws. Where the config names a hardware model, what that predicts is
+/// compared, too.
 #pragma once
 
 #include <cmath>
@@ -37,6 +37,7 @@ struct Gate {
   std::vector<GateMetric> metrics;
   double step_mean = 0, step_p95 = 0;        ///< percent; 0: shown only
   double drift = 10;                         ///< percent that the machine may change while it is measured
+  bool spread_excuses = false;               ///< a miss within the spread of alike runs decides nothing: CPU only
 };
 const Gate& gate_of(const std::string& backend);
 
@@ -85,6 +86,10 @@ struct ValidateSetup {
   std::uint64_t seed = 1;
   const Gate* gate = &gate_of("cpu");
 };
+
+/// "noisy" where the machine drifted or, if the gate excuses it, nothing but undecided metrics miss; decisions that
+/// differ fail whatever the machine did.
+Attempt::Verdict verdict_of(const Attempt& attempt, const Gate& gate);
 
 /// "PASSED" at the first attempt that passes, "FAILED" when two have failed or decisions differ, "SKIPPED" when three
 /// were too noisy to tell; "" : one more is needed.

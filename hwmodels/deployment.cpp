@@ -29,7 +29,7 @@ std::vector<std::string> provenance_of(const Deployment& d) {
     const bool whole_prompts = h.prefill.op == Op::kPrefill;
     fit += "; held-out error: gemm " + percent(h.gemm.mape) + ", prefill " + percent(h.prefill.mape) +
            (whole_prompts ? " (behind a cached context: assumed, counted outside the range)" : "") + ", decode " +
-           percent(h.decode.mape);
+           percent(h.decode.mape) + (d.model.experts > 0 ? ", experts " + percent(h.experts->mape) : "");
   }
   lines.push_back(std::move(fit));
   if (d.steps != nullptr) {
@@ -134,6 +134,7 @@ Deployment deploy(const DeploymentRequest& r) {
     d.hardware.specs.pcie_bytes_per_s = r.host_bytes_per_s / (r.parallel.tp * r.parallel.pp);
     d.hardware.pcie_efficiency = 1;
   }
+  check_experts(d.model, d.hardware, d.parallel);
   if (d.hardware.all_reduce.empty() && r.parallel.tp * r.parallel.pp > 1) {
     throw ConfigError("hardware \"" + d.hardware.name + "\": no link was measured, so tp and pp must be 1");
   }

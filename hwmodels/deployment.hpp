@@ -5,7 +5,7 @@
 ///   d.cost->price(...);  d.kv.blocks;  d.usd_per_hour;  d.provenance;
 ///
 /// Throws ConfigError: unknown names (with the nearest), a model that does not fit (bytes needed and available), a
-/// split that does not divide, `not available in this version` for 8-bit weights and mixtures of experts.
+/// split that does not divide, `not available in this version` for 8-bit weights and experts nobody has measured.
 #pragma once
 
 #include <map>

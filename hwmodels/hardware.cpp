@@ -103,9 +103,10 @@ void scale_from(Hardware& h, const Hardware& base) {
 
 void read_fit(Hardware& h, const Value& v) {
   const Value& operators = v.at("operators");
-  h.gemm = operator_from_json(Op::kGemm, operators.at("gemm"));
-  const bool rows = optional_string(operators.at("prefill"), "law") == "rows";
-  h.prefill = operator_from_json(rows ? Op::kPrefillRows : Op::kPrefill, operators.at("prefill"));
+  const auto by_rows = [&](const char* key) { return optional_string(operators.at(key), "law") == "rows"; };
+  h.gemm = operator_from_json(by_rows("gemm") ? Op::kGemmRows : Op::kGemm, operators.at("gemm"));
+  h.prefill = operator_from_json(by_rows("prefill") ? Op::kPrefillRows : Op::kPrefill, operators.at("prefill"));
+  if (const Value* experts = operators.find("experts")) h.experts = operator_from_json(Op::kExperts, *experts);
   h.decode = operator_from_json(Op::kDecode, operators.at("decode"));
   for (const Value& entry : v.at("all_reduce").items()) {
     AllReduce a{static_cast<int>(entry.at("gpus").as_int()), {}, optional_number(entry, "mape_percent")};
@@ -197,7 +198,7 @@ OperatorModel operator_from_json(Op op, const Value& v) {
 Value to_value(const OperatorModel& m) {
   Value v = Value::object();
   for (std::size_t i = 0; i < m.theta.size(); ++i) v["theta"][coefficients(m.op)[i].name] = m.theta[i];
-  if (m.op == Op::kPrefillRows) v["law"] = "rows";
+  if (m.op == Op::kPrefillRows || m.op == Op::kGemmRows) v["law"] = "rows";
   v["sm_count"] = m.sm_count;
   const auto names = feature_names(m.op);
   for (std::size_t d = 0; d < names.size(); ++d) {

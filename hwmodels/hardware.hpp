@@ -89,6 +89,7 @@ struct Hardware {
   std::string scaled_from;           ///< of a datasheet entry
   Specs specs;
   OperatorModel gemm, prefill, decode;
+  std::optional<OperatorModel> experts;   ///< products of a mixture of experts; only `orrery calibrate` knows them
   std::vector<AllReduce> all_reduce; ///< by number of devices, ascending
   AlphaBeta send_recv;
   double pcie_efficiency = 0.85;     ///< share of the data sheet that a copy reaches (assumed)

@@ -54,9 +54,27 @@ constexpr Coefficient kPrefillRowsCoefficients[] = {{"latency_s", K::kLatency, 1
                                                     {"row_s", K::kPerSm, 1e-7},
                                                     {"block_s", K::kPerSm, 1e-7}};
 
+// From kernels/gemm/block.hpp and common/simd.cpp: a tile of rows times one column, over one of k; loose rows, in such
+// tiles; columns beyond groups of four, in columns; an output, and what of k fills no vector of eight. Blocks of rows
+// pass over the weights one after the other.
+constexpr Coefficient kGemmRowsCoefficients[] = {{"latency_s", K::kLatency, 2e-7},
+                                                 {"output_s", K::kPerSm, 2e-9},
+                                                 {"tile_s", K::kPerSm, 1e-10},
+                                                 {"one_loose", K::kShape, 0.5},
+                                                 {"more_loose", K::kShape, 0.7},
+                                                 {"loose_column", K::kShape, 3},
+                                                 {"loose_element_s", K::kPerSm, 5e-10},
+                                                 {"bytes_per_s", K::kBandwidth, 2e10},
+                                                 {"p", K::kShape, 2}};
+constexpr Coefficient kExpertsCoefficients[] = {
+    {"latency_s", K::kLatency, 2e-7}, {"expert_s", K::kLatency, 2e-7}, {"output_s", K::kPerSm, 2e-9},
+    {"tile_s", K::kPerSm, 1e-10},     {"loose", K::kShape, 0.5},       {"bytes_per_s", K::kBandwidth, 2e10},
+    {"p", K::kShape, 2}};
+
 constexpr std::string_view kGemmShape[] = {"m", "n", "k"};
 constexpr std::string_view kPrefillShape[] = {"batch", "q", "context", "heads", "kv_heads", "head_dim"};
 constexpr std::string_view kDecodeShape[] = {"batch", "context", "heads", "kv_heads", "head_dim"};
+constexpr std::string_view kExpertsShape[] = {"tokens", "n", "k", "experts", "top_k"};
 constexpr std::string_view kGemmFeatures[] = {"m", "n", "k"};
 constexpr std::string_view kPrefillFeatures[] = {"batch*heads", "sqrt(2*pairs)", "heads/kv_heads", "head_dim"};
 constexpr std::string_view kPrefillRowsFeatures[] = {"batch", "sqrt(2*pairs)", "q"};
@@ -64,6 +82,36 @@ constexpr std::string_view kDecodeFeatures[] = {"batch*kv_heads", "context", "he
 
 double gemm_seconds(std::span<const double> t, const Shape& x) {
   return t[0] + p_norm(law_flops(Op::kGemm, x) / t[1], law_bytes(Op::kGemm, x) / t[2], t[3]);
+}
+
+/// Rows that the CPU's product takes over the weights at once.
+double block_rows(double m) { return m <= 1 ? 1 : m <= 64 ? 64 : 48; }
+
+/// Tiles of `tile` rows that m rows make, loose ones for what they cost.
+double tiles_of_rows(double m, double tile, double one_loose, double more_loose) {
+  const double block = block_rows(m), blocks = std::floor(m / block);
+  const auto of = [&](double rows) {
+    const double full = std::floor(rows / tile), loose = rows - full * tile;
+    return full + (loose == 0 ? 0 : loose <= 1 ? one_loose : more_loose);
+  };
+  return blocks * of(block) + of(m - blocks * block);
+}
+
+double gemm_rows_seconds(std::span<const double> t, double tile, const Shape& x) {
+  const double m = x[0], n = x[1], k = x[2], passes = std::ceil(m / block_rows(m));
+  const double loose_n = n - 4 * std::floor(n / 4), loose_k = k - 8 * std::floor(k / 8);
+  const double columns = n - loose_n + t[5] * loose_n;
+  const double arithmetic = t[2] * tiles_of_rows(m, tile, t[3], t[4]) * columns * (k - loose_k);
+  return t[0] + (t[1] + t[6] * loose_k) * m * n + p_norm(arithmetic, 4 * passes * n * k / t[7], t[8]);
+}
+
+/// Rows of an expert are a matter of chance, so that as many are loose as there are experts touched, on average.
+double experts_seconds(std::span<const double> t, double tile, const Shape& x) {
+  const auto [tokens, n, k, experts, top_k, unused] = x;
+  const double rows = tokens * top_k, touched = touched_experts(tokens, experts, top_k);
+  const double arithmetic = t[3] * (rows / tile + t[4] * touched) * n * k;
+  const double passes = std::max(touched, rows / block_rows(rows / touched));
+  return t[0] + t[1] * touched + t[2] * rows * n + p_norm(arithmetic, 4 * passes * n * k / t[5], t[6]);
 }
 
 struct PrefillLaw {  // in the order of kPrefillCoefficients
@@ -141,17 +189,21 @@ std::span<const Coefficient> coefficients(Op op) {
   if (op == Op::kGemm) return kGemmCoefficients;
   if (op == Op::kPrefill) return kPrefillCoefficients;
   if (op == Op::kPrefillRows) return kPrefillRowsCoefficients;
+  if (op == Op::kGemmRows) return kGemmRowsCoefficients;
+  if (op == Op::kExperts) return kExpertsCoefficients;
   return kDecodeCoefficients;
 }
 
 std::span<const std::string_view> shape_names(Op op) {
-  if (op == Op::kGemm) return kGemmShape;
+  if (op == Op::kGemm || op == Op::kGemmRows) return kGemmShape;
+  if (op == Op::kExperts) return kExpertsShape;
   if (op == Op::kPrefill || op == Op::kPrefillRows) return kPrefillShape;
   return kDecodeShape;
 }
 
 std::span<const std::string_view> feature_names(Op op) {
-  if (op == Op::kGemm) return kGemmFeatures;
+  if (op == Op::kGemm || op == Op::kGemmRows) return kGemmFeatures;
+  if (op == Op::kExperts) return kExpertsShape;
   if (op == Op::kPrefill) return kPrefillFeatures;
   if (op == Op::kPrefillRows) return kPrefillRowsFeatures;
   return kDecodeFeatures;
@@ -161,11 +213,15 @@ double law_seconds(Op op, std::span<const double> theta, double sm_count, const 
   if (op == Op::kGemm) return gemm_seconds(theta, x);
   if (op == Op::kPrefill) return prefill_seconds(theta, sm_count, x);
   if (op == Op::kPrefillRows) return prefill_rows_seconds(theta, x);
+  if (op == Op::kGemmRows) return gemm_rows_seconds(theta, sm_count, x);
+  if (op == Op::kExperts) return experts_seconds(theta, sm_count, x);
   return decode_seconds(theta, sm_count, x);
 }
 
 Features features(Op op, const Shape& x) {
-  if (op == Op::kGemm) return {fast_log2(x[0]), fast_log2(x[1]), fast_log2(x[2])};
+  if (op == Op::kGemm || op == Op::kGemmRows) return {fast_log2(x[0]), fast_log2(x[1]), fast_log2(x[2])};
+  if (op == Op::kExperts)
+    return {fast_log2(x[0]), fast_log2(x[1]), fast_log2(x[2]), fast_log2(x[3]), fast_log2(x[4])};
   if (op == Op::kPrefill) {
     // A chunk behind a context has the residual of the whole prompt with as many query-key pairs.
     return {fast_log2(x[0] * x[3]), 0.5 * fast_log2(x[1] * (x[1] + 2 * x[2])), fast_log2(x[3] / x[4]), fast_log2(x[5])};
@@ -174,14 +230,22 @@ Features features(Op op, const Shape& x) {
   return {fast_log2(x[0] * x[3]), fast_log2(x[1]), fast_log2(x[2] / x[3]), fast_log2(x[4]), fast_log2(x[3])};
 }
 
+double touched_experts(double tokens, double experts, double top_k) {
+  if (top_k >= experts) return experts;
+  return experts * (1 - fast_exp2(tokens * fast_log2(1 - top_k / experts)));
+}
+
 double law_flops(Op op, const Shape& x) {
-  if (op == Op::kGemm) return 2 * x[0] * x[1] * x[2];
+  if (op == Op::kExperts) return 2 * x[0] * x[4] * x[1] * x[2];
+  if (op == Op::kGemm || op == Op::kGemmRows) return 2 * x[0] * x[1] * x[2];
   if (op == Op::kPrefill || op == Op::kPrefillRows) return 4 * x[0] * x[3] * x[5] * x[1] * (x[2] + 0.5 * x[1]);
   return 4 * x[0] * x[1] * x[2] * x[4];
 }
 
 double law_bytes(Op op, const Shape& x) {
-  if (op == Op::kGemm) return 2 * (x[0] * x[2] + x[2] * x[1] + x[0] * x[1]);
+  if (op == Op::kExperts)
+    return 2 * (touched_experts(x[0], x[3], x[4]) * x[1] * x[2] + x[0] * x[4] * (x[1] + x[2]));
+  if (op == Op::kGemm || op == Op::kGemmRows) return 2 * (x[0] * x[2] + x[2] * x[1] + x[0] * x[1]);
   if (op == Op::kPrefill || op == Op::kPrefillRows) return 4 * x[0] * x[5] * (x[3] * x[1] + x[4] * (x[2] + x[1]));
   return 4 * x[0] * x[4] * (x[1] * x[3] + x[2]);
 }

@@ -10,6 +10,10 @@
 ///   kPrefill  batch, q, context, heads, kv_heads, head_dim causal attention of q new tokens after `context` old ones
 ///   kPrefillRows  the same shape on a processor that takes rows one after the other, without tiles to fill (the CPU)
 ///   kDecode   batch, context, heads, kv_heads, head_dim    paged attention of one token over `context` with itself
+///   kGemmRows the shape of kGemm on a processor that takes rows by small tiles, which do not overlap (the CPU); its
+///             sm_count is the number of rows of such a tile
+///   kExperts  tokens, n, k, experts, top_k                 the products of a mixture: each token's rows with the
+///             matrices of its top_k of `experts`, taken to be drawn evenly; by tiles, as kGemmRows
 #pragma once
 
 #include <array>
@@ -19,11 +23,11 @@
 
 namespace orrery {
 
-enum class Op : unsigned char { kGemm, kPrefill, kDecode, kPrefillRows };
+enum class Op : unsigned char { kGemm, kPrefill, kDecode, kPrefillRows, kGemmRows, kExperts };
 inline constexpr std::array kOps{Op::kGemm, Op::kPrefill, Op::kDecode};
 
 constexpr std::string_view name(Op op) {
-  constexpr std::string_view names[] = {"gemm", "prefill", "decode", "prefill rows"};
+  constexpr std::string_view names[] = {"gemm", "prefill", "decode", "prefill rows", "gemm rows", "experts"};
   return names[static_cast<std::size_t>(op)];
 }
 
@@ -45,6 +49,8 @@ std::span<const std::string_view> feature_names(Op op);
 
 double law_seconds(Op op, std::span<const double> theta, double sm_count, const Shape& x);
 Features features(Op op, const Shape& x);
+/// Experts that so many tokens touch, each with top_k of them: the expected number.
+double touched_experts(double tokens, double experts, double top_k);
 double law_flops(Op op, const Shape& x);  ///< useful arithmetic (causal pairs only)
 double law_bytes(Op op, const Shape& x);  ///< compulsory traffic: every operand once
 

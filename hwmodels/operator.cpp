@@ -16,7 +16,7 @@ double within(const OperatorModel& model, const Shape& x) {
 }  // namespace
 
 double OperatorModel::seconds(const Shape& x) const {
-  if (op != Op::kGemm) return within(*this, x);
+  if (op != Op::kGemm && op != Op::kGemmRows) return within(*this, x);
   Shape part = x;
   double pieces = 1;
   for (std::size_t d = 0; d < 3; ++d) {
@@ -33,7 +33,7 @@ bool OperatorModel::in_range(const Shape& x) const {
   if (op == Op::kPrefill && x[2] > 0) return false;  // no table has a chunk behind a context
   const Features z = features(op, x);
   for (std::size_t d = 0; d < feature_names(op).size(); ++d) {
-    const bool split_above = op == Op::kGemm || (op == Op::kDecode && d == 4);
+    const bool split_above = op == Op::kGemm || op == Op::kGemmRows || (op == Op::kDecode && d == 4);
     const bool tile_below = (op == Op::kPrefill || op == Op::kDecode) && d == 1;
     if (z[d] > high[d] + kSlack && !split_above) return false;
     if (z[d] < low[d] - kSlack && !tile_below) return false;

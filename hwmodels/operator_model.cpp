@@ -13,6 +13,14 @@
 namespace orrery {
 namespace {
 
+/// Of the roof, as it was fitted.
+double gemm_bytes_per_s(const OperatorModel& gemm) {
+  const auto names = coefficients(gemm.op);
+  const auto at =
+      std::find_if(names.begin(), names.end(), [](const Coefficient& c) { return c.name == "bytes_per_s"; });
+  return gemm.theta[static_cast<std::size_t>(at - names.begin())];
+}
+
 using TokenKnots = Knots<4>;
 using ContextKnots = Knots<3>;
 using QueryKnots = Knots<3>;
@@ -120,7 +128,8 @@ struct OperatorCostModel::Stage {
   std::unique_ptr<Curve> token_links, head_links;   ///< the collectives in them; null: there is one device
   std::int64_t host = 0, host_per_sequence = 0, launch = 0;                 ///< ps
   std::int64_t flops_per_token = 0, flops_per_output = 0, flops_per_pair = 0;  ///< all devices of the stage
-  std::int64_t bytes = 0, bytes_per_token = 0, bytes_per_context = 0;
+  std::int64_t bytes = 0, bytes_per_token = 0, bytes_per_context = 0;       ///< bytes: weights that every step reads
+  double expert_bytes = 0;                                                  ///< of one expert in all layers
   // Filled on use; a model belongs to one thread.
   mutable std::vector<std::unique_ptr<Row>> rows;
   mutable std::array<std::unique_ptr<ChunkTable>, kChunkLevels> chunk_tables;
@@ -138,8 +147,24 @@ void check_split(const ModelShape& m, Parallel p) {
   if (p.pp > m.layers) refuse("pp " + std::to_string(p.pp) + " exceeds its " + std::to_string(m.layers) + " layers");
 }
 
+void check_experts(const ModelShape& m, const Hardware& h, Parallel p) {
+  if (m.experts == 0) return;
+  const std::string who = "model \"" + m.name + "\": mixture of experts: not available in this version";
+  if (!h.experts) {
+    throw ConfigError(who + " on hardware \"" + h.name +
+                      "\", which has no products of experts (orrery calibrate --model measures them)");
+  }
+  if (p.tp > 1) throw ConfigError(who + " with tp above 1");
+}
+
 std::int64_t layers_of_stage(const ModelShape& m, Parallel p, int stage) {
   return m.layers / p.pp + (stage < m.layers % p.pp ? 1 : 0);
+}
+
+std::int64_t elementwise_values(const ModelShape& m, std::int64_t heads, std::int64_t kv_heads, std::int64_t tp) {
+  const std::int64_t activation = (m.gated ? 3 : 2) * m.ffn / tp * std::max<std::int64_t>(1, m.top_k);
+  const std::int64_t combined = m.experts > 0 ? (m.top_k + 1) * m.hidden : 0;
+  return 8 * m.hidden + 2 * (heads + kv_heads) * m.head_dim + 4 * kv_heads * m.head_dim + activation + combined;
 }
 
 OperatorCostModel::OperatorCostModel(ModelShape model, Hardware hardware, Parallel parallel, HostTerms host,
@@ -163,6 +188,7 @@ OperatorCostModel::OperatorCostModel(ModelShape model, std::shared_ptr<const Har
       block_tokens_(block_tokens),
       factor_(factor) {
   check_split(model_, parallel_);
+  check_experts(model_, *hardware_, parallel_);
   value_bytes_ = hardware_->specs.value_bytes;
   const PowerModel& power = hardware_->power;
   active_w_ = power.active_w * parallel_.tp;
@@ -171,17 +197,25 @@ OperatorCostModel::OperatorCostModel(ModelShape model, std::shared_ptr<const Har
   joules_per_byte_ = power.joules_per_byte;
   // The GEMM law counts two bytes a value, whatever they are.
   elementwise_bytes_per_s_ = host_.elementwise_bytes_per_s > 0 ? host_.elementwise_bytes_per_s
-                                                               : hardware_->gemm.theta[2] * value_bytes_ / 2;
+                                                               : gemm_bytes_per_s(hardware_->gemm) * value_bytes_ / 2;
   heads_ = model_.heads / parallel_.tp;
   kv_heads_ = std::max<std::int64_t>(1, model_.kv_heads / parallel_.tp);
   const auto known = [&](std::int64_t n, std::int64_t k) {
     return hardware_->gemm.in_range({1, static_cast<double>(n), static_cast<double>(k)});
   };
   const std::int64_t tp = parallel_.tp, head_width = heads_ * model_.head_dim;
+  const std::int64_t up = (model_.gated ? 2 : 1) * model_.ffn / tp;
+  const auto experts_known = [&](std::int64_t n, std::int64_t k) {
+    return hardware_->experts->in_range({1, static_cast<double>(n), static_cast<double>(k),
+                                         static_cast<double>(model_.experts), static_cast<double>(model_.top_k)});
+  };
+  const bool ffn_known = model_.experts > 0
+                             ? known(model_.experts, model_.hidden) && experts_known(up, model_.hidden) &&
+                                   experts_known(model_.hidden, model_.ffn)
+                             : known(up, model_.hidden) && known(model_.hidden, model_.ffn / tp);
   static_range_ = known(head_width + 2 * kv_heads_ * model_.head_dim, model_.hidden) &&
-                  known(model_.hidden, head_width) && known((model_.gated ? 2 : 1) * model_.ffn / tp, model_.hidden) &&
-                  known(model_.hidden, model_.ffn / tp) && known(ceil_div(model_.vocabulary, tp), model_.hidden) &&
-                  hardware_->all_reduce_fitted(parallel_.tp);
+                  known(model_.hidden, head_width) && ffn_known &&
+                  known(ceil_div(model_.vocabulary, tp), model_.hidden) && hardware_->all_reduce_fitted(parallel_.tp);
   for (int s = 0; s < parallel_.pp; ++s) {
     auto stage = std::make_unique<Stage>();
     stage->layers = layers_of_stage(model_, parallel_, s);
@@ -202,20 +236,31 @@ double OperatorCostModel::gemm_seconds(Term term, double m, std::int64_t n, std:
   return factor_[term] * variant_.gemm_seconds(m, static_cast<double>(n), static_cast<double>(k));
 }
 
+/// Router, and the two products of the experts.
+double OperatorCostModel::experts_seconds(double tokens) const {
+  const auto product = [&](Term term, std::int64_t n, std::int64_t k) {
+    return factor_[term] * hardware_->experts->seconds({tokens, static_cast<double>(n), static_cast<double>(k),
+                                                        static_cast<double>(model_.experts),
+                                                        static_cast<double>(model_.top_k)});
+  };
+  return gemm_seconds(kUp, tokens, model_.experts, model_.hidden) +
+         product(kUp, (model_.gated ? 2 : 1) * model_.ffn, model_.hidden) + product(kDown, model_.hidden, model_.ffn);
+}
+
 /// One layer without attention.
 double OperatorCostModel::layer_seconds(double tokens) const {
   if (tokens <= 0) return 0;
   const std::int64_t tp = parallel_.tp, hd = model_.head_dim, hidden = model_.hidden;
   const double gemms = gemm_seconds(kQkv, tokens, (heads_ + 2 * kv_heads_) * hd, hidden) +
                        gemm_seconds(kOut, tokens, hidden, heads_ * hd) +
-                       gemm_seconds(kUp, tokens, (model_.gated ? 2 : 1) * model_.ffn / tp, hidden) +
-                       gemm_seconds(kDown, tokens, hidden, model_.ffn / tp);
-  // Values read or written a token: two norms with residual, rope, KV append, activation; and bytes of quantising KV.
-  const std::int64_t moved =
-      8 * hidden + 2 * (heads_ + kv_heads_) * hd + 4 * kv_heads_ * hd + (model_.gated ? 3 : 2) * model_.ffn / tp;
+                       (model_.experts > 0
+                            ? experts_seconds(tokens)
+                            : gemm_seconds(kUp, tokens, (model_.gated ? 2 : 1) * model_.ffn / tp, hidden) +
+                                  gemm_seconds(kDown, tokens, hidden, model_.ffn / tp));
+  const std::int64_t moved = elementwise_values(model_, heads_, kv_heads_, tp);
   const double quantise = variant_.append_bytes(static_cast<double>(2 * kv_heads_ * hd));
   const double bytes = tokens * (value_bytes_ * static_cast<double>(moved) + quantise);
-  const int launches = host_.elementwise_kernels + (quantise > 0 ? 1 : 0);
+  const int launches = host_.elementwise_kernels + (model_.experts > 0 ? kRoutingKernels : 0) + (quantise > 0 ? 1 : 0);
   const double elementwise = launches * host_.elementwise_s + bytes / elementwise_bytes_per_s_;
   return gemms + elementwise + layer_links_seconds(tokens);
 }
@@ -262,16 +307,27 @@ void OperatorCostModel::bake_stage(Stage& s) const {
   s.host_per_sequence = s.first ? picoseconds(host_.per_sequence_s) : 0;
   s.launch = picoseconds(host_.launch_per_layer_s * layers);
   const std::int64_t head = s.last ? model_.vocabulary * model_.hidden : 0;
-  s.flops_per_token = 2 * s.layers * model_.layer_parameters();
+  s.flops_per_token = 2 * s.layers * model_.active_layer_parameters();
   s.flops_per_output = 2 * head;
   s.flops_per_pair = 4 * s.layers * model_.heads * model_.head_dim;
   const auto bytes = [](double values, double each) { return static_cast<std::int64_t>(values * each + 0.5); };
-  s.bytes = bytes(static_cast<double>(s.layers * model_.layer_parameters() + head), value_bytes_);
+  const std::int64_t always = model_.layer_parameters() - model_.experts * model_.expert_parameters();
+  s.bytes = bytes(static_cast<double>(s.layers * always + head), value_bytes_);
+  s.expert_bytes = static_cast<double>(s.layers * model_.expert_parameters()) * value_bytes_;
   s.bytes_per_context = bytes(static_cast<double>(2 * s.layers * kv_heads_ * parallel_.tp * model_.head_dim),
                               variants_.format.bytes_per_value(value_bytes_));
   s.bytes_per_token =
       s.bytes_per_context +
-      bytes(static_cast<double>(s.layers * (8 * model_.hidden * parallel_.tp + 3 * model_.ffn)), value_bytes_);
+      bytes(static_cast<double>(s.layers * (8 * model_.hidden * parallel_.tp +
+                                            3 * model_.ffn * std::max<std::int64_t>(1, model_.top_k))), value_bytes_);
+}
+
+/// Weights that a step reads: of the experts those that its tokens touch.
+inline std::int64_t OperatorCostModel::weight_bytes(const Stage& s, std::int64_t tokens) const {
+  if (s.expert_bytes == 0) return s.bytes;
+  const double touched = touched_experts(static_cast<double>(tokens), static_cast<double>(model_.experts),
+                                         static_cast<double>(model_.top_k));
+  return s.bytes + static_cast<std::int64_t>(touched * s.expert_bytes + 0.5);
 }
 
 inline double OperatorCostModel::nanojoules(double seconds, double flops, double bytes) const {
@@ -284,7 +340,7 @@ std::unique_ptr<OperatorCostModel::Row> OperatorCostModel::bake_row(const Stage&
   row->first = ContextKnots::index(n);
   row->host = s.host + n * s.host_per_sequence;
   row->flops = n * s.flops_per_token + n * s.flops_per_output;
-  row->bytes = s.bytes + n * s.bytes_per_token;
+  row->bytes = weight_bytes(s, n) + n * s.bytes_per_token;
   const std::int64_t rest = s.tokens->at(n) + s.head->at(n);
   row->last = ContextKnots::index(n * (kMaxContext / std::max<std::int64_t>(1, n / 64)));
   const std::size_t count = row->last - row->first + 1;
@@ -465,7 +521,7 @@ inline Duration OperatorCostModel::transfer(const StepShape& x) const {
   run.first = std::max(compute, transfer(x));
   run.flops = tokens * s.flops_per_token + x.outputs * s.flops_per_output +
               s.flops_per_pair * (x.decode_context.value() + x.prefill_pairs);
-  run.bytes = tokens > 0 ? s.bytes + tokens * s.bytes_per_token + read * s.bytes_per_context : 0;
+  run.bytes = tokens > 0 ? weight_bytes(s, tokens) + tokens * s.bytes_per_token + read * s.bytes_per_context : 0;
   run.e_first = Energy{
       rounded(nanojoules(to_seconds(run.first), static_cast<double>(run.flops), static_cast<double>(run.bytes)))};
   return run;

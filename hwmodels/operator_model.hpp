@@ -1,5 +1,5 @@
-/// The price of a step of a dense unquantised transformer on a device with fitted operators: the sum of its operators
-/// over the layers of a stage, tensor-parallel all-reduces, and the engine's host terms.
+/// The price of a step of an unquantised transformer, dense or with experts, on a device with fitted operators: the sum
+/// of its operators over the layers of a stage, tensor-parallel all-reduces, and the engine's host terms.
 ///
 ///   OperatorCostModel model(load_model("llama-3.1-8b", {}), load_hardware("h200-sxm", {}), {.tp = 1, .pp = 1}, host);
 ///   StepRun r = model.price({&shape, 1}, 0);
@@ -34,8 +34,16 @@ struct Parallel { int tp = 1, pp = 1; };
 
 /// Throws ConfigError if the model cannot be split this way.
 void check_split(const ModelShape& model, Parallel parallel);
+/// Throws ConfigError for a mixture of experts on a device without measured products of experts, or split over several.
+void check_experts(const ModelShape& model, const Hardware& hardware, Parallel parallel);
 /// Layers of a stage: as even as possible, the first stages take one more.
 std::int64_t layers_of_stage(const ModelShape& model, Parallel parallel, int stage);
+
+/// Kernels that a mixture of experts has beside a dense layer's small ones: routing, grouping, combination.
+inline constexpr int kRoutingKernels = 3;
+/// Values that the small kernels of a layer read or write a token: two norms with residual, rope, KV append,
+/// activation; with experts, one activation each, and combination. Heads: of one device.
+std::int64_t elementwise_values(const ModelShape& model, std::int64_t heads, std::int64_t kv_heads, std::int64_t tp);
 
 class OperatorCostModel final : public CostModel {
  public:
@@ -76,7 +84,9 @@ class OperatorCostModel final : public CostModel {
   OperatorCostModel(ModelShape model, std::shared_ptr<const Hardware> hardware, Parallel parallel, HostTerms host,
                     const Variants& variants, std::int64_t block_tokens, std::array<double, kTerms> factor);
   double gemm_seconds(Term term, double m, std::int64_t n, std::int64_t k) const;
+  double experts_seconds(double tokens) const;
   double layer_seconds(double tokens) const;
+  std::int64_t weight_bytes(const Stage& stage, std::int64_t tokens) const;
   double layer_links_seconds(double tokens) const;
   double head_links_seconds(double rows) const;
   double head_seconds(double rows) const;

@@ -23,6 +23,10 @@ constexpr double kGemvAtOne = 0.8215, kGemvAtFour = 1 / 0.4975;
 constexpr double kReachable = 0.92;
 // vAttention (ASPLOS'25): prefill attention of 192K tokens takes 7.0 s over paged KV, 5.5 s over contiguous (FA2).
 constexpr double kPagedFa2 = 7.0 / 5.5;
+// What a decode step of a concatenated cache copies, by the code of KIVI (models/llama_kivi.py at 04eeae0) and of the
+// transformers it is compared with: 16 bits, all of it; KIVI, the values' codes each token (the keys' once a window),
+// and of the windows the keys once and the values twice, which is 5/3 of the 3/4 that are full on average.
+constexpr double kCopiedCodes = 0.5, kCopiedWindow = 5.0 / 3;
 // Its driver calls for a page group of 2 MB: create, map, set access; and of 64 KB with its own driver.
 constexpr double kMapLarge = 69e-6, kMapSmall = 8e-6, kLargeGroup = 2 << 20;
 // Time over that of the bytes alone. KIVI: bound of the card (A13). fp8: the aim for our own kernel, not measured.
@@ -60,6 +64,9 @@ void describe(Describer& d, KvLayout& l) {
   d.field("premap", l.premap, "virtual-contiguous: memory is mapped before a step needs it");
   d.field("paged_slowdown", l.paged_slowdown, {0, 10},
           "Prefill attention over paged KV, in times of the same over contiguous KV; 0: as published for the kernel");
+  d.field("concatenated", l.concatenated,
+          "Each new token's keys and values are concatenated to a new cache, as Hugging Face's transformers do; not "
+          "virtual-contiguous");
 }
 
 double KvFormat::bytes_per_value(double full) const {
@@ -114,6 +121,13 @@ VariantCost::VariantCost(const Variants& v, const Hardware& hardware)
          "KV " + std::string(v.layout.name == KvLayout::Name::kVirtual ? "virtually contiguous" : "contiguous") +
              ": prefill attention without the slowdown of paging (FA2 1.27 times at 192K tokens, vAttention; "
              "other kernels: none known)");
+  }
+  if (v.layout.concatenated && v.layout.name == KvLayout::Name::kVirtual)
+    throw ConfigError("concatenated: a virtually contiguous cache is appended to in place");
+  if (v.layout.concatenated) {
+    note(Grade::kDatasheet,
+         "KV concatenated: a decode step reads and writes what it copies of the cache once more, at 92 % of the "
+         "memory's data sheet (16-bit: all; kivi: the values' codes and the windows, as its code)");
   }
   if (v.layout.name == KvLayout::Name::kVirtual && !v.layout.premap && hardware.map_group_s == 0) {
     note(Grade::kDatasheet, "mapping: 69 us a page group of 2 MB, 8 us of 64 KB (vAttention, from memory)");
@@ -194,6 +208,16 @@ double VariantCost::measured_dequantisation() const {
   return variants_.format.bits == 4 ? m.kivi_4 : m.kivi_2;
 }
 
+double VariantCost::concatenation_seconds(const Shape& x, double recent) const {
+  if (!variants_.layout.concatenated) return 0;
+  const KvFormat& f = variants_.format;
+  const double full = hardware_->specs.value_bytes, values = 2 * x[0] * x[3] * x[4];   // of a token, all sequences
+  const bool kivi = f.name == KvFormat::Name::kKivi;
+  const double copied = (x[1] - recent) * f.bytes_per_value(full) * (kivi ? kCopiedCodes : 1) +
+                        recent * full * (kivi ? kCopiedWindow : 1);
+  return 2 * values * copied / (kReachable * hardware_->specs.memory_bytes_per_s);
+}
+
 /// Where nothing was measured, a quantised cache takes as long as a shorter one with as many bytes, times what
 /// dequantising adds.
 double VariantCost::decode_seconds(const Shape& x) const {
@@ -212,7 +236,7 @@ double VariantCost::decode_seconds(const Shape& x) const {
   if (variants_.kernels.softmax == Kernels::Softmax::kUnifiedMax) {
     t *= hardware_->variants.unified_max > 0 ? hardware_->variants.unified_max : kUnifiedDecode + kOverflow;
   }
-  return t;
+  return t + concatenation_seconds(x, recent);
 }
 
 double VariantCost::map_seconds_per_token(std::int64_t block_tokens, std::int64_t tensors) const {

@@ -51,6 +51,7 @@ struct KvLayout {
   Bytes page_group{2 << 20};         ///< of kVirtual: bytes mapped at once, in each layer for keys and for values
   bool premap = true;                ///< of kVirtual: mapped before a step needs them, so that none waits
   double paged_slowdown = 0;         ///< prefill attention over paged KV over the same over contiguous; 0: as published
+  bool concatenated = false;         ///< appending a token makes the cache anew (torch.cat); not of kVirtual
 
   /// Page groups are powers of two: "2MB" in a config, 2,000,000 bytes, means 2 MiB.
   std::int64_t group_bytes() const {
@@ -88,6 +89,7 @@ class VariantCost {
  private:
   void attention_of(Kernels::Attention wanted);
   double paged_slowdown() const;
+  double concatenation_seconds(const Shape& x, double recent) const;
   double measured_dequantisation() const;   ///< 0: not on this device
   void note(Grade grade, std::string text);
 

@@ -76,7 +76,8 @@ OperatorModel fit_operator(Op op, const std::vector<Sample>& ordered, const FitO
 }
 
 std::uint64_t shape_key(Op op, const Shape& x) {
-  const std::array<double, 3> parts = op == Op::kGemm      ? std::array{x[1], x[2], 0.0}
+  const bool matrix = op == Op::kGemm || op == Op::kGemmRows || op == Op::kExperts;
+  const std::array<double, 3> parts = matrix               ? std::array{x[1], x[2], 0.0}
                                       : op == Op::kPrefill ? std::array{x[3], x[4], x[5]}
                                                            : std::array{x[2], x[3], x[4]};
   std::uint64_t key = 0;

@@ -64,7 +64,8 @@ LiveModel live_model_of(const ModelShape& from) {
   const auto small = [](std::int64_t n) { return static_cast<std::int32_t>(n); };
   m.shape = {.layers = small(from.layers), .hidden = small(from.hidden), .heads = small(from.heads),
              .kv_heads = small(from.kv_heads), .head_dim = small(from.head_dim), .ffn = small(from.ffn),
-             .vocab = small(from.vocabulary), .max_positions = small(from.max_position)};
+             .vocab = small(from.vocabulary), .experts = small(from.experts), .top_k = small(from.top_k),
+             .max_positions = small(from.max_position)};
   return m;
 }
 

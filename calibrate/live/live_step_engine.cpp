@@ -31,6 +31,7 @@ double LiveStepEngine::run(const StepBatch& batch) {
 
 double LiveStepEngine::once(const StepBatch& batch) {
   const double begin = replica_->seconds();
+  ++repeats_;
   tokens_.clear();
   work_.clear();
   for (const Tokens context : batch.decodes) add(context.value() - 1, 1);
@@ -49,7 +50,7 @@ void LiveStepEngine::add(std::int64_t context, std::int64_t q) {
                      need = ceil_div(context + q, block_tokens_);
   if (need > pages_ || first + need > static_cast<std::int64_t>(blocks_.size()))
     throw std::length_error("a batch larger than max_sequences sequences of max_context tokens");
-  const Segment text{static_cast<std::uint64_t>(first), Tokens32{small(context + q)}};
+  const Segment text{hash_combine(repeats_, static_cast<std::uint64_t>(first)), Tokens32{small(context + q)}};
   append_tokens({&text, 1}, context, q, small(vocabulary_), tokens_);
   work_.push_back({.context = small(context),
                    .tokens = std::span<const std::int32_t>(tokens_).last(static_cast<std::size_t>(q)),

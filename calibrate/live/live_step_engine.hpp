@@ -10,6 +10,9 @@
 /// cache, and it takes some five repeats until they are back. It is run once, then again until 6 ms have passed, and
 /// the mean of these counts: about as cold as decodes between two prompts are on average.
 ///
+/// Each repeat has other tokens, as a run's steps do: a mixture's go to other experts, whose weights are as cold as those
+/// of a run's next token (with the same tokens, steps of one sequence came out a third shorter than in runs).
+///
 /// Every sequence has blocks of its own. Contexts are read, never computed: they hold what earlier chunks left there,
 /// or zeros, which take the kernels as long as other numbers.
 #pragma once
@@ -42,6 +45,7 @@ class LiveStepEngine final : public StepEngine {
 
   std::string name_;
   std::int64_t row_tile_, vocabulary_, pages_, block_tokens_;
+  std::uint64_t repeats_ = 0;                   ///< ever
   std::unique_ptr<LiveReplica> replica_;
   std::vector<std::int32_t> blocks_, tokens_;   ///< sequence i has the blocks from i * pages_ on
   std::vector<Work> work_;

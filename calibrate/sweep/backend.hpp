@@ -59,6 +59,8 @@ class SweepBackend {
   virtual Value condition() const { return Value::object(); }   ///< clocks, power, temperature as they are now
   virtual std::optional<SweptPower> power() { return std::nullopt; }   ///< measured now; none: not reported
   virtual std::unique_ptr<Trial> prepare(const SweepPoint& point) = 0;
+  /// False once a point has ended the device's work: an illegal address on a GPU ends all of a process.
+  virtual bool usable() { return true; }
 };
 
 /// What is swept on a backend: a CPU thread's small model, or a server's batches on a GPU, as far as its memory goes.

@@ -15,11 +15,14 @@ namespace {
 using Eigen::Index, Eigen::MatrixXd, Eigen::VectorXd;
 
 constexpr int kFolds = 5;
+constexpr std::size_t kLeastPoints = 10;   // of an operator, for a fit that is tested on a fifth of them
 
 /// One processor takes rows one after the other; many share tiles.
 Op law_of(SweepOp op, double units) {
   if (op == SweepOp::kPrefill) return units > 1 ? Op::kPrefill : Op::kPrefillRows;
-  return op == SweepOp::kGemm ? Op::kGemm : Op::kDecode;
+  if (op == SweepOp::kExperts) return Op::kExperts;
+  if (op == SweepOp::kGemm) return units > 1 ? Op::kGemm : Op::kGemmRows;
+  return Op::kDecode;
 }
 
 std::string percent(double x) {
@@ -62,6 +65,28 @@ double noise_of(const std::vector<double>& s) {
   return 100 * 0.5 * (quantile(s, 0.75) - quantile(s, 0.25)) / quantile(s, 0.5);
 }
 
+/// How far medians of so many visits are off, percent: two of half as many differ by twice that.
+double floor_of(const std::vector<double>& s) {
+  std::vector<double> even, odd;
+  for (std::size_t i = 0; i < s.size(); ++i) (i % 2 == 0 ? even : odd).push_back(s[i]);
+  return odd.empty() ? 0 : 50 * std::abs(quantile(even, 0.5) / quantile(odd, 0.5) - 1);
+}
+
+double mean_of(const std::vector<double>& x) {
+  double sum = 0;
+  for (const double v : x) sum += v;
+  return x.empty() ? 0 : sum / static_cast<double>(x.size());
+}
+
+/// Scatter of the points of a row of the report.
+struct Scatter {
+  std::vector<double> noise, floor;
+  void add(const std::vector<double>& samples) {
+    noise.push_back(noise_of(samples));
+    floor.push_back(floor_of(samples));
+  }
+};
+
 class Fitter {
  public:
   Fitter(const SweepPlan& plan, const Journal& journal, const ModelShape& model, const CalibrationLabels& labels)
@@ -76,7 +101,9 @@ class Fitter {
     report_.drift = sentinel_drift(plan_, journal_);
     report_.drift_limit = device_.at("drift_limit_percent").as_double();
     describe_device();
+    for (const auto& [point, reason] : journal_.failed()) ++report_.rejected["could not be run: " + reason];
     for (const SweepOp op : {SweepOp::kGemm, SweepOp::kPrefill, SweepOp::kDecode}) fit_one(op);
+    if (model_.experts > 0) fit_one(SweepOp::kExperts);
     ragged();
     mixed();
     variants();
@@ -90,6 +117,13 @@ class Fitter {
  private:
   std::vector<double> samples(std::size_t point) const { return journal_.samples(point); }
   double median(std::size_t point) const { return quantile(samples(point), 0.5); }
+  /// Of one operator, those that could be run.
+  std::vector<std::size_t> points_of(SweepOp op) const {
+    std::vector<std::size_t> out;
+    for (std::size_t i = 0; i < plan_.points.size(); ++i)
+      if (plan_.points[i].op == op && journal_.failed().count(i) == 0) out.push_back(i);
+    return out;
+  }
 
   void describe_device() {
     const Value& header = journal_.header();
@@ -130,6 +164,7 @@ class Fitter {
   std::string impossible(Op op, const Sample& s) const {
     constexpr double kTolerance = 0.95;   // the probe's own scatter
     if (s.seconds < kTolerance * law_flops(op, s.x) / light_.flops_per_s) return "faster than the probed arithmetic";
+    if (op == Op::kExperts) return "";      // chance may have taken few of them
     const double bytes = law_bytes(op, s.x) * value_bytes_ / 2;   // the law counts two bytes a value
     const double rate = bytes <= light_.cache_bytes ? light_.cache_bytes_per_s : light_.bytes_per_s;
     return s.seconds < kTolerance * bytes / rate ? "faster than the probed memory" : "";
@@ -138,19 +173,26 @@ class Fitter {
   void fit_one(SweepOp what) {
     const double units = device_.at("units").as_double();
     const Op op = law_of(what, units);
+    const bool by_rows = op == Op::kGemmRows || op == Op::kExperts;
     std::vector<Sample> rows;
-    std::vector<double> noise;
-    for (std::size_t i = 0; i < plan_.points.size(); ++i) {
-      if (plan_.points[i].op != what) continue;
+    Scatter scatter;
+    for (const std::size_t i : points_of(what)) {
       const Sample s{plan_.points[i].x, median(i)};
       if (const std::string reason = impossible(op, s); !reason.empty()) {
         ++report_.rejected[reason];
         continue;
       }
       rows.push_back(s);
-      noise.push_back(noise_of(samples(i)));
+      scatter.add(samples(i));
     }
-    const FitOptions options{.sm_count = units, .grid = grid_of(op, rows)};
+    if (rows.size() < kLeastPoints) {
+      throw ConfigError("calibrate: only " + std::to_string(rows.size()) + " points of " + std::string(name(what)) +
+                        " count, at least " + std::to_string(kLeastPoints) + " are needed" +
+                        (report_.rejected.empty() ? "" : "; " + report_.rejected.begin()->first));
+    }
+    const FitOptions options{
+        .sm_count = by_rows ? device_.at("row_tile").as_double() : units,
+        .grid = grid_of(op, rows)};
     std::vector<double> predicted(rows.size());
     for (int fold = 0; fold < kFolds; ++fold) {
       std::vector<Sample> seen;
@@ -163,7 +205,7 @@ class Fitter {
       }
     }
     const HeldOut error = error_of(op, rows, predicted);
-    report(std::string(name(what)), op, rows, predicted, noise);
+    report(std::string(name(what)), op, rows, predicted, scatter);
     OperatorModel model = fit_operator(op, rows, options);
     model.mape = error.mape;
     model.p95 = error.p95;
@@ -179,13 +221,20 @@ class Fitter {
       const Features z = features(op, rows[i].x);
       for (std::size_t j = 0; j < d; ++j) x(static_cast<Index>(i), static_cast<Index>(j)) = z[j];
     }
-    return covering_axes(x, op == Op::kGemm ? std::vector<double>{0.5, 1, 1} : std::vector<double>{0.5, 0.5, 1, 1, 1});
+    const bool matrix = op == Op::kGemm || op == Op::kGemmRows || op == Op::kExperts;
+    return covering_axes(x, matrix ? std::vector<double>{0.5, 1, 1, 1, 1} : std::vector<double>{0.5, 0.5, 1, 1, 1});
   }
 
   void report(const std::string& what, Op op, const std::vector<Sample>& rows, const std::vector<double>& predicted,
-              const std::vector<double>& noise) {
+              const Scatter& scatter) {
     const HeldOut error = error_of(op, rows, predicted);
-    FitReport::Row row{what, rows.size(), error.mape, error.p95, quantile(noise, 0.5), {}};
+    FitReport::Row row{what,
+                       rows.size(),
+                       error.mape,
+                       error.p95,
+                       quantile(scatter.noise, 0.5),
+                       mean_of(scatter.floor),
+                       {}};
     std::vector<std::pair<double, std::size_t>> order;
     for (std::size_t i = 0; i < rows.size(); ++i) order.emplace_back(-std::abs(predicted[i] / rows[i].seconds - 1), i);
     std::sort(order.begin(), order.end());
@@ -199,32 +248,32 @@ class Fitter {
   /// Batches of unequal contexts, priced by their mean; no fit has seen them.
   void ragged() {
     std::vector<Sample> rows;
-    std::vector<double> predicted, noise;
+    std::vector<double> predicted;
+    Scatter scatter;
     const OperatorModel& decode = models_.at(SweepOp::kDecode);
-    for (std::size_t i = 0; i < plan_.points.size(); ++i) {
-      if (plan_.points[i].op != SweepOp::kRagged) continue;
+    for (const std::size_t i : points_of(SweepOp::kRagged)) {
       rows.push_back({plan_.points[i].x, median(i)});
       predicted.push_back(decode.seconds(plan_.points[i].x));
-      noise.push_back(noise_of(samples(i)));
+      scatter.add(samples(i));
     }
-    report("ragged decode", Op::kDecode, rows, predicted, noise);
+    report("ragged decode", Op::kDecode, rows, predicted, scatter);
   }
 
   /// A chunk and decodes in one launch, priced as the two apart, as the cost model does; no fit has seen them.
   void mixed() {
     std::vector<Sample> rows;
-    std::vector<double> predicted, noise;
-    for (std::size_t i = 0; i < plan_.points.size(); ++i) {
+    std::vector<double> predicted;
+    Scatter scatter;
+    for (const std::size_t i : points_of(SweepOp::kMixed)) {
       const SweepPoint& p = plan_.points[i];
-      if (p.op != SweepOp::kMixed) continue;
       const ChunkShape& c = p.batch.chunks.front();
       const Shape chunk{1,     static_cast<double>(c.q.value()), static_cast<double>(c.context.value()), p.x[2], p.x[3],
                         p.x[4]};
       rows.push_back({p.x, median(i)});
       predicted.push_back(models_.at(SweepOp::kPrefill).seconds(chunk) + models_.at(SweepOp::kDecode).seconds(p.x));
-      noise.push_back(noise_of(samples(i)));
+      scatter.add(samples(i));
     }
-    report("chunk beside decodes, as two", Op::kDecode, rows, predicted, noise);
+    report("chunk beside decodes, as two", Op::kDecode, rows, predicted, scatter);
   }
 
   /// One factor a variant, on the decode attention over what of the context is quantised; errors are those of the
@@ -233,51 +282,58 @@ class Fitter {
     for (const DecodeVariant variant : kDecodeVariants) {
       const KvFormat format = format_of(variant);
       std::vector<Sample> rows;
-      std::vector<double> base, quantised, ratios, noise;
-      for (std::size_t i = 0; i < plan_.points.size(); ++i) {
+      std::vector<double> base, quantised, ratios;
+      Scatter scatter;
+      for (const std::size_t i : points_of(SweepOp::kVariant)) {
         const SweepPoint& p = plan_.points[i];
-        if (p.op != SweepOp::kVariant || p.x[5] != static_cast<double>(variant)) continue;
+        if (p.x[5] != static_cast<double>(variant)) continue;
         Shape x = p.x;
         x[5] = 0;
         rows.push_back({x, median(i)});
         base.push_back(models_.at(SweepOp::kDecode).seconds(x));
         quantised.push_back(1 - std::min(1.0, format.mean_residual() / x[1]));
         ratios.push_back(1 + (median(i) / base.back() - 1) / std::max(quantised.back(), 1e-3));
-        noise.push_back(noise_of(samples(i)));
+        scatter.add(samples(i));
       }
       if (rows.empty()) continue;
       const double factor = quantile(ratios, 0.5);
       for (std::size_t i = 0; i < base.size(); ++i) base[i] *= 1 + (factor - 1) * quantised[i];
-      report(std::string(key_of(variant)) + " decode, x " + two_digits(factor), Op::kDecode, rows, base, noise);
+      report(std::string(key_of(variant)) + " decode, x " + two_digits(factor), Op::kDecode, rows, base, scatter);
       hardware_["variants"][key_of(variant)] = factor;
     }
   }
 
-  /// Two norms, rope with append and activation of a layer: launches and bytes, least squares on relative errors.
+  /// Two norms, rope with append and activation of a layer, and what experts add: launches and bytes, least squares on
+  /// relative errors. Where one of them could not be run, its number of rows does not count.
   void small_kernels() {
-    std::map<double, double> layer;
-    std::vector<double> noise;
-    for (std::size_t i = 0; i < plan_.points.size(); ++i) {
-      const SweepOp op = plan_.points[i].op;
-      if (op != SweepOp::kNorm && op != SweepOp::kRope && op != SweepOp::kActivation) continue;
-      layer[plan_.points[i].x[0]] += (op == SweepOp::kNorm ? 2 : 1) * median(i);
-      noise.push_back(noise_of(samples(i)));
+    std::map<double, std::pair<double, std::size_t>> layer;
+    Scatter scatter;
+    std::vector<SweepOp> ops{SweepOp::kNorm, SweepOp::kRope, SweepOp::kActivation};
+    if (model_.experts > 0) ops.push_back(SweepOp::kRoute);
+    for (const SweepOp op : ops) {
+      for (const std::size_t i : points_of(op)) {
+        auto& [seconds, kinds] = layer[plan_.points[i].x[0]];
+        seconds += (op == SweepOp::kNorm ? 2 : 1) * median(i);
+        ++kinds;
+        scatter.add(samples(i));
+      }
     }
-    // As OperatorCostModel counts: five kernels, and these values a token.
-    const double heads = static_cast<double>(model_.heads), kv = static_cast<double>(model_.kv_heads),
-                 d = static_cast<double>(model_.head_dim);
-    const double values = 8 * static_cast<double>(model_.hidden) + 2 * (heads + kv) * d + 4 * kv * d +
-                          (model_.gated ? 3 : 2) * static_cast<double>(model_.ffn);
+    std::erase_if(layer, [&](const auto& one) { return one.second.second < ops.size(); });
+    if (layer.size() < 2) throw ConfigError("calibrate: the small kernels could not be run");
+    // As OperatorCostModel counts.
+    const double kernels = 5 + (model_.experts > 0 ? kRoutingKernels : 0);
+    const auto values = static_cast<double>(elementwise_values(model_, model_.heads, model_.kv_heads, 1));
     MatrixXd a(static_cast<Index>(layer.size()), 2);
     Index i = 0;
-    for (const auto& [rows, seconds] : layer) {
-      a(i, 0) = 5 / seconds;
-      a(i++, 1) = rows * values * value_bytes_ / seconds;
+    for (const auto& [rows, one] : layer) {
+      a(i, 0) = kernels / one.first;
+      a(i++, 1) = rows * values * value_bytes_ / one.first;
     }
     const VectorXd fit = non_negative_least_squares(a, VectorXd::Ones(a.rows()));
     host_.elementwise_s = fit[0];
     host_.elementwise_bytes_per_s = 1 / std::max(fit[1], 1e-15);
-    FitReport::Row row{"small kernels (fitted)", layer.size(), 0, 0, quantile(noise, 0.5), {}};
+    FitReport::Row row{"small kernels (fitted)", layer.size(), 0, 0, quantile(scatter.noise, 0.5),
+                       mean_of(scatter.floor), {}};
     std::vector<double> errors;
     for (Index r = 0; r < a.rows(); ++r) errors.push_back(100 * std::abs(a.row(r).dot(fit) - 1));
     for (const double e : errors) row.mape += e / static_cast<double>(errors.size());
@@ -287,22 +343,24 @@ class Fitter {
 
   void memory() {
     double copied = 0, copy_s = 0, group_s = 0;
-    for (std::size_t i = 0; i < plan_.points.size(); ++i) {
-      const SweepPoint& p = plan_.points[i];
-      if (p.op == SweepOp::kCopy && p.x[0] > copied) copied = p.x[0], copy_s = median(i);
-      if (p.op == SweepOp::kMap) group_s = median(i) / p.x[0];   // of the larger, which comes last
+    for (const std::size_t i : points_of(SweepOp::kCopy)) {
+      const double bytes = plan_.points[i].x[0];
+      if (bytes > copied) copied = bytes, copy_s = median(i);
     }
+    for (const std::size_t i : points_of(SweepOp::kMap))
+      group_s = median(i) / plan_.points[i].x[0]; // the larger last
+    if (group_s > 0) hardware_["map_group_s"] = group_s;
+    if (copied == 0) return;                 // could not be run: as the data sheet says
     host_bytes_per_s_ = copied / copy_s;
     hardware_["specs"]["pcie_gb_per_s"] = host_bytes_per_s_ * 1e-9;
     hardware_["pcie_efficiency"] = 1;
-    hardware_["map_group_s"] = group_s;
   }
 
   std::vector<StepSample> step_samples(SweepUse use, std::string_view family) const {
     std::vector<StepSample> out;
-    for (std::size_t i = 0; i < plan_.points.size(); ++i) {
+    for (const std::size_t i : points_of(SweepOp::kStep)) {
       const SweepPoint& p = plan_.points[i];
-      if (p.op == SweepOp::kStep && p.use == use && p.family == family) out.push_back({p.batch, samples(i)});
+      if (p.use == use && p.family == family) out.push_back({p.batch, samples(i)});
     }
     return out;
   }
@@ -318,6 +376,7 @@ class Fitter {
 
   void steps() {
     const auto fitted = step_samples(SweepUse::kFit, "");
+    if (fitted.size() < kLeastPoints) throw ConfigError("calibrate: whole steps could not be run");
     const std::int64_t tile = device_.at("row_tile").as_int();
     StepLaw law = fit_step_law(fitted, tile);
     const StepError held = held_out_steps(fitted, tile, kFolds);
@@ -359,14 +418,15 @@ class Fitter {
 
   template <class Predict>
   void step_row(const std::string& what, const std::vector<StepSample>& steps, const Predict& predict) {
-    FitReport::Row row{what, steps.size(), 0, 0, 0, {}};
-    std::vector<double> errors, noise;
+    FitReport::Row row{what, steps.size(), 0, 0, 0, 0, {}};
+    std::vector<double> errors, noise, floor;
     double largest = 0;
     for (const StepSample& s : steps) {
       const StepShape x = s.batch.shape();
       const double error = 100 * (predict(x) / s.median() - 1);
       errors.push_back(std::abs(error));
       noise.push_back(100 * s.noise());
+      floor.push_back(floor_of(s.seconds));
       row.mape += std::abs(error) / static_cast<double>(steps.size());
       if (std::abs(error) <= largest) continue;
       largest = std::abs(error);
@@ -376,6 +436,7 @@ class Fitter {
     }
     row.p95 = quantile(errors, 0.95);
     row.noise = quantile(noise, 0.5);
+    row.floor = mean_of(floor);
     report_.rows.push_back(std::move(row));
   }
 
@@ -432,14 +493,14 @@ Calibration fit_sweep(const SweepPlan& plan, const Journal& journal, const Model
 }
 
 std::string text(const FitReport& r) {
-  std::string out = "held out                          points   error    p95   noise   worst\n";
+  std::string out = "held out                          points   error    p95   noise   floor   worst\n";
   for (const FitReport::Row& row : r.rows) {
     char line[160];
-    std::snprintf(line, sizeof line, "%-33s %6zu %6.1f %% %5.1f %% %5.1f %%", row.what.c_str(), row.points, row.mape,
-                  row.p95, row.noise);
+    std::snprintf(line, sizeof line, "%-33s %6zu %6.1f %% %5.1f %% %5.1f %% %5.1f %%", row.what.c_str(), row.points,
+                  row.mape, row.p95, row.noise, row.floor);
     out += line;
     for (std::size_t i = 0; i < row.worst.size(); ++i)
-      out += (i == 0 ? "  " : std::string(67, ' ')) + row.worst[i] + "\n";
+      out += (i == 0 ? "  " : std::string(75, ' ')) + row.worst[i] + "\n";
     if (row.worst.empty()) out += "\n";
   }
   out += "the step law's terms without residual: " + percent(r.terms_mape) + "\n";
@@ -464,6 +525,7 @@ Value to_value(const FitReport& r) {
     one["mape_percent"] = row.mape;
     one["p95_percent"] = row.p95;
     one["noise_percent"] = row.noise;
+    one["floor_percent"] = row.floor;
     one["worst"] = Value::array();
     for (const std::string& w : row.worst) one["worst"].push_back(w);
     v["held_out"].push_back(std::move(one));

@@ -24,6 +24,7 @@ struct FitReport {
     std::string what;
     std::size_t points = 0;
     double mape = 0, p95 = 0, noise = 0;      ///< percent; noise: median half interquartile range of the repeats
+    double floor = 0;                         ///< percent: mean error of a law that is exact, from what medians scatter
     std::vector<std::string> worst;           ///< largest errors, with their shapes
   };
   std::vector<Row> rows;                      ///< held-out errors

@@ -16,6 +16,7 @@
 #include "kernels/common/attention_core.hpp"
 #include "kernels/copy_blocks/copy_blocks.hpp"
 #include "kernels/gemm/gemm.hpp"
+#include "kernels/grouped_gemm/grouped_gemm.hpp"
 #include "kernels/kv_quant/fp8_kv.hpp"
 #include "kernels/kv_quant/kivi.hpp"
 #include "kernels/rmsnorm/rmsnorm.hpp"
@@ -27,7 +28,7 @@
 namespace orrery {
 namespace {
 
-constexpr std::size_t kArenaFloats = std::size_t{3} << 21;  // 25 MB: the largest operand of a point
+constexpr std::size_t kArenaFloats = std::size_t{3} << 21;  // 25 MB, or the largest matrix of the model
 constexpr std::int32_t kPage = 16;
 
 std::int64_t whole(double x) { return static_cast<std::int64_t>(x); }
@@ -38,7 +39,8 @@ std::int32_t small(double x) { return static_cast<std::int32_t>(x); }
 /// the model's weights take: what a step finds in the caches of its processor, a launch is to find there.
 class Arena {
  public:
-  explicit Arena(std::size_t model_floats) : floats_(kArenaFloats), turns_(std::min(model_floats, kArenaFloats)) {
+  Arena(std::size_t model_floats, std::size_t largest)
+      : floats_(std::max(kArenaFloats, largest)), turns_(std::min(model_floats, floats_.size())) {
     Rng rng(1, Purpose::kWeights, 1);
     for (float& v : floats_) v = static_cast<float>(rng.uniform() - 0.5);
   }
@@ -89,6 +91,69 @@ class GemmTrial final : public CpuTrial {
   Arena& arena_;
   std::int64_t m_, n_, k_;
   std::vector<float> y_;
+};
+
+/// Products of a mixture: each token's rows with the matrices of the experts drawn for it, other ones each visit.
+class ExpertsTrial final : public CpuTrial {
+ public:
+  ExpertsTrial(Arena& arena, const Shape& x)
+      : arena_(arena), n_(whole(x[1])), k_(whole(x[2])), experts_(small(x[3])), top_k_(small(x[4])),
+        y_(static_cast<std::size_t>(x[0] * x[4]) * static_cast<std::size_t>(n_)) {
+    static std::uint64_t visits = 0;
+    Rng rng(++visits, Purpose::kWeights, 2);
+    std::vector<std::int32_t> ids;
+    for (std::int64_t t = 0; t < whole(x[0]); ++t) {
+      std::vector<std::int32_t> all(static_cast<std::size_t>(experts_));
+      std::iota(all.begin(), all.end(), 0);
+      for (std::int32_t i = 0; i < top_k_; ++i) {
+        std::swap(all[static_cast<std::size_t>(i)],
+                  all[static_cast<std::size_t>(i) + rng.below(static_cast<std::uint64_t>(experts_ - i))]);
+        ids.push_back(all[static_cast<std::size_t>(i)]);
+      }
+    }
+    routing_ = group_by_expert(ids, experts_);
+  }
+
+ private:
+  void launch(std::size_t turn) override {
+    grouped_gemm(GroupedGemmArgs<float>{.x = arena_.behind(0),
+                                        .w = arena_.at(turn, static_cast<std::size_t>(experts_ * n_ * k_)),
+                                        .y = y_.data(),
+                                        .offsets = routing_.offsets.data(),
+                                        .source = routing_.source.data(),
+                                        .experts = experts_,
+                                        .top_k = top_k_,
+                                        .n = n_,
+                                        .k = k_});
+  }
+  Arena& arena_;
+  std::int64_t n_, k_;
+  std::int32_t experts_, top_k_;
+  Routing routing_;
+  std::vector<float> y_;
+};
+
+/// What a mixture of experts does beside its products: the choice, grouping by expert, the weighted sum.
+class RouteTrial final : public CpuTrial {
+ public:
+  RouteTrial(Arena& arena, std::int64_t tokens, const ModelShape& m)
+      : arena_(arena), tokens_(tokens), n_(m.hidden), experts_(small(static_cast<double>(m.experts))),
+        top_k_(small(static_cast<double>(m.top_k))), ids_(static_cast<std::size_t>(tokens * m.top_k)),
+        weights_(ids_.size()), out_(static_cast<std::size_t>(tokens * m.hidden)) {}
+
+ private:
+  void launch(std::size_t turn) override {
+    route_top_k(RouteArgs<float>{arena_.at(turn, static_cast<std::size_t>(tokens_ * experts_)), ids_.data(),
+                                 weights_.data(), tokens_, experts_, top_k_});
+    const Routing routing = group_by_expert(ids_, experts_);
+    combine_experts(CombineArgs<float>{arena_.behind(0), routing.place.data(), weights_.data(), out_.data(), tokens_,
+                                       top_k_, n_});
+  }
+  Arena& arena_;
+  std::int64_t tokens_, n_;
+  std::int32_t experts_, top_k_;
+  std::vector<std::int32_t> ids_;
+  std::vector<float> weights_, out_;
 };
 
 /// Paged keys and values, of another pool each turn; pages lie in random order, as after some time of serving. No page
@@ -465,7 +530,7 @@ class CpuBackend final : public SweepBackend {
       : model_(model),
         device_(make_cpu_device(live_model_of(model), {})),
         engine_(*device_, {.max_sequences = o.max_sequences, .max_context = o.max_context}),
-        arena_(static_cast<std::size_t>(model.parameters())) {}
+        arena_(static_cast<std::size_t>(model.parameters()), largest_matrix(model)) {}
 
   std::string_view name() const override { return "cpu"; }
   Value machine() const override { return cpu_fingerprint(); }
@@ -494,7 +559,11 @@ class CpuBackend final : public SweepBackend {
       case SweepOp::kRope:
         return std::make_unique<RopeTrial>(arena_, whole(x[0]), dim(model_.heads), dim(model_.kv_heads),
                                            dim(model_.head_dim));
-      case SweepOp::kActivation: return std::make_unique<ActivationTrial>(arena_, whole(x[0]), model_.ffn);
+      case SweepOp::kActivation:
+        return std::make_unique<ActivationTrial>(arena_, whole(x[0]) * std::max<std::int64_t>(1, model_.top_k),
+                                                 model_.ffn);
+      case SweepOp::kExperts: return std::make_unique<ExpertsTrial>(arena_, x);
+      case SweepOp::kRoute: return std::make_unique<RouteTrial>(arena_, whole(x[0]), model_);
       case SweepOp::kCopy: return std::make_unique<CopyTrial>(x[0]);
       case SweepOp::kMap: return std::make_unique<MapTrial>(model_, x[0]);
       case SweepOp::kVariant: return std::make_unique<VariantTrial>(arena_, x);
@@ -505,6 +574,12 @@ class CpuBackend final : public SweepBackend {
   }
 
  private:
+  /// Numbers of the largest operand that a point takes in one piece.
+  static std::size_t largest_matrix(const ModelShape& m) {
+    const std::int64_t up = 2 * m.ffn * m.hidden * std::max<std::int64_t>(1, m.experts);
+    return static_cast<std::size_t>(std::max(up, m.vocabulary * m.hidden));
+  }
+
   ModelShape model_;
   std::unique_ptr<LiveDevice> device_;
   LiveStepEngine engine_;

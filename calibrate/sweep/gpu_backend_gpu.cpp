@@ -163,6 +163,7 @@ class GpuBackend final : public SweepBackend {
     if (p.op == SweepOp::kStep) return std::make_unique<StepTrial>(engine_, p.batch);
     return make_gpu_trial(arena_, model_, p);
   }
+  bool usable() override { return device_usable(); }
 
  private:
 #if defined(ORRERY_GPU_CUDA)
@@ -189,6 +190,10 @@ class GpuBackend final : public SweepBackend {
 }  // namespace
 
 std::unique_ptr<SweepBackend> make_gpu_backend(const ModelShape& model, const SweepOptions& options) {
+  if (model.experts > 0) {
+    throw ConfigError("backend cuda: model \"" + model.name +
+                      "\": mixture of experts: not available in this version (backend cpu measures small ones)");
+  }
   try {
     return std::make_unique<GpuBackend>(model, options);
   } catch (const ConfigError&) {

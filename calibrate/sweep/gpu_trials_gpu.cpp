@@ -431,6 +431,8 @@ std::unique_ptr<Trial> make_gpu_trial(GpuArena& arena, const ModelShape& model, 
     case SweepOp::kMap: return std::make_unique<MapTrial>(model, x[0]);
     case SweepOp::kVariant: return std::make_unique<VariantTrial>(arena, x);
     case SweepOp::kMixed: return std::make_unique<MixedTrial>(arena, p);
+    case SweepOp::kExperts:    // make_gpu_backend refuses them
+    case SweepOp::kRoute:
     case SweepOp::kStep: break;
   }
   return nullptr;

@@ -36,11 +36,11 @@ class Planner {
   void gemms() {
     const double hidden = static_cast<double>(m_.hidden), width = static_cast<double>(m_.heads * m_.head_dim);
     const double kv = static_cast<double>(2 * m_.kv_heads * m_.head_dim), ffn = static_cast<double>(m_.ffn);
-    const std::pair<double, double> shapes[] = {{width + kv, hidden},
-                                                {hidden, width},
-                                                {(m_.gated ? 2 : 1) * ffn, hidden},
-                                                {hidden, ffn},
-                                                {static_cast<double>(m_.vocabulary), hidden}};
+    const double up = (m_.gated ? 2 : 1) * ffn;
+    std::vector<std::pair<double, double>> shapes{{width + kv, hidden}, {hidden, width}};
+    if (m_.experts > 0) shapes.emplace_back(static_cast<double>(m_.experts), hidden);
+    else shapes.insert(shapes.end(), {{up, hidden}, {hidden, ffn}});
+    shapes.emplace_back(static_cast<double>(m_.vocabulary), hidden);
     const std::vector<double> full{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 65, 96, 128, 129, 192, 256},
         few{1, 3, 8, 24, 65, 192},
         server{1,   2,   4,   8,   16,  24,  32,  48,  64,  65,  80,  96,  112,  128,  129,  160,
@@ -49,6 +49,12 @@ class Planner {
       for (const double rows : o_.quick ? few : o_.gpu ? server : full) {
         if (n < 100000 || rows <= 256) add(SweepOp::kGemm, {rows, n, k});      // the head sees output rows only
       }
+    }
+    const double experts = static_cast<double>(m_.experts), top_k = static_cast<double>(m_.top_k);
+    for (const double tokens : o_.quick ? few : o_.gpu ? server : full) {
+      if (m_.experts == 0) break;
+      add(SweepOp::kExperts, {tokens, up, hidden, experts, top_k});
+      add(SweepOp::kExperts, {tokens, hidden, ffn, experts, top_k});
     }
     const auto even = [&](double low, double high) { return 64 * std::max(1.0, std::round(drawn(low, high) / 64)); };
     for (std::size_t i = 0; i < some(o_.gpu ? 200 : 60, 12); ++i) {
@@ -115,6 +121,7 @@ class Planner {
   void small_kernels() {
     for (double rows = 1; rows <= (o_.gpu ? 8192 : 256); rows *= 2) {
       for (const SweepOp op : {SweepOp::kNorm, SweepOp::kRope, SweepOp::kActivation}) add(op, {rows});
+      if (m_.experts > 0) add(SweepOp::kRoute, {rows});
     }
   }
 

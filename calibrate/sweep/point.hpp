@@ -33,12 +33,15 @@ enum class SweepOp : std::uint8_t {
   kMap,
   kVariant,
   kMixed,
+  kExperts,
+  kRoute,
   kStep
 };
 
 constexpr std::string_view name(SweepOp op) {
   constexpr std::string_view names[] = {"gemm",       "prefill", "decode", "ragged decode",  "norm", "rope",
-                                        "activation", "copy",    "map",    "decode variant", "mixed", "step"};
+                                        "activation", "copy",    "map",    "decode variant", "mixed", "experts",
+                                         "route",      "step"};
   return names[static_cast<std::size_t>(op)];
 }
 
@@ -53,9 +56,9 @@ enum class SweepUse : std::uint8_t { kFit, kTest };   ///< kTest: never seen by 
 struct SweepPoint {
   SweepOp op = SweepOp::kGemm;
   SweepUse use = SweepUse::kFit;
-  /// kGemm, kPrefill, kDecode: as in laws.hpp. kRagged: batch, mean context. kNorm, kRope, kActivation: rows. kVariant:
-  /// as kDecode, and the DecodeVariant as the sixth. kMixed: as kRagged, of the decodes beside the batch's chunk.
-  /// kCopy: bytes. kMap: page groups. kStep: tokens, decodes, chunks (its batch is below).
+  /// kGemm, kPrefill, kDecode, kExperts: as in laws.hpp. kRagged: batch, mean context. kNorm, kRope, kActivation and
+  /// kRoute (choice of experts, grouping, combination): rows. kVariant: as kDecode, and the DecodeVariant as the sixth.
+  /// kMixed: as kRagged, of the decodes beside the batch's chunk. kCopy: bytes. kMap: page groups. kStep: tokens, decodes, chunks (its batch is below).
   Shape x{};
   StepBatch batch;                 ///< of kStep and kMixed; the decodes of kRagged
   std::string_view family;         ///< of a kTest step: "random", "decode batch", "decode context", "chunk"

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
 #include <utility>
 
 #include "calibrate/fit/residual_fit.hpp"
@@ -41,7 +42,8 @@ double take_sample(Trial& trial) {
   if (!trial.repeats()) return trial.run(1);
   trial.run(1);
   const double once = trial.run(1);
-  const auto launches = static_cast<std::int64_t>(std::ceil(kSampleSeconds / std::max(once, 1e-9)));
+  const auto launches =
+      std::min(kMostLaunches, static_cast<std::int64_t>(std::ceil(kSampleSeconds / std::max(once, 1e-9))));
   if (launches <= 1) return once;
   trial.run(launches);
   return trial.run(launches) / static_cast<double>(launches);
@@ -80,6 +82,10 @@ void Journal::read(const SweepPlan& plan) {
       here = std::exchange(header_, v);
       continue;
     }
+    if (const Value* reason = v.find("failed")) {
+      failed_[static_cast<std::size_t>(v.at("point").as_int())] = reason->as_string();
+      continue;
+    }
     const double seconds = v.at("s").as_double();
     if (!(seconds > 0)) throw ConfigError(where + ": expected a positive time");
     done_[{static_cast<std::size_t>(v.at("point").as_int()), static_cast<int>(v.at("visit").as_int())}] = seconds;
@@ -96,21 +102,38 @@ void Journal::write(const std::string& line) {
   }
 }
 
-void Journal::add(SweepEntry e, const SweepPoint& point, double seconds) {
+namespace {
+
+Value line_of(SweepEntry e, const SweepPoint& point) {
   Value v = Value::object();
   v["point"] = static_cast<std::int64_t>(e.point);
   v["visit"] = e.visit;
-  v["s"] = seconds;
   if (e.visit == 0) {  // once, so that the file can be read without the plan
     const Value shape = to_value(point);
     for (const Value::Member& m : shape.members()) v[m.first] = m.second;
   }
+  return v;
+}
+
+}  // namespace
+
+void Journal::add(SweepEntry e, const SweepPoint& point, double seconds) {
+  Value v = line_of(e, point);
+  v["s"] = seconds;
   write(to_json(v, -1));
   done_[e] = seconds;
 }
 
+void Journal::fail(SweepEntry e, const SweepPoint& point, const std::string& reason) {
+  Value v = line_of(e, point);
+  v["failed"] = reason;
+  write(to_json(v, -1));
+  failed_[e.point] = reason;
+}
+
 std::vector<double> Journal::samples(std::size_t point) const {
   std::vector<double> out;
+  if (failed_.count(point) > 0) return out;
   for (auto it = done_.lower_bound({point, 0});
        it != done_.end() && it->first.point == point && it->first.visit < kSentinelVisits; ++it) {
     out.push_back(it->second);
@@ -123,7 +146,21 @@ void run_sweep(const SweepPlan& plan, SweepBackend& backend, Journal& journal,
   for (const SweepEntry& e : plan.order) {
     if (journal.has(e)) continue;
     const SweepPoint& point = plan.points[e.point];
-    journal.add(e, point, take_sample(*backend.prepare(point)));
+    try {
+      const double seconds = take_sample(*backend.prepare(point));
+      if (!(seconds > 0)) throw std::runtime_error("the clock did not move");
+      journal.add(e, point, seconds);
+    } catch (const ConfigError&) {             // of the journal
+      throw;
+    } catch (const std::exception& problem) {
+      journal.fail(e, point, problem.what());
+      if (!backend.usable()) {
+        throw ConfigError(std::string(name(point.op)) + " point " +
+                          std::to_string(e.point) +
+                          " ended the device's work (" + problem.what() +
+                          "); called again, the sweep goes on without it");
+      }
+    }
     progress(journal.size(), plan.order.size());
   }
 }
@@ -131,12 +168,15 @@ void run_sweep(const SweepPlan& plan, SweepBackend& backend, Journal& journal,
 double sentinel_drift(const SweepPlan& plan, const Journal& journal) {
   std::array<std::vector<double>, 3> passes;
   for (const std::size_t p : plan.sentinels) {
+    if (journal.failed().count(p) > 0) continue;
     std::array<double, 3> t{};
     for (int pass = 0; pass < 3; ++pass)
       t[static_cast<std::size_t>(pass)] = journal.sample({p, kSentinelVisits + pass});
     const double mean = (t[0] + t[1] + t[2]) / 3;
     for (std::size_t i = 0; i < 3; ++i) passes[i].push_back(t[i] / mean);
   }
+  if (passes[0].empty())
+    throw ConfigError("none of the sentinels could be measured: " + journal.failed().begin()->second);
   const std::array<double, 3> middle{quantile(passes[0], 0.5), quantile(passes[1], 0.5), quantile(passes[2], 0.5)};
   return 100 * (*std::max_element(middle.begin(), middle.end()) - *std::min_element(middle.begin(), middle.end()));
 }

@@ -18,6 +18,8 @@ namespace orrery {
 
 inline constexpr double kSampleSeconds = 3e-3;  ///< a sample takes at least this long: as many launches as that needs
 
+inline constexpr std::int64_t kMostLaunches = 100000;   ///< of a sample, whatever a clock says of a single one
+
 /// Seconds of one launch. As many launches before, which bring the buffers to where a model's steps find them, do not
 /// count: whole steps are measured likewise (live_step_engine.hpp), and their operators are to add up to them.
 double take_sample(Trial& trial);
@@ -34,11 +36,14 @@ class Journal {
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  bool has(SweepEntry e) const { return done_.count(e) > 0; }
+  bool has(SweepEntry e) const { return done_.count(e) > 0 || failed_.count(e.point) > 0; }
   std::size_t size() const { return done_.size(); }
   void add(SweepEntry e, const SweepPoint& point, double seconds);
+  /// The point cannot be run: it is never tried again, and what samples it has do not count.
+  void fail(SweepEntry e, const SweepPoint& point, const std::string& reason);
   double sample(SweepEntry e) const { return done_.at(e); }
-  std::vector<double> samples(std::size_t point) const;  ///< by visit, sentinels left out
+  std::vector<double> samples(std::size_t point) const;  ///< by visit, sentinels left out; none of a failed point
+  const std::map<std::size_t, std::string>& failed() const { return failed_; }   ///< point -> reason
   const Value& header() const { return header_; }        ///< that of the file: the machine that measured
 
  private:
@@ -49,9 +54,12 @@ class Journal {
   Value header_;
   int file_ = -1;
   std::map<SweepEntry, double> done_;
+  std::map<std::size_t, std::string> failed_;
 };
 
-/// Measures what the journal does not have. `progress` is told after each sample how many of all are there.
+/// Measures what the journal does not have. `progress` is told after each sample how many of all are there. A point
+/// that throws is left out; where it has ended the device's work, ConfigError says so, and the next call goes on behind
+/// it.
 void run_sweep(const SweepPlan& plan, SweepBackend& backend, Journal& journal,
                const std::function<void(std::size_t done, std::size_t all)>& progress);
 

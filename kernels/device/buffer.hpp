@@ -44,6 +44,11 @@ inline bool device_present() {
   int count = 0;
   return cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
 }
+/// False once an error of a kernel has ended the context: no later call of this process works.
+inline bool device_usable() {
+  cudaGetLastError();                        // of a launch that was refused: the next may work
+  return cudaDeviceSynchronize() == cudaSuccess;
+}
 inline int device_processors() {
   int device = 0, count = 0;
   check_cuda(cudaGetDevice(&device), "the current device");
@@ -82,6 +87,7 @@ inline void device_upload(void* to, const void* from, std::size_t bytes) { std::
 inline void device_download(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
 inline void device_fill(void* p, int byte, std::size_t bytes, Stream) { std::memset(p, byte, bytes); }
 inline bool device_present() { return true; }
+inline bool device_usable() { return true; }
 inline int device_processors() { return 4; }
 inline int device_generation() { return 90; }
 inline std::string device_name() { return "emulated GPU"; }

@@ -32,6 +32,11 @@ class Decoder {
 
   std::span<const T> step(std::span<const Work> work, KvMemory<T>& memory);
 
+  /// Of the last step's last layer, a row a token: the experts taken, (rows, top_k) best first, and what the router
+  /// says of all of them, (rows, experts). For checks.
+  std::span<const std::int32_t> experts() const { return expert_ids_; }
+  std::span<const T> router_logits() const { return router_logits_; }
+
  private:
   void gather(std::span<const Work> work);
   void attention(std::int32_t layer, KvMemory<T>& memory);

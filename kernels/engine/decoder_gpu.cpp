@@ -112,6 +112,7 @@ std::span<const std::int32_t> GpuDecoder::mixed_step() {
   stream_.download(next_.data(), chosen_.data(), static_cast<std::size_t>(s.wanted) * sizeof(std::int32_t));
   stream_.wait();
   last_wanted_ = s.wanted;
+  last_rows_ = s.rows;
   return {next_.data(), static_cast<std::size_t>(s.wanted)};
 }
 
@@ -138,6 +139,7 @@ std::span<const std::int32_t> GpuDecoder::decode_step(std::size_t items) {
   stream_.download(next_.data(), chosen_.data(), items * sizeof(std::int32_t));
   stream_.wait();
   last_wanted_ = static_cast<std::int32_t>(items);
+  last_rows_ = rows;
   return {next_.data(), items};
 }
 
@@ -375,10 +377,25 @@ void GpuDecoder::expert_ffn(const LayerTensors<DeviceBuffer<Bf16>>& w, std::int6
                    hidden}, stream);
 }
 
-std::vector<Bf16> GpuDecoder::logits() const {
-  std::vector<Bf16> out(static_cast<std::size_t>(last_wanted_) * static_cast<std::size_t>(shape_.vocab));
-  if (!out.empty()) device_download(out.data(), logits_.data(), out.size() * sizeof(Bf16));
+namespace {
+
+template <class T>
+std::vector<T> downloaded(const DeviceBuffer<T>& from, std::int64_t n) {
+  std::vector<T> out(static_cast<std::size_t>(n));
+  if (!out.empty()) device_download(out.data(), from.data(), out.size() * sizeof(T));
   return out;
+}
+
+}  // namespace
+
+std::vector<Bf16> GpuDecoder::logits() const { return downloaded(logits_, std::int64_t{last_wanted_} * shape_.vocab); }
+
+std::vector<std::int32_t> GpuDecoder::experts() const {
+  return downloaded(expert_ids_, shape_.experts > 0 ? std::int64_t{last_rows_} * shape_.top_k : 0);
+}
+
+std::vector<Bf16> GpuDecoder::router_logits() const {
+  return downloaded(router_logits_, std::int64_t{last_rows_} * shape_.experts);
 }
 
 }  // namespace orrery::ORRERY_GPU

@@ -62,6 +62,9 @@ class GpuDecoder {
   double preparing_seconds() const { return preparing_; }
   std::size_t graphs() const { return graphs_.size(); }
   std::vector<Bf16> logits() const;          ///< (wanted, vocab) of the last step; waits for the device
+  /// As Decoder's; rows that filled a graph up follow those of the batch. Wait for the device.
+  std::vector<std::int32_t> experts() const;
+  std::vector<Bf16> router_logits() const;
 
  private:
   /// The content of a step on the device, all in one buffer.
@@ -109,7 +112,7 @@ class GpuDecoder {
   DeviceBuffer<float> expert_weights_, partial_;
   DeviceBuffer<SampleParams> params_;
   PinnedBuffer<std::int32_t> next_;
-  std::int32_t last_wanted_ = 0;
+  std::int32_t last_wanted_ = 0, last_rows_ = 0;
   std::vector<std::int32_t> result_;
   std::map<GpuStepSizes, DeviceGraph> graphs_;
   double preparing_ = 0;

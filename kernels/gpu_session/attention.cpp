@@ -16,6 +16,8 @@ namespace {
 
 constexpr int kHeads = 32, kKvHeads = 8;
 
+std::string by(std::int64_t a, std::int64_t b) { return std::to_string(a) + "x" + std::to_string(b); }
+
 /// Pages of `sequences` sequences of `tokens` tokens each, in an order that is not that of their use.
 struct Pages {
   std::int32_t page_tokens, each;
@@ -358,27 +360,45 @@ void measure_tree(Session& s, std::int64_t batch, std::int64_t context, int node
 
 }  // namespace
 
-void measure_attention(Session& s) {
-  if (s.small()) {
-    measure_decode(s, 2, 70, 64);
-    measure_quantised(s, 2, 100, 64);
-    measure_prefill(s, 1, 40, 30, 64);
-    measure_mixed(s, 33, 20, 2, 70, 64);
-    return measure_tree(s, 2, 70, 5, 64);
-  }
+void measure_decode(Session& s) {
+  if (s.small()) return measure_decode(s, 2, 70, 64);
   const std::int64_t decodes[][2] = {{1, 1024}, {1, 8192}, {1, 32768}, {8, 1024}, {8, 8192}, {8, 32768}, {32, 1024},
                                      {32, 4096}, {32, 8192}, {128, 1024}, {128, 2048}};
-  for (const auto& [batch, context] : decodes) measure_decode(s, batch, context, 128);
-  measure_decode(s, 32, 8192, 64);
-  for (const auto& [batch, context] : {std::pair{32, 4096}, {128, 2048}}) measure_quantised(s, batch, context, 128);
+  for (const auto& [batch, context] : decodes) {
+    s.group("decode " + by(batch, context), [&, b = batch, c = context] { measure_decode(s, b, c, 128); });
+  }
+  s.group("decode of heads of 64", [&] { measure_decode(s, 32, 8192, 64); });
+}
+
+void measure_quantised(Session& s) {
+  if (s.small()) return measure_quantised(s, 2, 100, 64);
+  for (const auto& [batch, context] : {std::pair{32, 4096}, {128, 2048}}) {
+    s.group("quantised " + by(batch, context), [&, b = batch, c = context] { measure_quantised(s, b, c, 128); });
+  }
+}
+
+void measure_prefill(Session& s) {
+  if (s.small()) return measure_prefill(s, 1, 40, 30, 64);
   for (const std::int64_t n : {512, 1024, 2048, 4096, 8192, 16384}) {
-    for (const int d : {128, 64}) measure_prefill(s, 16384 / n, n, 0, d);
+    for (const int d : {128, 64})
+      s.group("prefill " + by(16384 / n, n), [&] { measure_prefill(s, 16384 / n, n, 0, d); });
   }
-  for (const std::int64_t n : {512, 2048}) measure_prefill(s, 1, n, 8192, 128);
+  for (const std::int64_t n : {512, 2048})
+    s.group("prefill behind a context " + by(n, 8192), [&] { measure_prefill(s, 1, n, 8192, 128); });
+}
+
+void measure_mixed(Session& s) {
+  if (s.small()) return measure_mixed(s, 33, 20, 2, 70, 64);
   for (const std::int64_t n : {512, 1024, 2048}) {
-    for (const std::int64_t batch : {32, 128}) measure_mixed(s, n, 8192, batch, 2048, 128);
+    for (const std::int64_t batch : {32, 128})
+      s.group("mixed " + by(n, batch), [&] { measure_mixed(s, n, 8192, batch, 2048, 128); });
   }
-  for (const int nodes : {16, 32, 64}) measure_tree(s, 8, 8192, nodes, 128);
+}
+
+void measure_tree(Session& s) {
+  if (s.small()) return measure_tree(s, 2, 70, 5, 64);
+  for (const int nodes : {16, 32, 64})
+    s.group("tree of " + std::to_string(nodes), [&] { measure_tree(s, 8, 8192, nodes, 128); });
 }
 
 }  // namespace orrery::ORRERY_GPU

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""compare_torch.py LIBRARY OUT.json: our attention, RMSNorm, SwiGLU and sampling beside PyTorch's, in one process.
+"""compare_torch.py LIBRARY OUT.json [GROUP...]: our attention, RMSNorm, SwiGLU and sampling beside PyTorch's, in one
+process. Groups: prefill, warpgroups, decode, operators; all where none is named.
 
 Where PyTorch with CUDA is installed. Inputs are new random numbers, outputs are poisoned and compared with PyTorch's
-own in float32; the two are timed in turns (CUDA graphs, median of nine). LIBRARY is liborrery_gpu_abi.so.
+own in float32; the two are timed in turns (CUDA graphs, median of nine). LIBRARY is liborrery_gpu_abi.so. OUT.json has
+what is measured at any time. A case that fails is an error in it, and the next goes on.
 """
 import ctypes
 import datetime
 import json
+import os
 import sys
 
 import torch
@@ -209,40 +212,61 @@ def sampling(lib, rows, vocab):
             "baselines": {"torch sort": times[1][0]}}
 
 
+def groups_of(lib):
+    """Cases by group. Each calls what makes one result."""
+    def prefills(warpgroups):
+        return [lambda n=n, d=d: attention(lib, max(1, 16384 // n), n, n, d, warpgroups)
+                for d in (128, 64) for n in (4096, 8192, 16384, 512, 1024, 2048)]
+    return {
+        "prefill": prefills(False),
+        "warpgroups": prefills(True) if torch.cuda.get_device_capability() == (9, 0) else [],
+        "decode": [lambda b=b, n=n: attention(lib, b, 1, n, 128)
+                   for b, n in [(32, 4096), (128, 2048), (8, 8192), (1, 8192)]],
+        "operators": [lambda: rmsnorm(lib, 8192, 4096), lambda: swiglu(lib, 4096, 14336),
+                      lambda: sampling(lib, 128, 128256)],
+    }
+
+
+def write(path, document):
+    with open(path + ".part", "w") as out:
+        json.dump(document, out, indent=1)
+    os.replace(path + ".part", path)
+
+
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
     torch.manual_seed(datetime.datetime.now().microsecond)
-    lib = load(sys.argv[1])
-    hopper = torch.cuda.get_device_capability() == (9, 0)
-    cases = [lambda n=n, d=d, w=w: attention(lib, max(1, 16384 // n), n, n, d, w)
-             for d in (128, 64) for n in (512, 1024, 2048, 4096, 8192, 16384)
-             for w in ((False, True) if hopper else (False,))]
-    cases += [lambda b=b, n=n: attention(lib, b, 1, n, 128) for b, n in [(1, 8192), (8, 8192), (32, 4096), (128, 2048)]]
-    cases += [lambda: rmsnorm(lib, 8192, 4096), lambda: swiglu(lib, 4096, 14336), lambda: sampling(lib, 128, 128256)]
-    results, errors = [], []
-    for case in cases:
-        try:
-            r = case()
-        except Exception as problem:
-            errors.append(str(problem))
-            print("FAILED", errors[-1])
-            continue
-        results.append(r)
-        beside = ", ".join(f"{t / r['seconds']:.3f} x {n}" for n, t in r["baselines"].items())
-        wrong = r["error"] is not None and not r["error"] < 1e-2
-        if wrong:
-            errors.append(f"{r['name']} {r['shape']}: relative error {r['error']}")
-        print(f"{r['name']:28} {r['shape']:32} {r['seconds'] * 1e6:10.2f} us  {beside}  error {r['error']}"
-              f"{'  WRONG' if wrong else ''}")
+    groups = groups_of(load(sys.argv[1]))
+    wanted = sys.argv[3:] or list(groups)
+    if unknown := set(wanted) - set(groups):
+        sys.exit(f"compare_torch.py: no such groups: {', '.join(sorted(unknown))}")
     device = torch.cuda.get_device_properties(0)
     document = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "machine": {"gpu": device.name, "processors": device.multi_processor_count, "torch": torch.__version__,
                             "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()},
-                "errors": errors, "results": results}
-    with open(sys.argv[2], "w") as out:
-        json.dump(document, out, indent=1)
-    sys.exit(2 if errors else 0)
+                "errors": [], "results": []}
+    for case in [case for group in wanted for case in groups[group]]:
+        try:
+            r = case()
+            document["results"].append(r)
+            beside = ", ".join(f"{t / r['seconds']:.3f} x {n}" for n, t in r["baselines"].items())
+            wrong = r["error"] is not None and not r["error"] < 1e-2
+            if wrong:
+                document["errors"].append(f"{r['name']} {r['shape']}: relative error {r['error']}")
+            print(f"{r['name']:28} {r['shape']:32} {r['seconds'] * 1e6:10.2f} us  {beside}  error {r['error']}"
+                  f"{'  WRONG' if wrong else ''}", flush=True)
+        except Exception as problem:
+            document["errors"].append(str(problem))
+            print("FAILED", problem, flush=True)
+        write(sys.argv[2], document)
+        try:
+            torch.cuda.synchronize()
+        except RuntimeError as problem:          # an illegal address, say: no later call of this process works
+            document["errors"].append(f"the device is lost to this process, the rest was not tried: {problem}")
+            break
+    write(sys.argv[2], document)
+    sys.exit(2 if document["errors"] else 0)
 
 
 if __name__ == "__main__":

@@ -119,9 +119,11 @@ void measure_experts(Session& s) {
   const Mixture mixture(s.pick(28672, 136), s.pick(4096, 72));
   for (const std::int64_t tokens : {8, 64, 256, 1024, 4096, 16384}) {
     if (s.small() && tokens > 64) break;
-    const double apart = measure_apart(s, *baseline, mixture, tokens);
-    const Timing balanced = measure_mixture(s, mixture, tokens, 0, apart, "cuBLASLt, an expert after the other");
-    measure_mixture(s, mixture, tokens, 1.2, balanced.seconds, "balanced");
+    s.group("experts, " + std::to_string(tokens) + " tokens", [&] {
+      const double apart = measure_apart(s, *baseline, mixture, tokens);
+      const Timing balanced = measure_mixture(s, mixture, tokens, 0, apart, "cuBLASLt, an expert after the other");
+      measure_mixture(s, mixture, tokens, 1.2, balanced.seconds, "balanced");
+    });
   }
 }
 

@@ -209,13 +209,16 @@ void measure_copies(Session& s) {
 }
 
 void measure_operators(Session& s) {
-  for (const std::int64_t rows : {64, 8192}) measure_rmsnorm(s, s.pick<std::int64_t>(rows, 3));
-  for (const std::int64_t rows : {64, 4096}) measure_swiglu(s, s.pick<std::int64_t>(rows, 3));
-  for (const std::int64_t tokens : {64, 8192}) measure_rope(s, s.pick<std::int64_t>(tokens, 20));
-  measure_append(s, s.pick<std::int64_t>(16384, 70));
-  measure_sampling(s, s.pick<std::int64_t>(128, 2));
-  measure_sampling(s, 1);
-  measure_weights(s);
+  for (const std::int64_t rows : {64, 8192})
+    s.group("rmsnorm", [&] { measure_rmsnorm(s, s.pick<std::int64_t>(rows, 3)); });
+  for (const std::int64_t rows : {64, 4096})
+    s.group("swiglu", [&] { measure_swiglu(s, s.pick<std::int64_t>(rows, 3)); });
+  for (const std::int64_t tokens : {64, 8192})
+    s.group("rope", [&] { measure_rope(s, s.pick<std::int64_t>(tokens, 20)); });
+  s.group("append", [&] { measure_append(s, s.pick<std::int64_t>(16384, 70)); });
+  for (const std::int64_t rows : {128, 1})
+    s.group("sampling", [&] { measure_sampling(s, std::min<std::int64_t>(rows, s.pick<std::int64_t>(128, 2))); });
+  s.group("seeded weights", [&] { measure_weights(s); });
 }
 
 }  // namespace orrery::ORRERY_GPU

@@ -105,9 +105,9 @@ void measure_swapping(Session& s) {
 }  // namespace
 
 void measure_pages(Session& s) {
-  measure_mapping(s);
+  s.group("mapping", [&] { measure_mapping(s); });
 #if defined(ORRERY_GPU_CUDA)
-  measure_swapping(s);
+  s.group("swapping", [&] { measure_swapping(s); });
 #endif
 }
 

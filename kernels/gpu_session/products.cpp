@@ -94,9 +94,10 @@ void measure_products(Session& s) {
   if (s.small()) return measure_few(s, *baseline, 136, 72);
   const std::int64_t shapes[][2] = {{6144, 4096},  {4096, 4096},  {28672, 4096}, {4096, 14336},
                                     {12288, 4096}, {11008, 4096}, {4096, 11008}};
-  for (const auto& [n, k] : shapes) measure_few(s, *baseline, n, k);
-  for (const std::int64_t m : {128, 256, 512, 1024, 4096}) measure_many(s, *baseline, m, 4096, 4096);
-  measure_many(s, *baseline, 8192, 8192, 8192);
+  for (const auto& shape : shapes) s.group("few rows", [&] { measure_few(s, *baseline, shape[0], shape[1]); });
+  for (const std::int64_t m : {128, 256, 512, 1024, 4096})
+    s.group("many rows", [&] { measure_many(s, *baseline, m, 4096, 4096); });
+  s.group("many rows", [&] { measure_many(s, *baseline, 8192, 8192, 8192); });
 }
 
 }  // namespace orrery::ORRERY_GPU

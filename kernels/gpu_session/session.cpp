@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <ctime>
 #include <exception>
+#include <fstream>
+#include <stdexcept>
 
 #include "kernels/engine/weights_gpu.hpp"
 
@@ -93,7 +95,13 @@ Timing Session::time(int copies, const std::function<void(int, Stream)>& launch)
   const int rounds = std::clamp(static_cast<int>(4 / std::max(once * copies, 1e-3)), 1, std::max(1, 400 / copies));
   const int launches = rounds * copies;
   check_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capture of a graph");
-  for (int i = 0; i < launches; ++i) launch(i % copies, stream_);
+  try {
+    for (int i = 0; i < launches; ++i) launch(i % copies, stream_);
+  } catch (...) { // else nothing could be allocated any more, and every later
+                  // case would fail
+    cudaStreamEndCapture(stream, &c.graph);
+    throw;
+  }
   check_cuda(cudaStreamEndCapture(stream, &c.graph), "capture of a graph");
   check_cuda(cudaGraphInstantiate(&c.exec, c.graph, 0), "a graph");
   std::vector<double> samples;
@@ -129,6 +137,7 @@ void Session::add(Result r) {
   std::printf("\n");
   std::fflush(stdout);
   results_.push_back(std::move(r));
+  keep();
 }
 
 void Session::add_memory_bound(Result r) {
@@ -137,13 +146,31 @@ void Session::add_memory_bound(Result r) {
   add(std::move(r));
 }
 
-void Session::group(const char* name, const std::function<void()>& cases) {
+void Session::group(const std::string& name, const std::function<void()>& cases) {
+  if (lost_) return;
   try {
     cases();
-  } catch (const std::exception& e) {
-    errors_.push_back(std::string(name) + ": " + e.what());
-    std::printf("FAILED %s\n", errors_.back().c_str());
-  }
+    return;
+  } catch (const std::exception& e) { errors_.push_back(name + ": " + e.what()); }
+  lost_ = !device_usable();
+  if (lost_) errors_.back() += "; the device takes no more launches of this process, the rest was not tried";
+  std::printf("FAILED %s\n", errors_.back().c_str());
+  std::fflush(stdout);
+  keep();
+}
+
+void Session::keep_in(std::string path) {
+  path_ = std::move(path);
+  keep();
+}
+
+void Session::keep() const {
+  if (path_.empty()) return;
+  const std::string part = path_ + ".part";
+  std::ofstream out(part);
+  out << json();
+  out.close();
+  if (!out || std::rename(part.c_str(), path_.c_str()) != 0) throw std::runtime_error("cannot write " + path_);
 }
 
 std::string Session::json() const {
@@ -174,13 +201,37 @@ DeviceBuffer<Bf16> random_buffer(std::int64_t n, std::uint64_t salt, double widt
   return b;
 }
 
-void measure_all(Session& session) {
+namespace {
+
+struct Group {
+  const char* name;
+  void (*measure)(Session&);
+};
+constexpr Group kGroups[] = {{"decode", measure_decode},       {"prefill", measure_prefill},
+                             {"products", measure_products},   {"operators", measure_operators},
+                             {"quantised", measure_quantised}, {"experts", measure_experts},
+                             {"mixed", measure_mixed},         {"tree", measure_tree},
+                             {"pages", measure_pages}};
+
+}  // namespace
+
+std::vector<std::string> group_names() {
+  std::vector<std::string> names;
+  for (const Group& g : kGroups) names.emplace_back(g.name);
+  return names;
+}
+
+void measure(Session& session, const std::vector<std::string>& groups) {
+  const std::vector<std::string> names = group_names();
+  for (const std::string& g : groups) {
+    if (std::find(names.begin(), names.end(), g) == names.end())
+      throw std::invalid_argument("no group \"" + g + "\" of cases");
+  }
   session.group("copies", [&] { measure_copies(session); });
-  session.group("operators", [&] { measure_operators(session); });
-  session.group("products", [&] { measure_products(session); });
-  session.group("experts", [&] { measure_experts(session); });
-  session.group("attention", [&] { measure_attention(session); });
-  session.group("pages", [&] { measure_pages(session); });
+  for (const Group& g : kGroups) {
+    if (groups.empty() || std::find(groups.begin(), groups.end(), g.name) != groups.end())
+      session.group(g.name, [&] { g.measure(session); });
+  }
 }
 
 }  // namespace orrery::ORRERY_GPU

@@ -5,6 +5,10 @@
 ///   const Timing t = session.time(copies, [&](int copy, Stream s) { rmsnorm(args[copy], s); });
 ///   session.add({.name = "rmsnorm", .shape = "8192x4096", .timing = t, .bytes = b, .baseline = "copy", ...});
 ///
+/// What has been measured is in the file at any time (keep_in), so that a hang or a crash loses one case. A case that
+/// throws is an error in the document, and the next goes on; where the device itself is lost (an illegal address ends
+/// every later call of a process) the rest is not tried.
+///
 /// Timing: launches captured in a CUDA graph that rotates `copies` sets of buffers (beyond the L2 cache, as a model's
 /// layers are), two warm-up replays, then the median and the interquartile range of nine. Size::kSmall is for the
 /// emulator: shapes of a few tokens, every case called once, so that its arguments are checked where there is no GPU;
@@ -57,8 +61,11 @@ class Session {
   void add_memory_bound(Result result);
   void set_copy_rate(double bytes_per_second) { copy_rate_ = bytes_per_second; }
   double copy_rate() const { return copy_rate_; }
-  /// Runs a group of cases; what it throws is printed and kept as an error, and the next group goes on.
-  void group(const char* name, const std::function<void()>& cases);
+  /// Runs one case or several; what they throw is printed and kept as an error, and the caller goes on.
+  void group(const std::string& name, const std::function<void()>& cases);
+  /// The document is written into this file after each result and error.
+  void keep_in(std::string path);
+  bool lost() const { return lost_; }    ///< the device takes no more launches of this process
 
   const std::vector<Result>& results() const { return results_; }
   const std::vector<std::string>& errors() const { return errors_; }
@@ -74,6 +81,9 @@ class Session {
   std::string machine_;                  ///< JSON
   std::vector<Result> results_;
   std::vector<std::string> errors_;
+  std::string path_;
+  bool lost_ = false;
+  void keep() const;
 };
 
 /// Random bf16 numbers of variance 1 / 12, made on the device.
@@ -91,10 +101,16 @@ void measure_copies(Session& session);        ///< first: it sets the copy rate
 void measure_operators(Session& session);
 void measure_products(Session& session);
 void measure_experts(Session& session);
-void measure_attention(Session& session);
+void measure_decode(Session& session);
+void measure_quantised(Session& session);
+void measure_prefill(Session& session);
+void measure_mixed(Session& session);
+void measure_tree(Session& session);
 void measure_pages(Session& session);
 
-/// All of them.
-void measure_all(Session& session);
+/// In the order in which they are measured; the copies, which all are compared with, are not among them.
+std::vector<std::string> group_names();
+/// The copies, then these groups; all where none is named. Throws std::invalid_argument for an unknown name.
+void measure(Session& session, const std::vector<std::string>& groups = {});
 
 }  // namespace orrery::ORRERY_GPU

@@ -71,6 +71,8 @@ class KnownServer final : public SweepBackend {
       case SweepOp::kMap: return x[0] * 8e-6;
       case SweepOp::kMixed: return mixed(p);
       case SweepOp::kVariant: x[5] = 0; return 0.6 * h_.decode.seconds(x);
+      case SweepOp::kExperts:   // a dense model has none
+      case SweepOp::kRoute:
       case SweepOp::kStep: break;
     }
     const StepShape shape = p.batch.shape();

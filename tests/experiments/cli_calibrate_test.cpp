@@ -70,6 +70,32 @@ TEST_F(Cli, CalibrateGoesOnAfterAKillAndItsModelRuns) {
               HasSubstr("has no measured steps of model \"llama-tiny\""));
 }
 
+/// A mixture of experts is calibrated as itself, and its hardware model prices it, by operators and by whole steps.
+TEST_F(Cli, AMixtureOfExpertsIsCalibratedAndRuns) {
+  const Answer made =
+      orrery({"calibrate", "--quick", "--model", "mixtral-tiny", "--out", path("MoE.json")});
+  ASSERT_TRUE(made.code == 0 || made.code == 2) << made.err;         // 2: the machine's speed moved
+  EXPECT_THAT(made.out, HasSubstr("\nexperts  "));
+  const std::string config =
+      write("run.json", R"({"model": "mixtral-tiny", "hardware": "MoE.json", "engine": {"kv_blocks": 500},
+    "workload": {"arrival": {"process": "poisson", "rate": "10/s"}, "lengths": {"prompt": 60, "output": 20},
+        "requests": 50},
+    "policy": {"batching": {"name": "sarathi", "token_budget": 128, "max_running": 24}}})");
+  const auto busy = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all{"run", config, "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Answer a = orrery(all);
+    EXPECT_EQ(a.code, 0) << a.err;
+    return parse_json(a.out).at("utilisation").at("busy").as_double();
+  };
+  const double sum = busy({}), steps = busy({"--set", R"(/hardware={"name": "MoE.json", "cost": "steps"})"});
+  EXPECT_NEAR(sum / steps, 1, 0.4);
+  EXPECT_THAT(orrery({"run", config, "--set", R"(/hardware="h200-sxm")"}).err,
+              HasSubstr("/model: model \"mixtral-tiny\": mixture of experts: "
+                        "not available in this version on hardware"));
+  EXPECT_THAT(orrery({"run", config, "--set", R"(/model="mixtral-8x7b")"}).err, HasSubstr("does not fit on MoE"));
+}
+
 /// Whole-model coefficients in place of the operators.
 TEST_F(Cli, ACostProfileIsNamedBesideTheHardware) {
   const std::string config =

@@ -54,6 +54,20 @@ TEST(RunOnTheCpu, ExpertsAndBf16) {
   }
 }
 
+/// Weights may fill most of a device's memory: assemblies of one model and seed share the device while one of them
+/// lives, whatever their policies and rates.
+TEST(RunOnTheCpu, AssembliesThatAreAliveShareADevice) {
+  const auto assembled = [](const std::vector<std::string>& sets) {
+    return assemble(load_document(kExample, sets), {}, "cpu").deployment.device;
+  };
+  const auto first = assembled({});
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(assembled({}), first);
+  EXPECT_EQ(assembled({"/policy/batching=\"vllm\"", "/workload/requests=3"}), first);
+  EXPECT_NE(assembled({"/model=\"mixtral-tiny\""}), first);
+  EXPECT_NE(assembled({R"(/model={"name": "llama-tiny", "dtype": "bf16"})"}), first);
+}
+
 TEST(RunOnTheCpu, AMeasurementIsNotRunAgain) {
   const std::string folder = (std::filesystem::temp_directory_path() / "orrery-live-result").string();
   std::filesystem::remove_all(folder);

@@ -215,6 +215,34 @@ TEST(Validate, AMissWithinTheSpreadOfTheRunsIsUndecided) {
   EXPECT_FALSE(of(0.85, 1.15, 1.05).undecided());   // holds
 }
 
+/// The same miss by both gates: throughput 5 % beyond its gate, from runs that differ by twice that. A GPU has no
+/// neighbours to blame.
+TEST(Validate, TheSpreadOfTheRunsExcusesAMissOnACpuAlone) {
+  const auto verdict_by = [](const Gate& gate, double spread) {
+    const GateMetric& throughput = gate.metrics.front();
+    const double miss = 0.01 * (throughput.gate + 5);
+    Attempt a;
+    a.runs = a.parity = 3;
+    a.metrics.push_back({.metric = &throughput, .measured = {1 - spread, 1, 1 + spread}, .predicted = 1 + miss});
+    return verdict_of(a, gate);
+  };
+  EXPECT_EQ(verdict_by(gate_of("cpu"), 0.15), Attempt::Verdict::kNoisy);
+  EXPECT_EQ(verdict_by(gate_of("cuda"), 0.15), Attempt::Verdict::kFail);
+  EXPECT_EQ(verdict_by(gate_of("cpu"), 0.01), Attempt::Verdict::kFail);
+  EXPECT_EQ(verdict_by(gate_of("cuda"), 0.01), Attempt::Verdict::kFail);
+}
+
+/// What the config's hardware model misses is judged likewise.
+TEST(Validate, AHardwareModelsMissIsExcusedOnACpuAlone) {
+  const GateMetric throughput{"throughput", "req/s", 3, nullptr};
+  Attempt a;
+  a.runs = a.parity = 3;
+  a.metrics.push_back({.metric = &throughput, .measured = {0.9, 1, 1.1}, .predicted = 1});
+  a.of_hardware.push_back({.metric = &throughput, .measured = {0.9, 1, 1.1}, .predicted = 1.1});
+  EXPECT_EQ(verdict_of(a, gate_of("cpu")), Attempt::Verdict::kNoisy);
+  EXPECT_EQ(verdict_of(a, gate_of("cuda")), Attempt::Verdict::kFail);
+}
+
 TEST(Validate, AGpusGateIsNarrowerAndLooksAtStepTimes) {
   const auto widths = [](const Gate& gate) {
     std::map<std::string, double> out;
@@ -231,6 +259,8 @@ TEST(Validate, AGpusGateIsNarrowerAndLooksAtStepTimes) {
   EXPECT_EQ(gate_of("cuda").step_p95, 10);
   EXPECT_EQ(gate_of("cuda").drift, 3);
   EXPECT_EQ(gate_of("cpu").step_mean, 0);
+  EXPECT_TRUE(gate_of("cpu").spread_excuses);
+  EXPECT_FALSE(gate_of("cuda").spread_excuses);
 }
 
 /// Steps that scatter by more than the gate, about the right mean: everything else holds.
@@ -260,19 +290,21 @@ TEST(Validate, AHardwareModelThatIsOffFailsWhereTheLawHolds) {
   EXPECT_TRUE(std::all_of(bad.metrics.begin(), bad.metrics.end(), [](const auto& m) { return m.holds(); }));
 }
 
-/// What ships for the H200 is read whole, as far as a machine without one can.
-TEST(ValidateVerb, TheExampleForAGpuLoads) {
-  const std::string config = source_dir("/experiments/examples/validate-h200.json");
-  ErrorList errors;
-  const RunConfig c = read_run_config(load_document(config, {}), errors);
-  EXPECT_EQ(errors.lines(), std::vector<std::string>{});
-  EXPECT_EQ(c.validate.loads, (std::vector<double>{0.5, 0.65, 0.8}));
-  EXPECT_EQ(c.validate.batching, "sarathi, vllm-v1, vllm");
-  for (const char* batching : {"sarathi", "vllm-v1", "vllm"}) {
-    const Assembly a = assemble(load_document(config, {std::string("/policy/batching=") + batching,
-                                                       R"(/hardware="h200-sxm")"}), {}, "model");
-    EXPECT_EQ(a.deployment.facts.blocks, 12288);
-    EXPECT_EQ(a.deployment.facts.model, "llama-3.1-8b");
+/// What ships for the H100 and the H200 is read whole, as far as a machine without one can.
+TEST(ValidateVerb, TheExamplesForGpusLoad) {
+  for (const std::string gpu : {"h100", "h200"}) {
+    const std::string config = source_dir(("/experiments/examples/validate-" + gpu + ".json").c_str());
+    ErrorList errors;
+    const RunConfig c = read_run_config(load_document(config, {}), errors);
+    EXPECT_EQ(errors.lines(), std::vector<std::string>{});
+    EXPECT_EQ(c.validate.loads, (std::vector<double>{0.5, 0.65, 0.8}));
+    EXPECT_EQ(c.validate.batching, "sarathi, vllm-v1, vllm");
+    for (const char* batching : {"sarathi", "vllm-v1", "vllm"}) {
+      const Assembly a = assemble(load_document(config, {std::string("/policy/batching=") + batching,
+                                                         "/hardware=\"" + gpu + "-sxm\""}), {}, "model");
+      EXPECT_EQ(a.deployment.facts.blocks, 12288);
+      EXPECT_EQ(a.deployment.facts.model, "llama-3.1-8b");
+    }
   }
   EXPECT_EQ(live_model("llama-3.1-8b", {}).shape.head_dim, 128);
 }

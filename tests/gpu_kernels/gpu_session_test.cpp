@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 namespace orrery::gpu_emulated {
@@ -11,7 +15,7 @@ namespace {
 
 TEST(GpuSession, EveryCaseRunsInSmall) {
   Session session(Size::kSmall);
-  measure_all(session);
+  measure(session);
   EXPECT_THAT(session.errors(), testing::IsEmpty());
   std::set<std::string> names;
   for (const Result& r : session.results()) names.insert(r.name);
@@ -39,6 +43,41 @@ TEST(GpuSession, EveryCaseRunsInSmall) {
                            "map a page group"}) {
     EXPECT_TRUE(names.contains(name)) << name;
   }
+}
+
+std::string contents(const std::string& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// Whoever is stopped has left what was measured before.
+TEST(GpuSession, TheFileHasWhatIsMeasuredAtAnyTime) {
+  const std::string path = testing::TempDir() + "gpu-session-" + std::to_string(::getpid()) + ".json";
+  Session session(Size::kSmall);
+  session.keep_in(path);
+  EXPECT_THAT(contents(path), testing::HasSubstr("\"results\": [\n]"));
+  session.add({.name = "a", .shape = "b"});
+  EXPECT_EQ(contents(path), session.json());
+  session.group("one", [&] {
+    session.add({.name = "c", .shape = "d"});
+    throw std::runtime_error("broken");
+  });
+  EXPECT_EQ(contents(path), session.json());
+  EXPECT_THAT(contents(path), testing::AllOf(testing::HasSubstr("\"c\""), testing::HasSubstr("one: broken")));
+  EXPECT_FALSE(session.lost());
+  std::filesystem::remove(path);
+  EXPECT_THROW(session.keep_in("/nowhere/at/all.json"), std::runtime_error);
+}
+
+/// A group at a time, each behind copies of its own, which it is compared with.
+TEST(GpuSession, GroupsAreMeasuredAlone) {
+  Session session(Size::kSmall);
+  measure(session, {"tree"});
+  std::set<std::string> names;
+  for (const Result& r : session.results()) names.insert(r.name);
+  EXPECT_THAT(names, testing::AllOf(testing::Contains("tree of 5"), testing::Contains("copy, own kernel")));
+  EXPECT_FALSE(names.contains("rmsnorm with residual"));
+  EXPECT_THROW(measure(session, {"trees"}), std::invalid_argument);
 }
 
 TEST(GpuSession, KeepsWhatFailsAndGoesOn) {

@@ -175,5 +175,25 @@ TEST(Variants, PagingCostsWhatIsSaidOfIt) {
   EXPECT_EQ(hopper.prefill_seconds(x), h200().prefill.seconds(x));      // no figure for FA3
 }
 
+/// A cache of 16 bits is read and written once more; of KIVI's the values' codes, and of a window keys once and values
+/// twice.
+TEST(Variants, AConcatenatedCacheIsCopiedForEachToken) {
+  const Hardware h = load_hardware("a100-80g", {});
+  const Shape x{64, 1000, 32, 32, 128};
+  const auto extra = [&](KvFormat format) {
+    const VariantCost in_place({.format = format}, h),
+        copied({.format = format, .layout = {.concatenated = true}}, h);
+    EXPECT_EQ(copied.notes().size(), in_place.notes().size() + 1);
+    EXPECT_EQ(copied.grade(), Grade::kDatasheet);
+    EXPECT_EQ(copied.prefill_seconds(x), in_place.prefill_seconds(x));
+    return (copied.decode_seconds(x) - in_place.decode_seconds(x)) * 0.92 * h.specs.memory_bytes_per_s;
+  };
+  const double token = 2.0 * 64 * 32 * 128;   // values of a token of all sequences
+  EXPECT_NEAR(extra({}) / (2 * token * 1000 * 2), 1, 1e-9);
+  const KvFormat kivi{.name = KvFormat::Name::kKivi, .bits = 2, .group = 32, .residual = 32};
+  EXPECT_NEAR(extra(kivi) / (2 * token * (0.5 * 976 * 0.375 + 5.0 / 3 * 24 * 2)), 1, 1e-9);
+  EXPECT_THROW(VariantCost({.layout = {.name = KvLayout::Name::kVirtual, .concatenated = true}}, h), ConfigError);
+}
+
 }  // namespace
 }  // namespace orrery

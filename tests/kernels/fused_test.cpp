@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kernels/gather/gather_rows.hpp"
 #include "kernels/rmsnorm/rmsnorm.hpp"
 #include "kernels/rope_append/rope_append.hpp"
 #include "kernels/swiglu/swiglu.hpp"
@@ -56,6 +57,19 @@ TYPED_TEST(Fused, SwigluIsTheFormula) {
     }
   }
   EXPECT_LT(relative_error(out, expected), bound<T>());
+}
+
+TYPED_TEST(Fused, RowsAreGatheredByNumber) {
+  using T = TypeParam;
+  const int dim = 13;
+  const auto from = random_vector<T>(7 * dim, "x");
+  const std::vector<std::int32_t> index{6, 0, 3, 3};
+  auto out = poisoned<T>(index.size() * dim);
+  gather_rows(GatherArgs<T>{from.data(), index.data(), out.data(), static_cast<std::int64_t>(index.size()), dim});
+  std::vector<T> expected;
+  for (const std::int32_t row : index)
+    expected.insert(expected.end(), from.begin() + row * dim, from.begin() + (row + 1) * dim);
+  EXPECT_TRUE(same_bits(out, expected));
 }
 
 /// Queries turn in place, keys on their way to the pool, values as they are; only the named places are written.

@@ -1,7 +1,6 @@
 #include <benchmark/benchmark.h>
 
 #include "kernels/attention_decode/attention_decode.hpp"
-#include "kernels/attention_prefill/attention_prefill.hpp"
 #include "kernels/common/attention_core.hpp"
 #include "kernels/common/bench.hpp"
 
@@ -60,24 +59,6 @@ void bench_decode(benchmark::State& state) {
 BENCHMARK(bench_decode)
     ->Args({1, 256, 16, 0})->Args({1, 2048, 16, 0})->Args({16, 256, 16, 0})->Args({16, 2048, 16, 0})
     ->Args({16, 2048, 2048, 0})->Args({16, 2048, 16, 1});
-
-/// Chunk, cached tokens before it, head size.
-void bench_prefill(benchmark::State& state) {
-  const auto chunk = static_cast<std::int32_t>(state.range(0)), cached = static_cast<std::int32_t>(state.range(1));
-  const auto d = static_cast<std::int32_t>(state.range(2));
-  Pool pool(1, chunk + cached, 16, d);
-  const auto q = bench_input<float>(static_cast<std::size_t>(chunk) * kHeads * d, 3);
-  std::vector<float> out(q.size());
-  const std::vector<std::int32_t> queries{chunk}, context{cached}, offset{0, chunk};
-  const LaunchPlan plan =
-      plan_prefill({.queries = queries, .contexts = context, .kv_heads = kKvHeads, .block = kKvBlock});
-  const PrefillArgs<float> args{.q = q.data(), .out = out.data(), .q_offset = offset.data(), .context = context.data(),
-                                .kv = pool.view, .sequences = 1, .heads = kHeads, .q_stride = 0, .scale = 0.125f,
-                                .tiles = plan.tiles.data(), .tile_count = static_cast<std::int64_t>(plan.tiles.size())};
-  for (auto _ : state) attention_prefill(args);
-  report_rates(state, 4.0 * chunk * (cached + chunk / 2.0) * kHeads * d, 0, per_second);
-}
-BENCHMARK(bench_prefill)->ArgsProduct({{128, 512}, {0, 1024}, {64, 128}});
 
 }  // namespace
 }  // namespace orrery
