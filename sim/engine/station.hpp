@@ -221,6 +221,7 @@ class Station final : private PrefixView {
     Time at{};                       ///< running: end of the step; ready: when the first stage is free
     Time start{};
     std::int64_t k = 0;              ///< iterations of the running step
+    std::int64_t told = 0;           ///< of them, those that policies have heard of
     StepRun run;
     StepShape shape;
     DecodeGroup group;
@@ -289,6 +290,7 @@ class Station final : private PrefixView {
   std::int64_t begun(const Lane& lane, Time now) const;
   void disturb(Time now);
   void cut(Lane& lane, Time now);
+  void tell_steps(Lane& lane, std::int64_t ended);
   void drop(CallId id, Status why, Time now, std::int64_t ahead = 0);
   void catch_up(Lane& lane) const;
   std::int64_t ended(const Lane& lane) const;

@@ -332,6 +332,7 @@ void Station::kill_lane(Lane& lane, Time now, std::vector<CallId>& lost) {
   }
   lane.state = State::kIdle;
   lane.taken = Blocks{};
+  lane.told = 0;
   for (const GivenUp& g : given_up)
     if (run_->calls.alive(g.call)) drop(g.call, g.why, now);   // not, if an iteration that has ended was its last
   const auto members = lane.group.members();

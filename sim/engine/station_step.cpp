@@ -1,6 +1,7 @@
 /// The end of a step: tokens are delivered, calls finish, prompts join the decode group.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "sim/engine/station.hpp"
 
@@ -134,6 +135,7 @@ std::int64_t Station::begun(const Lane& lane, Time now) const {
 /// that is now, at once, as if it had ended on its own before.
 void Station::cut(Lane& lane, Time now) {
   const std::int64_t j = begun(lane, now);
+  if (batcher_events_ || order_events_) tell_steps(lane, j - 1);
   if (j == lane.k) return;
   lane.k = j;
   lane.at = lane.start + lane.run.total(j);
@@ -144,6 +146,16 @@ void Station::cut(Lane& lane, Time now) {
 void Station::disturb(Time now) {
   same_again_ = false;
   if (Lane& lane = lanes_.front(); lane.state == State::kRunning && lane.k > 1) cut(lane, now);
+}
+
+/// Policies hear of iterations that have ended before they hear of what comes now.
+void Station::tell_steps(Lane& lane, std::int64_t ended) {
+  const std::int64_t more = ended - lane.told;
+  if (!events_ || more <= 0 || !lane.plan.decodes()) return;
+  lane.told = ended;
+  const GroupView group = lane.group.view(ended);
+  if (batcher_events_) parts_.batcher->on_steps(more, group);
+  if (order_events_) parts_.order->on_steps(more, group);
 }
 
 /// A router looks at the prefix cache: the blocks of iterations that have begun are taken first, for they may evict.
@@ -269,8 +281,10 @@ void Station::take_due(Lane& lane) {
   group.advance(lane.k);
   lane.last_emit = now;
   if (events_) [[unlikely]] {
-    if (batcher_events_) parts_.batcher->on_steps(lane.k, group.view());
-    if (order_events_) parts_.order->on_steps(lane.k, group.view());
+    if (const std::int64_t untold = lane.k - std::exchange(lane.told, 0); untold > 0) {
+      if (batcher_events_) parts_.batcher->on_steps(untold, group.view());
+      if (order_events_) parts_.order->on_steps(untold, group.view());
+    }
   }
   if (!group.anyone_due()) return;
   same_again_ = false;
