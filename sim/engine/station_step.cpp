@@ -135,7 +135,7 @@ std::int64_t Station::begun(const Lane& lane, Time now) const {
 /// that is now, at once, as if it had ended on its own before.
 void Station::cut(Lane& lane, Time now) {
   const std::int64_t j = begun(lane, now);
-  if (batcher_events_ || order_events_) tell_steps(lane, j - 1);
+  if (events_) tell_steps(lane, j - 1);
   if (j == lane.k) return;
   lane.k = j;
   lane.at = lane.start + lane.run.total(j);
@@ -151,7 +151,7 @@ void Station::disturb(Time now) {
 /// Policies hear of iterations that have ended before they hear of what comes now.
 void Station::tell_steps(Lane& lane, std::int64_t ended) {
   const std::int64_t more = ended - lane.told;
-  if (!events_ || more <= 0 || !lane.plan.decodes()) return;
+  if (more <= 0 || !lane.plan.decodes()) return;
   lane.told = ended;
   const GroupView group = lane.group.view(ended);
   if (batcher_events_) parts_.batcher->on_steps(more, group);
