@@ -129,8 +129,6 @@ class KvLedger final : public PrefixView {
     return u;
   }
   RunEnd::Station end() const;
-  Tokens held_tokens() const { return used_; }
-  std::int64_t evicted_blocks() const { return evicted_; }
 
   void keep_journal(bool on) {
     journaling_ = on;
@@ -176,7 +174,6 @@ class KvLedger final : public PrefixView {
   std::vector<Tokens> promises_;
   std::optional<Buddy> buddy_;
   std::optional<PrefixCache> prefix_;
-  std::int64_t evicted_ = 0;
   bool journaling_ = false;
   std::vector<KvOp> journal_;
   std::vector<PrefixCache::Move> moves_;
