@@ -44,7 +44,6 @@ class BlockTables {
   std::int64_t stored(CallId call) { return sequence(call).stored; }   ///< tokens whose KV is in its blocks
   std::int64_t free() const { return static_cast<std::int64_t>(free_.size()); }
   std::int32_t host_blocks() const { return host_end_; }               ///< so many have ever been in use at once
-  std::int64_t swapped_blocks() const { return host_end_ - static_cast<std::int64_t>(host_free_.size()); }
 
  private:
   struct Sequence {

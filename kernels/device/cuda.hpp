@@ -47,8 +47,6 @@ DEVICE_FN T shuffle_xor(T value, unsigned mask) {
 }
 template <class T>
 DEVICE_FN T shuffle_up(T value, unsigned by) { return __shfl_up_sync(0xffffffffu, value, by); }
-template <class T>
-DEVICE_FN T shuffle_down(T value, unsigned by) { return __shfl_down_sync(0xffffffffu, value, by); }
 DEVICE_FN std::uint32_t ballot(bool predicate) { return __ballot_sync(0xffffffffu, predicate); }
 DEVICE_FN bool any(bool predicate) { return __any_sync(0xffffffffu, predicate); }
 DEVICE_FN bool all(bool predicate) { return __all_sync(0xffffffffu, predicate); }
@@ -85,9 +83,6 @@ template <class T>
 DEVICE_FN T shared_atomic_add(std::uint32_t offset, std::type_identity_t<T> value) {
   return atomicAdd(reinterpret_cast<T*>(shared_base() + offset), value);
 }
-DEVICE_FN std::uint32_t shared_atomic_or(std::uint32_t offset, std::uint32_t value) {
-  return atomicOr(reinterpret_cast<std::uint32_t*>(shared_base() + offset), value);
-}
 DEVICE_FN void ldmatrix(std::uint32_t (&r)[4], std::uint32_t offset) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(offset)) : "memory");
@@ -122,21 +117,11 @@ template <>
 DEVICE_FN void global_store<Vec2>(Vec2* p, Vec2 v) { *reinterpret_cast<uint2*>(p) = make_uint2(v.w[0], v.w[1]); }
 template <class T>
 DEVICE_FN T atomic_add(T* p, std::type_identity_t<T> value) { return atomicAdd(p, value); }
-template <class T>
-DEVICE_FN T atomic_max(T* p, std::type_identity_t<T> value) { return atomicMax(p, value); }
 DEVICE_FN void memory_fence() { __threadfence(); }
 
 // --- asynchronous copies to shared memory (sm_80)
 DEVICE_FN void copy_async16(std::uint32_t offset, const void* from, std::uint32_t valid_bytes = 16) {
   asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared_address(offset)), "l"(from),
-               "r"(valid_bytes) : "memory");
-}
-DEVICE_FN void copy_async8(std::uint32_t offset, const void* from, std::uint32_t valid_bytes = 8) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(shared_address(offset)), "l"(from),
-               "r"(valid_bytes) : "memory");
-}
-DEVICE_FN void copy_async4(std::uint32_t offset, const void* from, std::uint32_t valid_bytes = 4) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared_address(offset)), "l"(from),
                "r"(valid_bytes) : "memory");
 }
 DEVICE_FN void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }

@@ -81,10 +81,6 @@ template <class T>
 T shuffle_up(T value, unsigned by, Where where = Where::current()) {
   return shuffle_from("shuffle_up", value, [by](unsigned i) { return i >= by ? i - by : i; }, where);
 }
-template <class T>
-T shuffle_down(T value, unsigned by, Where where = Where::current()) {
-  return shuffle_from("shuffle_down", value, [by](unsigned i) { return i + by < 32 ? i + by : i; }, where);
-}
 inline std::uint32_t ballot(bool predicate, Where where = Where::current()) {
   struct Operand {
     bool in;
@@ -116,9 +112,6 @@ template <class T>
 T shared_atomic_add(std::uint32_t offset, std::type_identity_t<T> value) {
   return emulator::shared_atomic<T>(offset, [value](T old) { return static_cast<T>(old + value); });
 }
-inline std::uint32_t shared_atomic_or(std::uint32_t offset, std::uint32_t value) {
-  return emulator::shared_atomic<std::uint32_t>(offset, [value](std::uint32_t old) { return old | value; });
-}
 inline void ldmatrix(std::uint32_t (&r)[4], std::uint32_t offset, Where where = Where::current()) {
   emulator::load_matrices(r, offset, false, where);
 }
@@ -144,23 +137,11 @@ T atomic_add(T* p, std::type_identity_t<T> value) {
   global_store(p, static_cast<T>(old + value));
   return old;
 }
-template <class T>
-T atomic_max(T* p, std::type_identity_t<T> value) {
-  const T old = global_load(p);
-  global_store(p, old < value ? value : old);
-  return old;
-}
 inline void memory_fence() {}
 
 // --- asynchronous copies to shared memory
 inline void copy_async16(std::uint32_t offset, const void* from, std::uint32_t valid_bytes = 16) {
   Machine::instance().copy_async(offset, from, 16, valid_bytes);
-}
-inline void copy_async8(std::uint32_t offset, const void* from, std::uint32_t valid_bytes = 8) {
-  Machine::instance().copy_async(offset, from, 8, valid_bytes);
-}
-inline void copy_async4(std::uint32_t offset, const void* from, std::uint32_t valid_bytes = 4) {
-  Machine::instance().copy_async(offset, from, 4, valid_bytes);
 }
 inline void copy_async_commit(Where where = Where::current()) {
   if (!Machine::instance().omits(where)) Machine::instance().commit_copies();

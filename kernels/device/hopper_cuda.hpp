@@ -40,9 +40,6 @@ DEVICE_FN void copy_box(std::uint32_t to, const TensorMap& map, std::int32_t c0,
                "[%5];" ::"r"(shared_address(to)), "l"(&map), "r"(c0), "r"(c1), "r"(c2), "r"(shared_address(bar))
                : "memory");
 }
-DEVICE_FN void prefetch_map(const TensorMap& map) {
-  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
-}
 
 // --- registers of a warpgroup
 template <int kRegisters>

@@ -38,7 +38,6 @@ inline void copy_box(std::uint32_t to, const TensorMap& map, std::int32_t c0, st
   }
   emulator::Hopper::instance().copy(to, box, bar);
 }
-inline void prefetch_map(const TensorMap&) {}
 
 template <int kRegisters>
 void more_registers() {}

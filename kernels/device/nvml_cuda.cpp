@@ -1,18 +1,12 @@
 #include "kernels/device/nvml.hpp"
 
-#include <dlfcn.h>
-
 #include <array>
 #include <stdexcept>
 
+#include "kernels/device/library.hpp"
+
 namespace orrery {
 namespace {
-
-template <class F>
-void look_up(void* library, const char* name, F& function) {
-  function = reinterpret_cast<F>(dlsym(library, name));
-  if (!function) throw std::runtime_error(std::string("libnvidia-ml has no ") + name);
-}
 
 constexpr int kClockSm = 1, kClockMemory = 2, kSensorGpu = 0;   // NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU
 
@@ -20,17 +14,16 @@ constexpr int kClockSm = 1, kClockMemory = 2, kSensorGpu = 0;   // NVML_CLOCK_SM
 
 const NvmlApi& nvml_library() {
   static const NvmlApi api = [] {
-    void* const library = dlopen("libnvidia-ml.so.1", RTLD_NOW);
-    if (!library) throw std::runtime_error("cannot open libnvidia-ml.so.1");
+    const Library library("libnvidia-ml.so.1", "the NVIDIA management library");
     NvmlApi a{};
-    look_up(library, "nvmlInit_v2", a.init);
-    look_up(library, "nvmlDeviceGetHandleByIndex_v2", a.device_by_index);
-    look_up(library, "nvmlSystemGetDriverVersion", a.driver_version);
-    look_up(library, "nvmlDeviceGetPowerUsage", a.power_usage);
-    look_up(library, "nvmlDeviceGetEnforcedPowerLimit", a.power_limit);
-    look_up(library, "nvmlDeviceGetTotalEnergyConsumption", a.total_energy);
-    look_up(library, "nvmlDeviceGetClockInfo", a.clock);
-    look_up(library, "nvmlDeviceGetTemperature", a.temperature);
+    library.look_up("nvmlInit_v2", a.init);
+    library.look_up("nvmlDeviceGetHandleByIndex_v2", a.device_by_index);
+    library.look_up("nvmlSystemGetDriverVersion", a.driver_version);
+    library.look_up("nvmlDeviceGetPowerUsage", a.power_usage);
+    library.look_up("nvmlDeviceGetEnforcedPowerLimit", a.power_limit);
+    library.look_up("nvmlDeviceGetTotalEnergyConsumption", a.total_energy);
+    library.look_up("nvmlDeviceGetClockInfo", a.clock);
+    library.look_up("nvmlDeviceGetTemperature", a.temperature);
     return a;
   }();
   return api;

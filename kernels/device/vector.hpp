@@ -43,10 +43,6 @@ DEVICE_FN T warp_sum(T x) {
   for (unsigned mask = 16; mask > 0; mask /= 2) x += shuffle_xor(x, mask);
   return x;
 }
-DEVICE_FN float warp_max(float x) {
-  for (unsigned mask = 16; mask > 0; mask /= 2) x = max_of(x, shuffle_xor(x, mask));
-  return x;
-}
 /// The sum over the block, in all threads; always added in the same order. T has 4 bytes.
 template <class T>
 DEVICE_FN T block_sum(T x, std::uint32_t scratch) {

@@ -1,11 +1,11 @@
 #include "kernels/gemm/cublas_lt.hpp"
 
-#include <dlfcn.h>
-
 #include <cstdlib>
 #include <limits>
 #include <stdexcept>
 #include <string>
+
+#include "kernels/device/library.hpp"
 
 namespace orrery {
 namespace {
@@ -16,36 +16,27 @@ void check(cublasStatus_t status, const std::string& what) {
   }
 }
 
-template <class F>
-void look_up(void* library, const char* name, F& function) {
-  function = reinterpret_cast<F>(dlsym(library, name));
-  if (!function) throw std::runtime_error(std::string("libcublasLt has no ") + name);
-}
-
 }  // namespace
 
 const CublasLtApi& cublas_lt() {
   static const CublasLtApi api = [] {
     const char* named = std::getenv("ORRERY_CUBLASLT");
     const std::string file = named ? named : "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR);
-    void* const library = dlopen(file.c_str(), RTLD_NOW);
-    if (!library) {
-      throw std::runtime_error("cannot open " + file + " (put its folder on LD_LIBRARY_PATH, or name the file in " +
-                               "ORRERY_CUBLASLT)");
-    }
+    const Library library(file, "cuBLASLt",
+                          "put its folder on LD_LIBRARY_PATH, or name the file in ORRERY_CUBLASLT");
     CublasLtApi a{};
-    look_up(library, "cublasLtCreate", a.create);
-    look_up(library, "cublasLtDestroy", a.destroy);
-    look_up(library, "cublasLtMatmulDescCreate", a.desc_create);
-    look_up(library, "cublasLtMatmulDescDestroy", a.desc_destroy);
-    look_up(library, "cublasLtMatmulDescSetAttribute", a.desc_set);
-    look_up(library, "cublasLtMatrixLayoutCreate", a.layout_create);
-    look_up(library, "cublasLtMatrixLayoutDestroy", a.layout_destroy);
-    look_up(library, "cublasLtMatmulPreferenceCreate", a.preference_create);
-    look_up(library, "cublasLtMatmulPreferenceDestroy", a.preference_destroy);
-    look_up(library, "cublasLtMatmulPreferenceSetAttribute", a.preference_set);
-    look_up(library, "cublasLtMatmulAlgoGetHeuristic", a.heuristic);
-    look_up(library, "cublasLtMatmul", a.matmul);
+    library.look_up("cublasLtCreate", a.create);
+    library.look_up("cublasLtDestroy", a.destroy);
+    library.look_up("cublasLtMatmulDescCreate", a.desc_create);
+    library.look_up("cublasLtMatmulDescDestroy", a.desc_destroy);
+    library.look_up("cublasLtMatmulDescSetAttribute", a.desc_set);
+    library.look_up("cublasLtMatrixLayoutCreate", a.layout_create);
+    library.look_up("cublasLtMatrixLayoutDestroy", a.layout_destroy);
+    library.look_up("cublasLtMatmulPreferenceCreate", a.preference_create);
+    library.look_up("cublasLtMatmulPreferenceDestroy", a.preference_destroy);
+    library.look_up("cublasLtMatmulPreferenceSetAttribute", a.preference_set);
+    library.look_up("cublasLtMatmulAlgoGetHeuristic", a.heuristic);
+    library.look_up("cublasLtMatmul", a.matmul);
     return a;
   }();
   return api;

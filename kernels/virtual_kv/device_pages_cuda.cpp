@@ -1,20 +1,14 @@
 #include "kernels/virtual_kv/device_pages.hpp"
 
-#include <dlfcn.h>
-
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <vector>
 
+#include "kernels/device/library.hpp"
+
 namespace orrery {
 namespace {
-
-template <class F>
-void look_up(void* library, const char* name, F& function) {
-  function = reinterpret_cast<F>(dlsym(library, name));
-  if (!function) throw std::runtime_error(std::string("the CUDA driver has no ") + name + ": it is too old");
-}
 
 class DevicePages final : public PageMapper {
  public:
@@ -103,22 +97,21 @@ class DevicePages final : public PageMapper {
 
 const CudaVmm& driver_vmm() {
   static const CudaVmm vmm = [] {
-    void* const library = dlopen("libcuda.so.1", RTLD_NOW);
-    if (!library) throw std::runtime_error("no CUDA driver on this machine (libcuda.so.1)");
+    const Library library("libcuda.so.1", "the CUDA driver");
     CudaVmm v{};
-    look_up(library, "cuInit", v.init);
-    look_up(library, "cuGetErrorString", v.error_string);
-    look_up(library, "cuDevicePrimaryCtxRetain", v.retain_context);
-    look_up(library, "cuDevicePrimaryCtxRelease_v2", v.release_context);
-    look_up(library, "cuCtxSetCurrent", v.set_context);
-    look_up(library, "cuMemGetAllocationGranularity", v.granularity);
-    look_up(library, "cuMemAddressReserve", v.reserve);
-    look_up(library, "cuMemAddressFree", v.free);
-    look_up(library, "cuMemCreate", v.create);
-    look_up(library, "cuMemRelease", v.release);
-    look_up(library, "cuMemMap", v.map);
-    look_up(library, "cuMemUnmap", v.unmap);
-    look_up(library, "cuMemSetAccess", v.set_access);
+    library.look_up("cuInit", v.init);
+    library.look_up("cuGetErrorString", v.error_string);
+    library.look_up("cuDevicePrimaryCtxRetain", v.retain_context);
+    library.look_up("cuDevicePrimaryCtxRelease_v2", v.release_context);
+    library.look_up("cuCtxSetCurrent", v.set_context);
+    library.look_up("cuMemGetAllocationGranularity", v.granularity);
+    library.look_up("cuMemAddressReserve", v.reserve);
+    library.look_up("cuMemAddressFree", v.free);
+    library.look_up("cuMemCreate", v.create);
+    library.look_up("cuMemRelease", v.release);
+    library.look_up("cuMemMap", v.map);
+    library.look_up("cuMemUnmap", v.unmap);
+    library.look_up("cuMemSetAccess", v.set_access);
     return v;
   }();
   return vmm;

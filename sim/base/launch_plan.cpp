@@ -8,7 +8,6 @@
 namespace orrery {
 namespace {
 
-constexpr std::int32_t kGemmDepth = 1024;   ///< least k of a split: below, merging costs more than it saves
 
 std::int32_t blocks_of(std::int32_t tokens, std::int32_t block) { return (tokens + block - 1) / block; }
 
@@ -148,16 +147,6 @@ LaunchPlan plan_mixed(const LaunchPlan& prefill, const LaunchPlan& decode) {
       plan.tiles.back().sequence += static_cast<std::int32_t>(prefill.splits.size());
     }
   }
-  return plan;
-}
-
-GemmPlan plan_gemm(std::int64_t m, std::int64_t n, std::int64_t k, std::int32_t units) {
-  GemmPlan plan;
-  plan.tile_m = m <= 64 ? static_cast<std::int32_t>(ceil_of(m, 8) * 8) : 128;
-  plan.tiles = ceil_of(m, plan.tile_m) * ceil_of(n, plan.tile_n);
-  const auto deepest = static_cast<std::int32_t>(std::max<std::int64_t>(1, k / kGemmDepth));
-  plan.splits = splits_for_waves(plan.tiles, units, static_cast<std::int32_t>(ceil_of(k, 64)), deepest);
-  plan.waves = ceil_of(plan.tiles * plan.splits, units);
   return plan;
 }
 

@@ -81,14 +81,4 @@ LaunchPlan plan_prefill(const PrefillShape& shape);
 /// `prefill`.
 LaunchPlan plan_mixed(const LaunchPlan& prefill, const LaunchPlan& decode);
 
-/// Tiles of a matrix product: (m, n) is cut into tile_m x tile_n, and k into `splits` where too few tiles are left.
-struct GemmPlan {
-  std::int32_t tile_m = 128, tile_n = 128;
-  std::int64_t tiles = 0;                          ///< without splits
-  std::int32_t splits = 1;
-  std::int64_t waves = 0;
-};
-/// Flat products (m <= 64) have one row of tiles, padded to a multiple of 8 and not of 64 (FlashDecoding++, section 4).
-GemmPlan plan_gemm(std::int64_t m, std::int64_t n, std::int64_t k, std::int32_t units);
-
 }  // namespace orrery

@@ -69,7 +69,6 @@ Tokens KvLedger::future(CallId id, Tokens context, Tokens reserved) const {
 void KvLedger::make_free(Blocks blocks) {
   if (prefix_) {
     const Blocks more = prefix_->evict(blocks - free_);
-    evicted_ += more.value();
     free_ += more;
     note_moves({});
   }

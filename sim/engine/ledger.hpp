@@ -136,8 +136,6 @@ class KvLedger final : public PrefixView {
     return u;
   }
   RunEnd::Station end() const;
-  Tokens held_tokens() const { return used_; }
-  std::int64_t evicted_blocks() const { return evicted_; }
 
   void keep_journal(bool on) {
     journaling_ = on;
@@ -183,7 +181,6 @@ class KvLedger final : public PrefixView {
   std::vector<Tokens> promises_;
   std::optional<Buddy> buddy_;
   std::optional<PrefixCache> prefix_;
-  std::int64_t evicted_ = 0;
   bool copies_prefixes_ = false;
   Tokens swapped_in_, swapped_out_;   ///< all that ever was
   std::int64_t told_in_ = 0, told_out_ = 0;   ///< blocks that take_copies() has told of

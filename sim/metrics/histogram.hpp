@@ -45,7 +45,6 @@ class Histogram {
   void merge(const Histogram& other);
 
   std::int64_t count() const { return settle(), count_; }         ///< without misses
-  std::int64_t misses() const { return misses_; }
   Wide sum() const { return settle(), sum_; }
   std::int64_t min() const { return count() ? min_ : 0; }
   std::int64_t max() const { return count() ? max_ : 0; }

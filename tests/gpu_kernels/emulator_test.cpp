@@ -66,7 +66,6 @@ TEST(Emulator, WarpsExchangeValues) {
     right &= shuffle(lane * 3, 31 - lane) == (31 - lane) * 3;
     right &= shuffle_xor(lane, 5) == (lane ^ 5);
     right &= shuffle_up(lane, 4) == (lane < 4 ? lane : lane - 4);
-    right &= shuffle_down(lane, 4) == (lane > 27 ? lane : lane + 4);
     right &= ballot(lane % 2 == 1) == 0xaaaaaaaau;
     right &= any(lane == 7) && !any(false) && all(true) && !all(lane != 7);
   });

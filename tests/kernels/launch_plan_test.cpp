@@ -151,16 +151,5 @@ TEST(Plans, MakespanIsWithinGrahamsBound) {
   EXPECT_EQ(plan.waves(132), static_cast<std::int64_t>(plan.tiles.size() + 131) / 132);
 }
 
-TEST(GemmPlan, FlatProductsArePaddedToEight) {
-  for (int m : {1, 5, 8, 9, 63, 64}) EXPECT_EQ(plan_gemm(m, 4096, 4096, 132).tile_m, (m + 7) / 8 * 8);
-  const GemmPlan flat = plan_gemm(4, 4096, 4096, 132), large = plan_gemm(8192, 8192, 8192, 132);
-  EXPECT_EQ(flat.tiles, 32);
-  EXPECT_GT(flat.splits, 1);                            // 32 tiles leave 100 processors idle
-  EXPECT_LE(flat.tiles * flat.splits, 4 * 32);          // no split is less than 1024 deep
-  EXPECT_EQ(large.tiles, 4096);
-  EXPECT_EQ(large.splits, 1);
-  EXPECT_EQ(large.waves, (4096 + 131) / 132);
-}
-
 }  // namespace
 }  // namespace orrery
