@@ -78,7 +78,10 @@ void CsvFile::text(std::string_view s) {
   at_ += size;
 }
 
-void CsvFile::number(std::int64_t v) { at_ = std::to_chars(at_, at_ + 24, v).ptr; }
+void CsvFile::number(std::int64_t v) {
+  if (v >= 0 && v < 10) *at_++ = static_cast<char>('0' + v);   // most fields of most rows
+  else at_ = std::to_chars(at_, at_ + 24, v).ptr;
+}
 
 void CsvFile::seconds(std::int64_t ps) {
   if (ps < 0) {
