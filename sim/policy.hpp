@@ -127,7 +127,7 @@ struct StationView {
   std::span<const CallId> waiting;          ///< in queue order; those preempted by recompute are among them
   std::span<const CallId> prefilling;       ///< admitted to this lane, prompt not done, in order of admission
   std::span<const CallId> swapped;          ///< KV in host memory, in queue order
-  std::span<const CallId> full;             ///< members of the group that used up what they reserved
+  std::span<const CallId> full;             ///< members of the group that used up what they reserved, by number
   std::span<const CallId> held;             ///< finished, but kept until their batch ends (returns_whole_batch)
   GroupView group;                          ///< the decode group of this lane
   std::int32_t running = 0;                 ///< calls of all lanes that hold KV here

@@ -280,6 +280,7 @@ class Station final : private PrefixView {
   void charge(const Lane& lane) const;
   void advance_group(Lane& lane, Time now);
   void take_due(Lane& lane);
+  void add_full(Lane& lane, CallId id);
   void record_gaps(Lane& lane);
   void end_chunks(Lane& lane, Time now);
   void first_token_or_gap(CallId id, Time now);

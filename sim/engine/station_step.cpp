@@ -63,7 +63,17 @@ void Station::join(Lane& lane, CallId id, Time last) {
   if (run_->charges) [[unlikely]] run_->charges->joins(id, id_, lane.index);
   lane.group.join(id, run_->calls);
   const Progress& p = run_->calls.progress(id);
-  if (parts_.kv.contiguous && p.reserved <= p.computed) lane.full.push_back(id);   // a run cannot grow where it lies
+  if (parts_.kv.contiguous && p.reserved <= p.computed) add_full(lane, id);   // a run cannot grow where it lies
+}
+
+/// By number, whatever order they became full in.
+void Station::add_full(Lane& lane, CallId id) {
+  const CallTable& calls = run_->calls;
+  lane.full.push_back(id);
+  for (std::size_t i = lane.full.size() - 1; i > 0; --i) {
+    if (calls.call(lane.full[i - 1]).number < calls.call(lane.full[i]).number) return;
+    std::swap(lane.full[i - 1], lane.full[i]);
+  }
 }
 
 /// What a call that was thrown out with `context` tokens reserves when it comes back: more if it had used up what it
@@ -256,20 +266,18 @@ void Station::take_due(Lane& lane) {
   const CallTable& calls = run_->calls;
   auto by_number = [&](CallId a, CallId b) { return calls.call(a).number < calls.call(b).number; };
   lane.done.clear();
-  const std::size_t were_full = lane.full.size();
   DecodeGroup::Due due;
   while (lane.group.pop_due(calls, due)) {
     const Tokens reserved{calls.progress(due.call).reserved};
     if (due.done) lane.done.push_back(due.call);
     else if (parts_.kv_policy->regrow(calls.call(due.call), reserved) == Tokens{})
       lane.group.release_reservation(due.call, run_->calls);
-    else if (std::find(lane.full.begin(), lane.full.end(), due.call) == lane.full.end()) lane.full.push_back(due.call);
+    else if (std::find(lane.full.begin(), lane.full.end(), due.call) == lane.full.end()) add_full(lane, due.call);
   }
   if (lane.done.size() > 1) {
     std::sort(lane.done.begin(), lane.done.end(), by_number);
     lane.done.truncate(static_cast<std::size_t>(std::unique(lane.done.begin(), lane.done.end()) - lane.done.begin()));
   }
-  std::sort(lane.full.begin() + were_full, lane.full.end(), by_number);
 }
 
 [[gnu::always_inline]] inline void Station::advance_group(Lane& lane, Time now) {
