@@ -187,15 +187,17 @@ class DecodeGroup {
     phase_[static_cast<std::size_t>(wrap(p.computed.value() - joined(p)))] += delta;
     growing_ += delta;
   }
-  /// Is it not, or no more, an entry of a member? The slot may have gone to another call: it is that one's then, if it
-  /// is true of it, and comes up twice.
+  /// Is it not, or no more, an entry of a member? The slot may have gone to another call: it is that one's then, if
+  /// join() would have made it of it, and comes up twice.
   bool stale(const DueList::Entry& e, const CallTable& calls) const {
     const Progress& p = calls.rows()[e.slot].progress;
     if (p.stage != Stage::kDecode || (!e.last && p.reserved <= p.computed)) return true;
     const auto place = static_cast<std::size_t>(p.place);   // it may decode in another group
     if (place >= members_.size() || members_[place].index != e.slot) return true;
-    const std::int64_t ahead = e.last ? (calls.secret(members_[place]).output - p.emitted).value()
-                                      : (p.reserved - p.computed).value();
+    const std::int64_t left = (calls.secret(members_[place]).output - p.emitted).value();
+    const std::int64_t room = (p.reserved - p.computed).value();
+    if (!e.last && room >= left) return true;   // it ends before
+    const std::int64_t ahead = e.last ? left : room;
     return joined(p) + ahead != e.clock;
   }
   void drop_stale(const CallTable& calls) {
