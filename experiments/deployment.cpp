@@ -264,7 +264,7 @@ DeploymentParts make_deployment(const RunConfig& c, const Value& policies, Error
   parts.kv_bytes_per_token = Bytes{static_cast<std::int64_t>(parts.facts.kv_bytes_per_token)};
   const double block_bytes = parts.facts.kv_bytes_per_token * static_cast<double>(parts.facts.block_tokens);
   if (!c.engine.tier.name.empty() && c.engine.tier.size < block_bytes) {
-    errors.add("/engine/kv_tiers/0/size", "expected room for at least one KV block, " + 
+    errors.add("/engine/kv_tiers/0/size", "expected room for at least one KV block, " +
                                               std::to_string(static_cast<std::int64_t>(block_bytes)) + " bytes, got " +
                                               std::to_string(static_cast<std::int64_t>(c.engine.tier.size)));
   }

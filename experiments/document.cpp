@@ -101,7 +101,8 @@ Value merged(const Value& base, const Value& over) {
 /// "cluster.replicas=4" and "cluster/replicas=4" as they are written here; "" if that is not what is wrong.
 std::string meant_set(std::string argument, std::size_t equals) {
   if (equals == std::string::npos || equals == 0 || argument[0] == '/') return "";
-  if (argument.find('/') > equals) std::replace(argument.begin(), argument.begin() + static_cast<std::ptrdiff_t>(equals), '.', '/');
+  if (argument.find('/') > equals)
+    std::replace(argument.begin(), argument.begin() + static_cast<std::ptrdiff_t>(equals), '.', '/');
   return "; did you mean /" + argument + "?";
 }
 

@@ -317,26 +317,27 @@ void check_max_rate(const Assembly& a, const RunOptions& o) {
   if (!obstacle.empty()) throw ConfigError("--max-rate: " + obstacle);
 }
 
-/// Once for each seed of the result.
-void search_rate(const Assembly& a, const RunOptions& o, RunResult& r) {
-  InterruptGuard guard;
+/// Of runs beside the result's own.
+Watch further_runs(const RunOptions& o) {
   Watch watch;
   watch.exact = o.exact;
   watch.fast_forward = !o.no_fast_forward;
   watch.interrupt = &interrupted;
+  return watch;
+}
+
+/// Once for each seed of the result.
+void search_rate(const Assembly& a, const RunOptions& o, RunResult& r) {
+  InterruptGuard guard;
   std::vector<std::uint64_t> seeds;
   for (const Replication& one : r.replications) seeds.push_back(one.seed);
-  r.max_rate = find_max_rate(a, seeds, watch, o.metrics);
+  r.max_rate = find_max_rate(a, seeds, further_runs(o), o.metrics);
   r.interrupted = interrupted;
 }
 
 void compare_clairvoyant(const Assembly& a, const RunOptions& o, RunResult& r) {
   InterruptGuard guard;
-  Watch watch;
-  watch.exact = o.exact;
-  watch.fast_forward = !o.no_fast_forward;
-  watch.interrupt = &interrupted;
-  r.clairvoyant = run_clairvoyant(a, r.replications, watch, o.metrics);
+  r.clairvoyant = run_clairvoyant(a, r.replications, further_runs(o), o.metrics);
   r.interrupted = interrupted;
 }
 

@@ -22,7 +22,7 @@ KvCapacity stage_capacity(const ModelShape& m, const Hardware& h, Parallel p, co
   c.usable_bytes = static_cast<std::int64_t>(h.specs.memory_bytes * o.utilization);
   const auto full = h.specs.value_bytes;
   c.weight_bytes = bytes_of(ceil_div(layers * (m.layer_parameters() + kv_copies) + embeddings, tp), full);
-  const std::int64_t qkv = (m.heads / tp + 2 * kv_heads) * m.head_dim, 
+  const std::int64_t qkv = (m.heads / tp + 2 * kv_heads) * m.head_dim,
                      ffn = (m.gated ? 3 : 2) * m.ffn * std::max<std::int64_t>(1, m.top_k) / tp;
   c.activation_bytes = bytes_of(o.max_batch_tokens * (2 * m.hidden + std::max(qkv, ffn)), full) +
                        (last ? bytes_of(o.max_sequences * m.vocabulary, full + 4) : 0);

@@ -58,7 +58,8 @@ struct SweepPoint {
   SweepUse use = SweepUse::kFit;
   /// kGemm, kPrefill, kDecode, kExperts: as in laws.hpp. kRagged: batch, mean context. kNorm, kRope, kActivation and
   /// kRoute (choice of experts, grouping, combination): rows. kVariant: as kDecode, and the DecodeVariant as the sixth.
-  /// kMixed: as kRagged, of the decodes beside the batch's chunk. kCopy: bytes. kMap: page groups. kStep: tokens, decodes, chunks (its batch is below).
+  /// kMixed: as kRagged, of the decodes beside the batch's chunk. kCopy: bytes. kMap: page groups. kStep: tokens,
+  /// decodes, chunks (its batch is below).
   Shape x{};
   StepBatch batch;                 ///< of kStep and kMixed; the decodes of kRagged
   std::string_view family;         ///< of a kTest step: "random", "decode batch", "decode context", "chunk"

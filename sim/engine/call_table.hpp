@@ -1,7 +1,7 @@
 /// All calls of a run that are in the system: one table for the whole cluster, places reused. The part that policies
 /// may see (CallRow) and the engine's own part stand in parallel arrays, so a view of the rows shows no secret.
-/// 80 + 32 bytes a call in flight; memory is that of the largest number in flight. What few runs need stands beside them,
-/// in arrays that grow when it is first set: keys of queue orders, prefix hits, last tokens of preempted calls.
+/// 80 + 32 bytes a call in flight; memory is that of the largest number in flight. What few runs need stands beside
+/// them, in arrays that grow when it is first set: keys of queue orders, prefix hits, last tokens of preempted calls.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 /// Calls that decode in lockstep, one token each an iteration, in closed form: a run of k iterations costs O(1).
-/// Join is O(n) of 8 bytes in the number of members, leave and finish are O(1).
+/// Join, leave and finish are O(log n) in the number of members.
 ///
 /// Sums (context, tokens still allowed) move with the clock. The blocks that the members need come from counters by
 /// phase: a member that joined with c tokens at clock j holds c + clock - j now, and needs a block for its next token

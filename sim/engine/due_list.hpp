@@ -1,5 +1,5 @@
-/// When something happens to the members of a decode group: a heap of 8 bytes an entry. Looking at the next one is O(1),
-/// taking and adding are O(log n).
+/// When something happens to the members of a decode group: a heap of 8 bytes an entry. Looking at the next one is
+/// O(1), taking and adding are O(log n). Throws std::length_error beyond the bounds below.
 #pragma once
 
 #include <cstdint>

@@ -252,7 +252,8 @@ void Simulation::arrive(Request& r, Time now) {
   Call& call = run_.calls.call(id);
   call = {.number = r.number, .arrival = now, .deadline = r.deadline, .prompt = r.prompt_tokens,
           .max_tokens = r.max_tokens, .predicted_low = {}, .predicted_high = {}, .session = r.session,
-          .tenant = r.tenant, .request_class = r.request_class, .model = r.model, .priority = r.priority, .turn = r.turn};
+          .tenant = r.tenant, .request_class = r.request_class, .model = r.model, .priority = r.priority,
+          .turn = r.turn};
   run_.calls.secret(id).output = r.output_tokens;
   if (charges_) charges_->arrived(id);
   if (keeps_paths_) run_.paths.set(id, r);
@@ -473,7 +474,8 @@ Outcome Simulation::finish() {
     Row row{.number = call.number, .arrival = run_.asked(id), .first_schedule = s.first_schedule,
             .first_token = s.first_token, .prompt = call.prompt,
             .output = at ? narrow<Tokens32>(at->emitted(id)) : p.emitted, .cached = run_.calls.hits(id).first,
-            .computed = narrow<Tokens32>(context - run_.calls.cached(id)), .station = s.first_station, .session = call.session,
+            .computed = narrow<Tokens32>(context - run_.calls.cached(id)), .station = s.first_station,
+            .session = call.session,
             .tenant = call.tenant, .request_class = call.request_class, .model = call.model,
             .preemptions = p.preemptions, .retries = run_.retries(id), .status = Status::kInFlight};
     if (cluster_) cluster_->complete_row(row, id);

@@ -120,13 +120,16 @@ inline void StepTimes::add_one(int kind, const StepShape& shape, int stage, cons
   if (rates.collective || (shape.host_in.value() | shape.host_out.value()) != 0)
     apart += moving(kind, shape, stage, 1, run);
   const std::int64_t device = to_ps(run.first) - apart;
-  if (rates.ridge.flops == 0 || (run.flops | run.bytes) == 0) return add_to(p.unknown, device);
+  if (rates.ridge.flops == 0 || (run.flops | run.bytes) == 0) {
+    p.unknown += device;   // below 0 where a model rounds a step to less than its host time
+    return;
+  }
   Bound& b = p.of[shape.prefill > Tokens{}];
   if (memory_bound(run, 1, rates.ridge).count == 1) {
-    add_to(b.memory, device);
+    b.memory += device;
     add_to(b.bytes, run.bytes);
   } else {
-    add_to(b.compute, device);
+    b.compute += device;
     add_to(b.flops, run.flops);
   }
 }

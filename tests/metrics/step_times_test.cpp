@@ -155,14 +155,15 @@ TEST(StepTimes, KIterationsAtOnceAreKSingleOnes) {
   for (StepTimes* t : {&at_once, &single}) t->kind_of({3, 2, 1, nullptr});
   Wide busy = 0;
   for (int n = 0; n < 500; ++n) {
-    const StepRun run = drawn(rng);
+    StepRun run = drawn(rng);
+    if (n % 7 == 0) run.host = run.first + Duration{5};   // rounded to less than its host time
     const std::int64_t k = 1 + below(rng, 60);
     StepShape shape;
     shape.prefill = Tokens{n % 3 == 0};
     at_once.add(0, shape, 0, k, run, StepTimes::Work::of(run, k));
     for (std::int64_t j = 0; j < k; ++j) {
       const StepRun one = iteration(run, j);
-      single.add(0, shape, 0, 1, one, StepTimes::Work::of(one, 1));
+      single.add_one(0, shape, 0, one);
     }
     busy += to_ps(run.total(k));
   }
